@@ -1,0 +1,338 @@
+"""Packed binary codes with bit weights: the value that the whole toolkit speaks.
+
+A code of `bits` bits is stored in ceil(bits / 8) bytes. Bit k is bit k % 8 of byte k // 8
+("little" bit order), and bit 0 is the most significant one *in meaning*, so that the first b
+bits of a code are a code of b bits: b / 8 bytes cut from the front.
+
+Weighted Hamming distance (Zhang et al. 2015): the sum of the weights of the bits that differ. The
+weights are kept as multiples of a power of two small enough that every sum is exact in float64.
+Equal distances are therefore equal in every order of summation and on every machine, and ties are
+ties: metrics and searches may rely on it.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reid_hash.errors import CodeError
+from reid_hash.files import replacing
+
+BLOCK_BYTES = 64 * 2**20
+"""Memory that a blocked distance computation may hold at a time, in bytes."""
+
+_WEIGHT_DIGITS = 24  # binary digits of the largest weight that are kept: float32's precision
+
+
+def pack(bits: ArrayLike) -> NDArray[np.uint8]:
+    """Pack the signs of real outputs, or booleans, into bytes.
+
+    Args:
+        bits: [n, bits] bool, or real numbers of which those > 0 are ones (Zhang et al. 2015,
+            r = sign(v)).
+
+    Returns:
+        [n, ceil(bits / 8)] uint8, little bit order; the padding bits of the last byte are zero.
+
+    Example:
+        >>> pack([[1.5, -0.2, 0.3]])
+        array([[5]], dtype=uint8)
+    """
+    values = np.asarray(bits)
+    if values.ndim != 2:
+        raise CodeError(f"codes are packed from a matrix [n, bits], not from shape {values.shape}")
+    if values.dtype != np.bool_:
+        values = values > 0
+    return np.packbits(values, axis=1, bitorder="little")
+
+
+def unpack(packed: NDArray[np.uint8], bits: int) -> NDArray[np.bool_]:
+    """Give the bits of packed codes.
+
+    Args:
+        packed: [n, ceil(bits / 8)] uint8 as `pack` makes them.
+        bits: length of a code.
+
+    Returns:
+        [n, bits] bool.
+
+    Example:
+        >>> unpack(pack([[True, False, True]]), 3)
+        array([[ True, False,  True]])
+    """
+    return np.unpackbits(packed, axis=1, count=bits, bitorder="little").view(np.bool_)
+
+
+def exact_weights(weights: ArrayLike) -> NDArray[np.float32]:
+    """Round weights to multiples of 2^-24 of the next power of two above the largest.
+
+    Sums of such numbers are exact in float64 (24 binary digits each, up to 2^29 of them), which
+    makes weighted distances independent of the order of summation. The relative change is at most
+    2^-24 of the largest weight, float32's own precision.
+
+    Args:
+        weights: [bits] real, finite, ≥ 0, not all zero.
+
+    Returns:
+        [bits] float32.
+
+    Raises:
+        CodeError: a weight is negative or not finite, or none is positive.
+    """
+    values = np.asarray(weights, dtype=np.float64)
+    if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any():
+        raise CodeError("bit weights must be a vector of finite numbers that are not negative")
+    largest = values.max(initial=0.0)
+    if largest < 1e-30:
+        raise CodeError("bit weights must not all be zero")
+    quantum = 2.0 ** (np.ceil(np.log2(largest)) - _WEIGHT_DIGITS)
+    rounded: NDArray[np.float32] = (np.round(values / quantum) * quantum).astype(np.float32)
+    return rounded
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """Codes of n images, most significant bit first.
+
+    Attributes:
+        packed: [n, ceil(bits / 8)] uint8, little bit order, zero padding bits.
+        bits: length of a code, ≥ 1.
+        weights: [bits] float32 ≥ 0, what a differing bit adds to the weighted distance (the
+            paper's w_k²). Given as any sequence; all ones when left out.
+        model: fingerprint of the network that made the codes; codes of different networks cannot
+            be compared. Empty where it is unknown.
+    """
+
+    packed: NDArray[np.uint8]
+    bits: int
+    weights: NDArray[np.float32] = field(default=None)  # type: ignore[assignment]
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        packed = np.ascontiguousarray(self.packed)
+        width = -(-self.bits // 8)
+        if self.bits < 1:
+            raise CodeError(f"a code has at least 1 bit, not {self.bits}")
+        if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != width:
+            raise CodeError(
+                f"codes of {self.bits} bits are uint8 of shape [n, {width}], "
+                f"not {packed.dtype} of shape {list(packed.shape)}"
+            )
+        if self.bits % 8 and (packed[:, -1] >> (self.bits % 8)).any():
+            raise CodeError(f"the padding behind bit {self.bits} is not zero")
+        weights = np.ones(self.bits) if self.weights is None else self.weights
+        weights = exact_weights(weights)
+        if len(weights) != self.bits:
+            raise CodeError(f"{len(weights)} weights for codes of {self.bits} bits")
+        packed.flags.writeable = False
+        weights.flags.writeable = False
+        object.__setattr__(self, "packed", packed)
+        object.__setattr__(self, "weights", weights)
+
+    @classmethod
+    def from_outputs(
+        cls, outputs: ArrayLike, weights: ArrayLike | None = None, model: str = ""
+    ) -> "Codes":
+        """Binarise real network outputs [n, bits]: ones where they are > 0."""
+        packed = pack(outputs)
+        return cls(packed, np.shape(outputs)[1], weights, model)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    def __getitem__(self, rows: slice | Sequence[int] | NDArray[np.generic]) -> "Codes":
+        """The codes of some of the images: a slice, a list of indices or a mask."""
+        return Codes(self.packed[rows], self.bits, self.weights, self.model)
+
+    def prefix(self, bits: int) -> "Codes":
+        """The first `bits` bits with their weights: a code of that length.
+
+        Args:
+            bits: 1 … self.bits. Multiples of 8 are cut without looking at a bit.
+
+        Raises:
+            CodeError: `bits` is out of range.
+        """
+        if not 1 <= bits <= self.bits:
+            raise CodeError(
+                f"{bits} bits asked of codes that have {self.bits}; choose 1 to {self.bits}"
+            )
+        packed = self.packed[:, : -(-bits // 8)]
+        if bits % 8:
+            packed = packed.copy()
+            packed[:, -1] &= (1 << (bits % 8)) - 1
+        return Codes(packed, bits, self.weights[:bits], self.model)
+
+    def unpack(self) -> NDArray[np.bool_]:
+        """The bits, [n, bits] bool."""
+        return unpack(self.packed, self.bits)
+
+    def unweighted(self) -> "Codes":
+        """The same bits, each of weight 1."""
+        return Codes(self.packed, self.bits, model=self.model)
+
+    def check_comparable(self, other: "Codes") -> None:
+        """Raise CodeError unless both are of the same length and the same network."""
+        if self.bits != other.bits:
+            raise CodeError(
+                f"codes of {self.bits} bits cannot be compared with codes of {other.bits} bits; "
+                "cut the longer ones with --bits"
+            )
+        if self.model and other.model and self.model != other.model:
+            raise CodeError(
+                f"codes of model {self.model} cannot be compared with codes of model "
+                f"{other.model}; encode both with the same model"
+            )
+
+
+def hamming(query: Codes, gallery: Codes) -> NDArray[np.uint16]:
+    """Number of differing bits between every query and every gallery code.
+
+    Returns:
+        [n_query, n_gallery] uint16, in 0 … bits. `hamming_blocks` gives the same in blocks.
+
+    Example:
+        >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]])
+        >>> hamming(codes, codes)
+        array([[0, 1],
+               [1, 0]], dtype=uint16)
+    """
+    out = np.empty((len(query), len(gallery)), np.uint16)
+    for rows, distances in hamming_blocks(query, gallery):
+        out[rows] = distances
+    return out
+
+
+def weighted(query: Codes, gallery: Codes) -> NDArray[np.float64]:
+    """Weighted Hamming distance: the sum of the weights of the differing bits, exact.
+
+    Returns:
+        [n_query, n_gallery] float64, in 0 … sum of the weights. `weighted_blocks` gives the same
+        in blocks.
+
+    Example:
+        >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
+        >>> weighted(codes, codes)
+        array([[0. , 0.5],
+               [0.5, 0. ]])
+    """
+    out = np.empty((len(query), len(gallery)), np.float64)
+    for rows, distances in weighted_blocks(query, gallery):
+        out[rows] = distances
+    return out
+
+
+def hamming_blocks(
+    query: Codes, gallery: Codes, block_bytes: int = BLOCK_BYTES
+) -> Iterator[tuple[slice, NDArray[np.uint16]]]:
+    """Hamming distances, a block of queries at a time.
+
+    Args:
+        query: the codes that rows stand for.
+        gallery: the codes that columns stand for; same length and model.
+        block_bytes: memory, in bytes, for the block and what it takes to compute it. At least one
+            query is computed at a time, which takes about 19 bytes for each gallery code.
+
+    Yields:
+        (rows, distances): a slice of the queries and [rows, n_gallery] uint16.
+    """
+    query.check_comparable(gallery)
+    query_words, gallery_words = _words(query.packed), _words(gallery.packed)
+    for rows in _row_blocks(len(query), bytes_per_row=19 * len(gallery), block_bytes=block_bytes):
+        distances = np.zeros((rows.stop - rows.start, len(gallery)), np.uint16)
+        for word in range(query_words.shape[1]):
+            differing = query_words[rows, word, None] ^ gallery_words[None, :, word]
+            distances += np.bitwise_count(differing)
+        yield rows, distances
+
+
+def weighted_blocks(
+    query: Codes, gallery: Codes, block_bytes: int = BLOCK_BYTES
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Weighted Hamming distances, a block of queries at a time. The gallery's weights count.
+
+    With x, y in {0, 1}: sum_k w_k (x_k + y_k - 2 x_k y_k), one matrix product a block.
+
+    Args:
+        query: the codes that rows stand for.
+        gallery: the codes that columns stand for; same length and model.
+        block_bytes: memory, in bytes, for the block; the unpacked gallery (8 · bits bytes for each
+            code) comes on top.
+
+    Yields:
+        (rows, distances): a slice of the queries and [rows, n_gallery] float64.
+    """
+    query.check_comparable(gallery)
+    weights = gallery.weights.astype(np.float64)
+    gallery_bits = gallery.unpack().astype(np.float64)
+    gallery_sum = gallery_bits @ weights
+    for rows in _row_blocks(len(query), bytes_per_row=16 * len(gallery), block_bytes=block_bytes):
+        query_bits = unpack(query.packed[rows], query.bits) * weights
+        distances = query_bits @ gallery_bits.T
+        distances *= -2.0
+        distances += query_bits.sum(axis=1, keepdims=True)
+        distances += gallery_sum
+        yield rows, distances
+
+
+def save_codes(
+    path: str | os.PathLike[str], codes: Codes, names: Sequence[str] | None = None
+) -> None:
+    """Write codes to an .npz file: arrays `packed`, `bits`, `weights`, `model`, `names`.
+
+    Args:
+        path: the file; written whole or not at all.
+        codes: what to write.
+        names: what each code is the code of, such as a file name; one a code.
+    """
+    if names is not None and len(names) != len(codes):
+        raise CodeError(f"{len(names)} names for {len(codes)} codes")
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            packed=codes.packed,
+            bits=np.int64(codes.bits),
+            weights=codes.weights,
+            model=np.str_(codes.model),
+            names=np.array([] if names is None else list(names), dtype=np.str_),
+        )
+
+
+def load_codes(path: str | os.PathLike[str]) -> tuple[Codes, list[str]]:
+    """Read what `save_codes` wrote. Never unpickles.
+
+    Returns:
+        (codes, names); names is empty where none were saved.
+
+    Raises:
+        CodeError: the file is missing, damaged or holds something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            codes = Codes(
+                file["packed"], int(file["bits"]), file["weights"], str(file["model"][()])
+            )
+            names = [str(name) for name in file["names"]]
+    except FileNotFoundError as error:
+        raise CodeError(f"no such file: {path}") from error
+    except CodeError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy each have their own for damaged files
+        raise CodeError(f"{path} holds no codes, or is damaged: {error}") from error
+    return codes, names
+
+
+def _words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """[n, bytes] uint8 → [n, words] uint64, zero-padded: popcount counts 8 bytes at a time."""
+    width = -(-packed.shape[1] // 8) * 8
+    padded = np.zeros((len(packed), width), np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    return padded.view(np.uint64)
+
+
+def _row_blocks(rows: int, bytes_per_row: int, block_bytes: int) -> Iterator[slice]:
+    step = max(1, block_bytes // max(1, bytes_per_row))
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))

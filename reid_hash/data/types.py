@@ -1,0 +1,77 @@
+"""What every data set of the toolkit returns."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""An image: [height, width, 3] uint8, RGB."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images that are read one by one, with what is known about each.
+
+    Attributes:
+        read: gives image i as [height, width, 3] uint8 RGB, of any size. Raises DataError that
+            says why where the image cannot be read. May be called from several threads.
+        names: [n] what a person calls each image: a path below the data root, or the like.
+        labels: [n] int64, the identity (or class). Identities of different sets of one data set
+            are the same numbers.
+        cameras: [n] int64, the camera; zeros where there is none.
+    """
+
+    read: Callable[[int], Image]
+    names: Sequence[str]
+    labels: NDArray[np.int64]
+    cameras: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if not len(self.names) == len(self.labels) == len(self.cameras):
+            raise ValueError("names, labels and cameras differ in length")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def subset(self, rows: NDArray[np.generic]) -> "ImageSet":
+        """The images of a mask [n] bool or of indices [m] int."""
+        index = np.arange(len(self))[rows]
+        read = self.read
+        return ImageSet(
+            lambda i: read(int(index[i])),
+            [self.names[i] for i in index],
+            self.labels[index],
+            self.cameras[index],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set under one protocol.
+
+    Attributes:
+        name: as on the command line.
+        train: images to learn from.
+        query: images to search with.
+        gallery: images to be found. Its identities are not those of `train` in re-identification.
+        protocol: name of the split and of the way it is evaluated.
+        camera_rule: which gallery images a query must not find: "market" (same identity and same
+            camera), "cuhk03" (same camera), "none".
+        single_shot: whether the gallery is drawn at random, one image an identity and camera.
+        notes: what a reader of the figures must know, such as "camera pair 1 alone".
+    """
+
+    name: str
+    train: ImageSet
+    query: ImageSet
+    gallery: ImageSet
+    protocol: str
+    camera_rule: str = "none"
+    single_shot: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    def with_notes(self, *notes: str) -> "Dataset":
+        """The same data set with more notes."""
+        return replace(self, notes=self.notes + notes)

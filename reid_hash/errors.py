@@ -1,0 +1,29 @@
+"""The exceptions a user meets; the command line prints each as one line and exits with its code."""
+
+
+class ReidHashError(Exception):
+    """Something went wrong that the user can mend; the message says what and how.
+
+    Attributes:
+        exit_code: what the command line exits with: 1 for a failure, 2 for wrong usage.
+    """
+
+    exit_code = 1
+
+
+class DataError(ReidHashError):
+    """A data set is missing, incomplete, or holds files that cannot be read."""
+
+
+class CodeError(ReidHashError):
+    """Codes that do not fit together: other length, other model, or too few bits."""
+
+
+class CheckpointError(ReidHashError):
+    """A file is no checkpoint of this toolkit, or does not fit the configuration."""
+
+
+class ConfigError(ReidHashError):
+    """A configuration has an unknown key or a value out of range."""
+
+    exit_code = 2
