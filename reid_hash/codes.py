@@ -12,7 +12,7 @@ ties: metrics and searches may rely on it.
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -107,7 +107,7 @@ class Codes:
 
     packed: NDArray[np.uint8]
     bits: int
-    weights: NDArray[np.float32] = field(default=None)  # type: ignore[assignment]
+    weights: NDArray[np.float32] = None  # type: ignore[assignment]
     model: str = ""
 
     def __post_init__(self) -> None:

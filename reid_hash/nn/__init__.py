@@ -1,0 +1,1 @@
+"""Networks, the hash head, losses, the batch sampler and checkpoints."""

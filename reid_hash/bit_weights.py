@@ -1,0 +1,78 @@
+"""How much each bit counts, and in which order the bits stand: frozen at the end of training."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from reid_hash.data.images import Pixels
+from reid_hash.encoder import network_outputs
+from reid_hash.nn.checkpoint import Checkpoint
+from reid_hash.nn.model import HashNet
+
+
+def likelihood_weights(
+    bits: NDArray[np.bool_], labels: NDArray[np.int64], cameras: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Log-likelihood ratio of each bit agreeing, for same against different identities.
+
+    With p = P(agree | same identity, other camera) and q = P(agree | different identities), taking
+    bits as independent, a differing bit costs log(p/(1-p)) - log(q/(1-q)) more than an agreeing
+    one: the weight of the naive Bayes match score.
+
+    Args:
+        bits: [n, bits] bool, of training images.
+        labels: [n] int64.
+        cameras: [n] int64; where no identity has two cameras, all pairs of one identity count.
+
+    Returns:
+        [bits] float64 ≥ 0; a bit that tells nothing, or the opposite, weighs 0.
+    """
+    ones = bits.mean(0)
+    differ_any = 2 * ones * (1 - ones)  # two random images; nearly all are of different persons
+    groups, group = np.unique(np.stack([labels, cameras], 1), axis=0, return_inverse=True)
+    counts = np.bincount(group).astype(np.float64)
+    sums = np.stack([np.bincount(group, weights=column) for column in bits.T.astype(float)], 1)
+    pairs, differing = 0.0, np.zeros(bits.shape[1])
+    for identity in np.unique(groups[:, 0]):
+        n, s = (a[groups[:, 0] == identity] for a in (counts, sums))
+        # differing pairs among all images of the identity, less those within one camera
+        whole = s.sum(0) * (n.sum() - s.sum(0))
+        within = (s * (n[:, None] - s)).sum(0)
+        across = len(n) > 1
+        pairs += (n.sum() ** 2 - (n**2).sum()) / 2 if across else n.sum() * (n.sum() - 1) / 2
+        differing += whole - within if across else whole
+    same = np.clip(differing / max(pairs, 1.0), 1e-3, 1 - 1e-3)
+    other = np.clip(differ_any, 1e-3, 1 - 1e-3)
+    ratio = np.log((1 - same) / same) - np.log((1 - other) / other)
+    weights: NDArray[np.float64] = np.maximum(ratio, 0.0)
+    return weights
+
+
+def order_by_weight(weights: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Indices that sort weights to fall; equal ones keep their order (Zhang et al. 2015)."""
+    return np.argsort(-weights, kind="stable").astype(np.int64)
+
+
+def freeze(net: HashNet, pixels: Pixels, device: torch.device) -> Checkpoint:
+    """Fix the weights and the order of the bits of a trained network; see ModelConfig.
+
+    Args:
+        net: the network; its bits are put in their final order, in place.
+        pixels: the training images, which "likelihood" weights are counted on.
+        device: where to compute.
+
+    Returns:
+        The checkpoint, the network on the CPU; `trained_on` is empty.
+    """
+    config = net.config.model
+    net.eval()
+    factors = net.weight.weight.detach().double().cpu().numpy()
+    weights = {"learned": factors**2, "none": np.ones(config.bits)}.get(config.weights)
+    if weights is None:
+        outputs, _ = network_outputs(net, pixels.images, device, flip=config.flip_average)
+        weights = likelihood_weights(outputs > 0, pixels.labels, pixels.cameras)
+    order = np.arange(config.bits)
+    if config.order == "weight":
+        order = order_by_weight(weights)
+        net.reorder(torch.from_numpy(order).to(device))
+    return Checkpoint(net.cpu(), weights[order].astype(np.float32), order)

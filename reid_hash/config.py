@@ -1,0 +1,228 @@
+"""The typed configuration of a training run; unknown keys are rejected by name.
+
+A run is described by one YAML file. `configs/` holds one a data set, `configs/paper/` the
+settings of Zhang et al. 2015. `--set section.key=value` changes single values.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from reid_hash.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class DataConfig(_Section):
+    """Which images, and at which size they enter the network."""
+
+    dataset: str = Field("walkers", description="name of a data set, as on the command line")
+    protocol: str | None = Field(None, description="split and evaluation; null: the usual one")
+    boxes: Literal["labeled", "detected"] = Field("labeled", description="CUHK03: whose boxes")
+    split: Annotated[int, Field(ge=0)] = Field(0, description="which of several published splits")
+    height: Annotated[int, Field(ge=16, le=1024)] = 128
+    width: Annotated[int, Field(ge=16, le=1024)] = 64
+
+
+class ModelConfig(_Section):
+    """Backbone and hash layer."""
+
+    backbone: str = Field("resnet-slim", description="see nn.backbones.build_backbone")
+    bits: Annotated[int, Field(ge=1, le=4096)] = 128
+    pretrained: str | None = Field(
+        None, description='"timm" for the weights that timm downloads, or a local weights file'
+    )
+    batch_norm: bool = Field(True, description="batch norm before the sign: balances the bits")
+    dropout: Share = 0.0
+    weights: Literal["learned", "likelihood", "none"] = Field(
+        "learned",
+        description="bit weights: the learned w² of the paper; the log-likelihood ratio of a bit "
+        "agreeing for same against different persons, from training pairs; or all one",
+    )
+    flip_average: bool = Field(True, description="codes average an image with its mirror image")
+    order: Literal["weight", "given"] = Field(
+        "weight", description="bit order: by falling weight (the paper), or as trained on prefixes"
+    )
+
+
+class LossConfig(_Section):
+    """Weights of the terms of the loss; 0 switches a term off."""
+
+    triplet: NotNegative = Field(1.0, description="all-triplets hinge on weighted tanh-like codes")
+    margin: tuple[Positive, Positive] = Field(
+        (5.0, 13.0),
+        description="triplet margin at the start and at the end, at 64 bits",
+    )
+    beta: Positive = Field(5.0, description="slope of the tanh-like layer at the start")
+    beta_growth: Annotated[float, Field(ge=1)] = Field(1.1, description="factor for each interval")
+    beta_intervals: Annotated[int, Field(ge=0)] = Field(
+        10, description="how many times beta grows over the training"
+    )
+    regulariser: NotNegative = Field(0.001, description="tr(R L Rᵀ) of DRSCH; 0 is DSCH")
+    similarity: Literal["labels", "appearance"] = Field(
+        "labels", description="what the regulariser calls similar"
+    )
+    cross_entropy: NotNegative = Field(0.0, description="classification of the features")
+    code_cross_entropy: NotNegative = Field(0.0, description="classification of the prefixes")
+    label_smoothing: Share = 0.1
+    feature_triplet: NotNegative = Field(0.0, description="soft-margin batch-hard on the features")
+    prefixes: tuple[Count, ...] = Field((), description="code lengths trained beside the full one")
+
+
+class AugmentConfig(_Section):
+    """Random changes of a training batch."""
+
+    flip: Share = Field(0.5, description="probability of a mirror image")
+    shift: Share = Field(0.05, description="largest shift, as a share of the side")
+    zoom: Share = Field(0.1, description="largest relative change of size")
+    colour: Share = Field(0.2, description="largest relative change of brightness and colour")
+    erase: Share = Field(0.5, description="probability that a random rectangle is erased")
+
+
+class TrainConfig(_Section):
+    """The loop: batches, optimiser, schedule."""
+
+    epochs: Count = 40
+    identities_per_batch: Annotated[int, Field(ge=2)] = 16
+    images_per_identity: Annotated[int, Field(ge=2)] = 4
+    optimiser: Literal["sgd", "adamw"] = "adamw"
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegative = 5e-4
+    momentum: Share = 0.9
+    schedule: Literal["cosine", "step"] = "cosine"
+    warmup: Share = Field(0.1, description="share of the steps over which the rate rises")
+    small_images: Share = Field(
+        0.0, description="share of the steps, at the start, on images of 0.7 times the side"
+    )
+    average: Share = Field(0.0, description="decay of the running weight average; 0: none")
+    clip: NotNegative = Field(0.0, description="largest norm of the gradient; 0: not clipped")
+    evaluate_every: Annotated[int, Field(ge=0)] = Field(
+        0, description="epochs between evaluations; 0: only at the end"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class Config(_Section):
+    """A training run."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    augment: AugmentConfig = AugmentConfig()
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _prefixes_fit(self) -> "Config":
+        too_long = [b for b in self.loss.prefixes if b > self.model.bits]
+        if too_long:
+            raise ValueError(f"loss.prefixes: {too_long} longer than model.bits={self.model.bits}")
+        return self
+
+    def to_yaml(self) -> str:
+        """The whole configuration, defaults included."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def configs_folder() -> Path:
+    """The folder of the shipped configurations: in the wheel, or at the top of a checkout."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def load_config(
+    path: str | os.PathLike[str] | None = None,
+    settings: Iterable[str] = (),
+    base: Mapping[str, Any] | None = None,
+) -> Config:
+    """Read a configuration and change single values of it.
+
+    Args:
+        path: a YAML file, or a name below the shipped `configs/`, such as "cuhk03" or
+            "paper/cuhk03"; the defaults when left out.
+        settings: "section.key=value" each, the value in YAML; they win over the file.
+        base: used in place of a file.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key, a value out of range.
+
+    Example:
+        >>> load_config(settings=["model.bits=64", "seed=3"]).model.bits
+        64
+    """
+    source = "the settings"
+    values: dict[str, Any] = dict(base or {})
+    if path is not None:
+        source, values = _read(Path(path))
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set wants section.key=value, not {setting!r}")
+        *sections, name = key.strip().split(".")
+        inner = values
+        for section in sections:
+            inner = inner.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"--set {setting}: {section} is a value, not a section")
+        try:
+            inner[name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {setting}: the value is not YAML") from error
+    return parse_config(values, source)
+
+
+def parse_config(values: Mapping[str, Any], source: str) -> Config:
+    """Check values against the schema; ConfigError names the first key that is wrong."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = _keys_beside(first["loc"])
+            reason = f"unknown key {key}; known here: {', '.join(known)}"
+        else:
+            reason = f"{key}: {first['msg']}" if key else first["msg"]
+        more = len(error.errors()) - 1
+        also = f" (and {more} more)" if more else ""
+        raise ConfigError(f"{source}: {reason}{also}") from error
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Config
+    for part in location[:-1]:
+        annotation = model.model_fields[str(part)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return list(model.model_fields)
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    if not path.suffix:
+        path = configs_folder() / f"{path}.yaml"
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        folder = configs_folder()
+        names = sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml"))
+        raise ConfigError(
+            f"no configuration {path}; give a YAML file or one of: {', '.join(names)}"
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = str(error).replace("\n", " ")
+        raise ConfigError(f"cannot read the configuration {path}: {reason}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no configuration: sections with keys are expected")
+    return str(path), values

@@ -1,0 +1,145 @@
+"""Decoding: image sets → one uint8 array, once, on all cores."""
+
+import contextlib
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from reid_hash.data.types import Image, ImageSet
+from reid_hash.errors import DataError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Decoded images of one size.
+
+    Attributes:
+        images: [n, height, width, 3] uint8 RGB; a memory map where memory would not hold it.
+        labels: [n] int64.
+        cameras: [n] int64.
+        names: [n].
+        unreadable: why each image that is left out could not be read, "name: reason".
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    cameras: NDArray[np.int64]
+    names: list[str]
+    unreadable: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def read_image(path: str | os.PathLike[str]) -> Image:
+    """Read an image file.
+
+    Returns:
+        [height, width, 3] uint8 RGB.
+
+    Raises:
+        DataError: there is no such file, it is empty, or it is no image that OpenCV reads.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or 'cannot be read'}") from error
+    if not len(data):
+        raise DataError(f"{path}: the file is empty")
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise DataError(f"{path}: not an image, or cut off")
+    return np.asarray(image, np.uint8)
+
+
+def resize(image: Image, height: int, width: int) -> Image:
+    """Scale to height × width: by area where it shrinks, bicubic where it grows."""
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = image.shape[0] * image.shape[1] > height * width
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
+
+
+def decode(
+    images: ImageSet,
+    height: int,
+    width: int,
+    skip_unreadable: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Pixels:
+    """Read and scale all images of a set.
+
+    Args:
+        images: what to read.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
+        skip_unreadable: go on without images that cannot be read; they stand in the result's
+            `unreadable`. Otherwise the first of them is an error.
+        progress: called with 1 for each image.
+
+    Raises:
+        DataError: there are images that cannot be read (the message counts them and names the
+            first three), or none is left.
+    """
+    out = _array((len(images), height, width, 3))
+    failures: dict[int, str] = {}
+
+    def one(i: int) -> None:
+        try:
+            out[i] = resize(images.read(i), height, width)
+        except DataError as error:
+            failures[i] = str(error)
+        if progress is not None:
+            progress(1)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV lets go of the interpreter's lock
+        list(pool.map(one, range(len(images))))
+    if failures and not skip_unreadable:
+        first = "; ".join(failures[i] for i in sorted(failures)[:3])
+        raise DataError(
+            f"{len(failures)} of {len(images)} images cannot be read ({first}); "
+            "mend them, or leave them out with --skip-unreadable"
+        )
+    keep = np.array([i for i in range(len(images)) if i not in failures], np.int64)
+    if not len(keep):
+        raise DataError("there is no image to read" if not failures else "no image can be read")
+    if failures:  # close the gaps in place: a second array might not fit into memory
+        for row, i in enumerate(keep):
+            out[row] = out[i]
+    return Pixels(
+        out[: len(keep)],
+        images.labels[keep],
+        images.cameras[keep],
+        [images.names[i] for i in keep],
+        tuple(failures[i] for i in sorted(failures)),
+    )
+
+
+def _array(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """An array in memory, or on disk where it would take more than half of what is free."""
+    size = math.prod(shape)
+    if size <= psutil.virtual_memory().available / 2:
+        return np.empty(shape, np.uint8)
+    # a map of a file is sparse at first: a full disk would kill the process only later
+    if size < shutil.disk_usage(tempfile.gettempdir()).free:
+        with contextlib.suppress(OSError), tempfile.TemporaryFile(prefix="reid-hash-") as file:
+            return np.memmap(file, np.uint8, "w+", shape=shape)  # keeps the file open itself
+    raise DataError(
+        f"the decoded images need {size / 2**30:.1f} GiB, more than memory and the temporary "
+        f"folder {tempfile.gettempdir()} hold; use a smaller data.height and data.width"
+    )

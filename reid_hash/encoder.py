@@ -1,0 +1,131 @@
+"""Checkpoint and images → codes."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from reid_hash.codes import Codes
+from reid_hash.errors import ConfigError
+from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
+from reid_hash.nn.model import HashNet
+
+
+def network_outputs(
+    net: HashNet,
+    images: NDArray[np.uint8],
+    device: torch.device | str = "cpu",
+    batch: int = 128,
+    flip: bool = True,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Run a network over decoded images, in evaluation mode; its mode is put back.
+
+    Args:
+        net: the network.
+        images: [n, height, width, 3] uint8 RGB of the network's input size.
+        device: where to compute.
+        batch: images at a time.
+        flip: average the outputs with those of the mirror image.
+        progress: called with the number of images of each batch.
+
+    Returns:
+        (outputs [n, bits], embedding [n, features]), float32.
+    """
+    was_training = net.training
+    net.eval().to(device)
+    bits = net.config.model.bits
+    outputs = np.empty((len(images), bits), np.float32)
+    embedding = np.empty((len(images), int(net.backbone.features)), np.float32)  # type: ignore[arg-type]
+    with torch.inference_mode():
+        for start in range(0, len(images), batch):
+            rows = slice(start, min(start + batch, len(images)))
+            pixels = net.normalise(torch.from_numpy(np.ascontiguousarray(images[rows])).to(device))
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+            _, neck, out = net(pixels)
+            if flip:
+                _, other_neck, other_out = net(pixels.flip(3))
+                neck, out = (neck + other_neck) / 2, (out + other_out) / 2
+            outputs[rows] = out.float().cpu().numpy()
+            embedding[rows] = neck.float().cpu().numpy()
+            if progress is not None:
+                progress(rows.stop - rows.start)
+    net.train(was_training)
+    return outputs, embedding
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Choose a device: "auto" is cuda, else mps, else cpu; ConfigError where it is not there."""
+    mps = torch.backends.mps.is_available()
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": mps}
+    if name == "auto":
+        name = next(device for device in ("cuda", "mps", "cpu") if there[device])
+    if not there.get(name.split(":")[0], False):
+        usable = ", ".join(device for device, found in there.items() if found)
+        raise ConfigError(f"--device {name} is not there on this machine; there is: {usable}")
+    return torch.device(name)
+
+
+class Encoder:
+    """Makes codes of images with a trained network.
+
+    Args:
+        checkpoint: the network and its bit weights.
+        device: where to compute: "auto", "cpu", "cuda" or "mps".
+
+    Example:
+        encoder = Encoder.load("runs/walkers/…/model.safetensors")
+        codes = encoder.encode(images)       # uint8 [n, height, width, 3] of encoder.size
+        short = codes.prefix(64)
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
+        self.checkpoint = checkpoint
+        self.device = pick_device(device)
+        self.fingerprint = checkpoint.fingerprint
+        checkpoint.net.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | Path, device: str = "auto") -> "Encoder":
+        """Read a checkpoint; CheckpointError where it cannot be read."""
+        return cls(load_checkpoint(path), device)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images that the network takes, in pixels."""
+        data = self.checkpoint.net.config.data
+        return data.height, data.width
+
+    @property
+    def bits(self) -> int:
+        """Length of the codes."""
+        return self.checkpoint.net.config.model.bits
+
+    def outputs(
+        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Real outputs [n, bits] and float embedding [n, features] of images; see `encode`."""
+        net = self.checkpoint.net
+        flip = net.config.model.flip_average
+        return network_outputs(net, images, self.device, flip=flip, progress=progress)
+
+    def encode(
+        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
+    ) -> Codes:
+        """Codes of images.
+
+        Args:
+            images: [n, height, width, 3] uint8 RGB, of `size`.
+            progress: called with the number of images of each batch.
+
+        Returns:
+            n codes of `bits` bits with the network's bit weights and fingerprint.
+        """
+        return self.binarise(self.outputs(images, progress)[0])
+
+    def binarise(self, outputs: ArrayLike) -> Codes:
+        """Codes of real outputs [n, bits]."""
+        return Codes.from_outputs(outputs, self.checkpoint.bit_weights, self.fingerprint)

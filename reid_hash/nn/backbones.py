@@ -1,0 +1,199 @@
+"""Backbones: image → feature vector. The paper's network, a slim residual network, OSNet, timm."""
+
+from pickle import UnpicklingError
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from reid_hash.errors import ConfigError
+from reid_hash.nn.osnet import OSNet
+
+
+class PaperNet(nn.Sequential):
+    """The network of Zhang et al. 2015 for 32×32 images, up to its 512 features.
+
+    conv5×5/32 stride 2 → conv5×5/64 → conv5×5/128, each with ReLU and 2×2 average pooling of
+    stride 1, → FC512. For larger images the poolings have stride 2 (the paper's network for
+    pedestrians was not released).
+
+    Args:
+        height: height of the input in pixels.
+        width: width of the input in pixels.
+    """
+
+    features = 512
+
+    def __init__(self, height: int, width: int) -> None:
+        stride = 1 if max(height, width) <= 40 else 2
+        layers: list[nn.Module] = []
+        channels = 3
+        for out, step in ((32, 2), (64, 1), (128, 1)):
+            layers += [
+                nn.Conv2d(channels, out, 5, step, padding=2),
+                nn.ReLU(inplace=True),
+                nn.AvgPool2d(2, stride),
+            ]
+            channels = out
+        with torch.no_grad():
+            flat = nn.Sequential(*layers)(torch.zeros(1, 3, height, width)).numel()
+        super().__init__(
+            *layers, nn.Flatten(), nn.Linear(flat, self.features), nn.ReLU(inplace=True)
+        )
+
+
+class _Residual(nn.Module):
+    """Two 3×3 convolutions with a short cut (He et al. 2016)."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        last = nn.BatchNorm2d(out)
+        nn.init.zeros_(last.weight)  # each block starts as its short cut
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, out, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(out),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out, out, 3, 1, 1, bias=False),
+            last,
+        )
+        self.short_cut: nn.Module = nn.Identity()
+        if stride != 1 or channels != out:
+            self.short_cut = nn.Sequential(
+                nn.AvgPool2d(stride) if stride > 1 else nn.Identity(),
+                nn.Conv2d(channels, out, 1, bias=False),
+                nn.BatchNorm2d(out),
+            )
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.relu(self.body(x) + self.short_cut(x))
+        return out
+
+
+class SlimResNet(nn.Sequential):
+    """A small residual network whose last stage keeps its resolution (last stride 1).
+
+    Dense 3×3 convolutions, since CPUs run them near their peak, unlike depthwise ones.
+
+    Args:
+        widths: channels of the stages.
+        blocks: residual blocks of each stage.
+        strides: stride of each stage.
+    """
+
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (32, 64, 128, 256),
+        blocks: tuple[int, ...] = (1, 1, 1, 1),
+        strides: tuple[int, ...] = (1, 2, 2, 1),
+        stem: int = 32,
+        stem_stride: int = 2,
+    ) -> None:
+        layers: list[nn.Module] = [
+            nn.Conv2d(3, stem, 3, stem_stride, 1, bias=False),
+            nn.BatchNorm2d(stem),
+            nn.ReLU(inplace=True),
+        ]
+        channels = stem
+        for width, count, stride in zip(widths, blocks, strides, strict=True):
+            for index in range(count):
+                layers.append(_Residual(channels, width, stride if index == 0 else 1))
+                channels = width
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.features = channels
+
+
+class TimmBackbone(nn.Module):
+    """Any network of timm, without its classifier.
+
+    Args:
+        name: as timm knows it.
+        pretrained: load the weights that timm downloads.
+    """
+
+    def __init__(self, name: str, pretrained: bool) -> None:
+        super().__init__()
+        try:
+            self.net = timm.create_model(name, pretrained=pretrained, num_classes=0)
+        except RuntimeError as error:
+            raise ConfigError(f"timm has no network {name}: {error}") from error
+        except OSError as error:
+            raise ConfigError(
+                f"the weights of {name} cannot be downloaded ({error}); give a local file as "
+                "model.pretrained, or null to start from random weights"
+            ) from error
+        self.features = int(self.net.num_features)  # type: ignore[arg-type]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[n, 3, height, width] → [n, features]."""
+        features: Tensor = self.net(images)
+        return features
+
+
+SLIM: dict[str, dict[str, Any]] = {
+    "resnet-slim": {"widths": (32, 64, 128, 256)},
+}
+
+
+def build_backbone(name: str, height: int, width: int, pretrained: str | None = None) -> nn.Module:
+    """Make a backbone.
+
+    Args:
+        name: "paper", one of `SLIM`, "osnet-x1.0" … "osnet-x0.25", or "timm:NAME".
+        height: of the input, in pixels.
+        width: of the input, in pixels.
+        pretrained: None for random weights, "timm" to download, or a weights file whose tensors
+            have the network's own names.
+
+    Returns:
+        A module [n, 3, height, width] → [n, features]; its attribute `features` is that length.
+
+    Raises:
+        ConfigError: unknown name, or weights that do not fit.
+    """
+    if name == "paper":
+        net: nn.Module = PaperNet(height, width)
+    elif name in SLIM:
+        net = SlimResNet(**SLIM[name])
+    elif name.startswith("osnet-x"):
+        net = OSNet(_multiplier(name))
+    elif name.startswith("timm:"):
+        net = TimmBackbone(name.removeprefix("timm:"), pretrained == "timm")
+    else:
+        known = ", ".join(["paper", *SLIM, "osnet-x1.0 … osnet-x0.25", "timm:NAME"])
+        raise ConfigError(f"unknown model.backbone {name}; known: {known}")
+    if pretrained == "timm" and not name.startswith("timm:"):
+        raise ConfigError(f"timm has no weights for model.backbone {name}")
+    if pretrained is not None and pretrained != "timm":
+        _load_weights(net, pretrained)
+    return net
+
+
+def _multiplier(name: str) -> float:
+    try:
+        value = float(name.removeprefix("osnet-x"))
+    except ValueError:
+        value = 0.0
+    if not 0.1 <= value <= 2:
+        raise ConfigError(f"model.backbone {name}: the width is a number from 0.1 to 2")
+    return value
+
+
+def _load_weights(net: nn.Module, path: str) -> None:
+    inner = net.net if isinstance(net, TimmBackbone) else net
+    try:
+        if path.endswith(".safetensors"):
+            tensors = load_file(path)
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, UnpicklingError, RuntimeError) as error:
+        raise ConfigError(f"model.pretrained: cannot read {path}: {error}") from error
+    missing, _ = inner.load_state_dict(tensors, strict=False)
+    if missing:
+        raise ConfigError(
+            f"model.pretrained: {path} lacks {len(missing)} of the network's tensors, "
+            f"such as {missing[0]}"
+        )

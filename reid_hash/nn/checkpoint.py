@@ -1,0 +1,196 @@
+"""Checkpoints: `model.safetensors`, and the state of a run that can go on. Neither uses pickle.
+
+A checkpoint alone is enough to encode and evaluate: its metadata hold the configuration, the
+bit weights and order, the normalisation and what the network was trained on.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from reid_hash.config import parse_config
+from reid_hash.errors import CheckpointError, ConfigError
+from reid_hash.files import replacing
+from reid_hash.nn.model import HashNet
+
+FORMAT = "reid_hash checkpoint 1"
+STATE_FORMAT = "reid_hash training state 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A trained network with what search needs beside it.
+
+    Attributes:
+        net: the network, on the CPU, in evaluation mode; its bits are in their final order.
+        bit_weights: [bits] float32 ≥ 0, significance of each bit.
+        bit_order: [bits] int, which bit of the training each bit was.
+        trained_on: what is known of the training: data set, images, identities, steps, time.
+    """
+
+    net: HashNet
+    bit_weights: NDArray[np.float32]
+    bit_order: NDArray[np.int64]
+    trained_on: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that differ for networks whose codes cannot be compared."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.net.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, whole or not at all."""
+    net = checkpoint.net
+    metadata = {
+        "format": FORMAT,
+        "config": net.config.model_dump_json(),
+        "bit_weights": json.dumps([float(w) for w in checkpoint.bit_weights]),
+        "bit_order": json.dumps([int(k) for k in checkpoint.bit_order]),
+        "normalisation": json.dumps({"mean": net.mean.tolist(), "std": net.std.tolist()}),
+        "trained_on": json.dumps(dict(checkpoint.trained_on)),
+    }
+    write_tensors(path, net.state_dict(), metadata)
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or something else.
+    """
+    tensors, metadata = read_tensors(path, FORMAT)
+    try:
+        config = parse_config(json.loads(metadata["config"]), str(path))
+        # the weights are in the file: a download for them would be in vain
+        config = config.model_copy(
+            update={"model": config.model.model_copy(update={"pretrained": None})}
+        )
+        net = HashNet(config)
+        net.load_state_dict(tensors)
+        weights = np.array(json.loads(metadata["bit_weights"]), np.float32)
+        order = np.array(json.loads(metadata["bit_order"]), np.int64)
+        trained_on = json.loads(metadata["trained_on"])
+    except (KeyError, ValueError, RuntimeError, ConfigError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path} was written by another version: {reason}") from error
+    if len(weights) != config.model.bits:
+        raise CheckpointError(f"{path} has {len(weights)} weights for {config.model.bits} bits")
+    return Checkpoint(net.eval(), weights, order, trained_on)
+
+
+def write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, Tensor], metadata: dict[str, str]
+) -> None:
+    """Write named tensors with metadata as safetensors, whole or not at all."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        try:
+            save_file(plain, temporary, metadata)
+        except SafetensorError as error:  # it wraps the operating system's error in its own
+            raise OSError(None, str(error)) from error
+
+
+def read_tensors(
+    path: str | os.PathLike[str], form: str
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what `write_tensors` wrote, if its metadata say that it is of the format `form`."""
+    if not Path(path).is_file():
+        raise CheckpointError(f"no such file: {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != form:
+                raise CheckpointError(
+                    f"{path} is not a {form.rsplit(' ', 1)[0]}, or of another version"
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged, or no checkpoint: {error}") from error
+    return tensors, metadata
+
+
+def save_state(
+    path: str | os.PathLike[str],
+    modules: Mapping[str, torch.nn.Module],
+    optimiser: torch.optim.Optimizer,
+    facts: Mapping[str, Any],
+) -> None:
+    """Write all that a run needs to go on.
+
+    Args:
+        path: the file.
+        modules: by name, whose parameters and buffers are kept.
+        optimiser: whose moments are kept.
+        facts: JSON values: the step, the configuration and the like.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, module in modules.items():
+        tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
+    scalars: dict[str, Any] = {}
+    for index, state in optimiser.state_dict()["state"].items():
+        for key, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimiser/{index}/{key}"] = value
+            elif value is not None:
+                scalars[f"{index}/{key}"] = value
+    metadata = {
+        "format": STATE_FORMAT,
+        "facts": json.dumps(dict(facts)),
+        "scalars": json.dumps(scalars),
+    }
+    write_tensors(path, tensors, metadata)
+
+
+def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The facts of a saved state, without its tensors."""
+    _, metadata = read_tensors(path, STATE_FORMAT)
+    facts: dict[str, Any] = json.loads(metadata["facts"])
+    return facts
+
+
+def load_state(
+    path: str | os.PathLike[str],
+    modules: Mapping[str, torch.nn.Module],
+    optimiser: torch.optim.Optimizer,
+) -> dict[str, Any]:
+    """Put back what `save_state` wrote, in place, and return the facts.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of another network.
+    """
+    tensors, metadata = read_tensors(path, STATE_FORMAT)
+    try:
+        for name, module in modules.items():
+            start = len(name) + 1
+            own = {k[start:]: v for k, v in tensors.items() if k.startswith(f"{name}/")}
+            module.load_state_dict(own)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} is of another network: {error}") from error
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser/"):
+            _, index, field_name = key.split("/", 2)
+            state.setdefault(int(index), {})[field_name] = value
+    for key, scalar in json.loads(metadata["scalars"]).items():
+        index, field_name = key.split("/", 1)
+        state.setdefault(int(index), {})[field_name] = scalar
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+    facts: dict[str, Any] = json.loads(metadata["facts"])
+    return facts

@@ -1,0 +1,80 @@
+"""What makes several processes compute the same as one with the whole batch.
+
+Two things of a training step look across the batch: batch norm and the pairwise losses. Batch
+norm here averages its statistics over the processes; `gather_batch` shows the losses the outputs
+of all of them. Both are exact in value and gradient. (torch's SyncBatchNorm does not run on CPUs.)
+"""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+
+def world_size() -> int:
+    """Number of processes that train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def gather_batch(part: Tensor) -> Tensor:
+    """[b, …] of this process → [b · processes, …] of all, in the order of their ranks.
+
+    Only this process's rows carry a gradient. A loss computed from the result, times
+    `world_size()`, therefore has the gradient of the whole batch once the processes' gradients
+    have been averaged, as DistributedDataParallel does.
+    """
+    if world_size() == 1:
+        return part
+    parts = [torch.empty_like(part) for _ in range(world_size())]
+    dist.all_gather(parts, part.detach().contiguous())
+    parts[dist.get_rank()] = part
+    return torch.cat(parts)
+
+
+def convert_batch_norm(module: nn.Module) -> nn.Module:
+    """Let every batch norm inside `module` share its statistics between processes, in place."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+            shared = SharedBatchNorm(child.num_features, child.eps, child.momentum, child.affine)
+            shared.load_state_dict(child.state_dict())
+            shared.train(child.training)
+            setattr(module, name, shared)
+        else:
+            convert_batch_norm(child)
+    return module
+
+
+class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch norm over the batches of all processes; they must be of equal size."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass  # 2-d and 4-d alike
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise over every axis but the second."""
+        if not self.training or world_size() == 1:
+            plain: Tensor = super().forward(input)
+            return plain
+        axes = [0, *range(2, input.ndim)]
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        mean = input.mean(axes)
+        square = input.square().mean(axes)
+        sums: Tensor = all_reduce(torch.stack([mean, square]))  # type: ignore[no-untyped-call]
+        mean, square = sums / world_size()
+        variance = square - mean.square()
+        count = input.numel() / input.shape[1] * world_size()
+        with torch.no_grad():
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            assert self.num_batches_tracked is not None
+            momentum = self.momentum if self.momentum is not None else 0.1
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * count / (count - 1), momentum)
+        scale = torch.rsqrt(variance + self.eps)
+        if self.affine:
+            scale = scale * self.weight
+        out: Tensor = (input - mean.view(shape)) * scale.view(shape)
+        if self.affine:
+            out = out + self.bias.view(shape)
+        return out

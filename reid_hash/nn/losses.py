@@ -1,0 +1,127 @@
+"""Losses of DSCH and DRSCH (Zhang et al. 2015) and those of today's recipe.
+
+All take a whole batch and cost O(B²) memory; none loops over triplets.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def squared_distances(vectors: Tensor) -> Tensor:
+    """[B, d] → [B, B] squared Euclidean distances, ≥ 0.
+
+    On weighted codes w∘r with r = ±1 this is 4 · sum of w_k² over differing bits.
+    """
+    norms = vectors.square().sum(1)
+    distances = norms[:, None] + norms[None, :] - 2 * vectors @ vectors.T
+    return distances.clamp_min(0)
+
+
+def all_triplets_hinge(distances: Tensor, labels: Tensor, margin: float | Tensor) -> Tensor:
+    """Mean of max(0, D_ij - D_ik + margin) over all triplets label i = label j ≠ label k, j ≠ i.
+
+    The hinge is linear in the distances of the active triplets, so value and gradient follow from
+    how many active triplets each distance takes part in. Those counts come from sorting each
+    anchor's distances: O(B² log B) time, O(B²) memory, exact.
+
+    Args:
+        distances: [B, B] real, differentiable.
+        labels: [B] int.
+        margin: C of the paper, in units of the distances.
+
+    Returns:
+        The mean over all triplets, a scalar; 0 where the batch has none.
+
+    Example:
+        >>> d = torch.tensor([[0.0, 1.0, 3.0], [1.0, 0.0, 1.5], [3.0, 1.5, 0.0]])
+        >>> all_triplets_hinge(d, torch.tensor([0, 0, 1]), 1.0)  # (0 + 0.5) / 2
+        tensor(0.2500)
+    """
+    same = labels[:, None] == labels[None, :]
+    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    negative = ~same
+    triplets = (positive.sum(1) * negative.sum(1)).sum()
+    with torch.no_grad():
+        # distances of one side sorted, the other side's thresholds looked up in them
+        reach = distances + margin
+        negatives = distances.masked_fill(~negative, torch.inf).sort(dim=1).values
+        positives = reach.masked_fill(~positive, torch.inf).sort(dim=1).values
+        negatives_within = torch.searchsorted(negatives, reach.contiguous())
+        positives_within = torch.searchsorted(positives, distances.contiguous(), right=True)
+        positives_beyond = positive.sum(1, keepdim=True) - positives_within
+        times = torch.where(positive, negatives_within, 0) - torch.where(
+            negative, positives_beyond, 0
+        )
+        active = torch.where(positive, negatives_within, 0).sum()
+    total = (distances * times).sum() + margin * active
+    return total / triplets.clamp_min(1)
+
+
+def batch_hard_soft_margin(distances: Tensor, labels: Tensor) -> Tensor:
+    """Mean over anchors of log(1 + exp(farthest positive - nearest negative)).
+
+    Batch-hard triplets with a soft margin (Hermans et al. 2017).
+
+    Args:
+        distances: [B, B] real.
+        labels: [B] int.
+    """
+    same = labels[:, None] == labels[None, :]
+    farthest = distances.masked_fill(~same, -torch.inf).amax(1)
+    nearest = distances.masked_fill(same, torch.inf).amin(1)
+    loss = F.softplus(farthest - nearest)
+    usable = torch.isfinite(nearest)
+    return torch.where(usable, loss, 0).sum() / usable.sum().clamp_min(1)
+
+
+def label_similarity(labels: Tensor, different: float = 0.001) -> Tensor:
+    """S [B, B]: 1 for the same label, `different` otherwise (the authors' code)."""
+    same = labels[:, None] == labels[None, :]
+    return torch.where(same, 1.0, different)
+
+
+def appearance_similarity(images: Tensor, neighbours: int = 5) -> Tensor:
+    """S [B, B]: 1 where one image is among the k nearest of the other, 0 otherwise, symmetric.
+
+    Nearness is that of the images themselves, scaled down to 8×4 pixels, as the paper's "images
+    of similar appearance should have similar codes" has it.
+
+    Args:
+        images: [B, channels, height, width] real.
+        neighbours: k.
+    """
+    with torch.no_grad():
+        small = F.adaptive_avg_pool2d(images.float(), (8, 4)).flatten(1)
+        distances = squared_distances(small)
+        distances.fill_diagonal_(torch.inf)
+        nearest = distances.topk(min(neighbours, len(images) - 1), dim=1, largest=False).indices
+        similarity = torch.zeros_like(distances).scatter_(1, nearest, 1.0)
+        return torch.maximum(similarity, similarity.T)
+
+
+def laplacian_regulariser(codes: Tensor, similarity: Tensor) -> Tensor:
+    """tr(R L Rᵀ) / B with L = D - S, D = diag(sum of S's rows): DRSCH's regulariser.
+
+    Equal to the sum of S_ij |r_i - r_j|² / (2 B): similar images are drawn together. (The authors'
+    released code has the opposite sign.)
+
+    Args:
+        codes: [B, bits] real, weighted or not: the rows are the paper's columns of R.
+        similarity: [B, B] symmetric, ≥ 0.
+    """
+    degrees = similarity.sum(1)
+    trace = (degrees * codes.square().sum(1)).sum() - (codes * (similarity @ codes)).sum()
+    return trace / len(codes)
+
+
+def margin_at(progress: float, margins: tuple[float, float], bits: int) -> float:
+    """Margin C: grows linearly from margins[0] to margins[1], which hold at 64 bits, times bits/64.
+
+    Args:
+        progress: share of the training that is done, 0 … 1.
+        margins: at the start and at the end (5 → 13 in the authors' code).
+        bits: length of the code; distances grow with it, and so does the margin.
+    """
+    start, end = margins
+    return (start + (end - start) * progress) * bits / 64

@@ -1,0 +1,79 @@
+"""HashNet: image → backbone → hash head → real outputs, of which the signs are the code."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from reid_hash.config import Config
+from reid_hash.nn.backbones import build_backbone
+from reid_hash.nn.head import ElementwiseWeight, HashHead, TanhLike
+
+
+class HashOutputs(NamedTuple):
+    """What a HashNet gives for n images.
+
+    Attributes:
+        features: [n, features], the backbone's output.
+        embedding: [n, features], after the neck: the float embedding of the network.
+        outputs: [n, bits] real outputs v; the code is their sign.
+    """
+
+    features: Tensor
+    embedding: Tensor
+    outputs: Tensor
+
+
+class HashNet(nn.Module):
+    """The network of a run; a checkpoint holds one.
+
+    Attributes:
+        config: the run's configuration.
+        backbone: image → features.
+        head: features → outputs.
+        tanh: outputs → relaxed codes in (-1, 1).
+        weight: the element-wise weight layer.
+        mean: [3] of the training images, in 0 … 1, RGB.
+        std: [3] likewise.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        model, data = config.model, config.data
+        self.backbone = build_backbone(model.backbone, data.height, data.width, model.pretrained)
+        features = int(self.backbone.features)  # type: ignore[arg-type]
+        self.head = HashHead(features, model.bits, model.batch_norm, model.dropout)
+        self.tanh = TanhLike(config.loss.beta)
+        self.weight = ElementwiseWeight(model.bits)
+        self.register_buffer("mean", torch.full((3,), 0.5))
+        self.register_buffer("std", torch.full((3,), 0.25))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """[n, height, width, 3] uint8 RGB → [n, 3, height, width] float, mean 0 and deviation 1."""
+        scaled = images.permute(0, 3, 1, 2).float() / 255
+        return (scaled - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)
+
+    def forward(self, images: Tensor) -> HashOutputs:
+        """[n, 3, height, width] normalised images → HashOutputs."""
+        features = self.backbone(images)
+        embedding, outputs = self.head(features)
+        return HashOutputs(features, embedding, outputs)
+
+    def relax(self, outputs: Tensor) -> Tensor:
+        """Outputs v [n, bits] → w∘o(v), the weighted relaxed codes that the losses see."""
+        weighted: Tensor = self.weight(self.tanh(outputs))
+        return weighted
+
+    @torch.no_grad()
+    def reorder(self, order: Tensor) -> None:
+        """Permute the bits in place: bit k becomes what bit order[k] was."""
+        head = self.head
+        for parameter in [*head.project.parameters(), *head.norm.parameters(), self.weight.weight]:
+            parameter.copy_(parameter[order])
+        for buffer in head.norm.buffers():
+            if buffer.ndim:
+                buffer.copy_(buffer[order])

@@ -1,0 +1,118 @@
+"""The training objective: HashNet with its classifiers, and the sum of the losses."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reid_hash.config import LossConfig
+from reid_hash.nn import losses
+from reid_hash.nn.distributed import gather_batch
+from reid_hash.nn.model import HashNet
+
+
+class TrainingModel(nn.Module):
+    """A HashNet with the classifiers that only training needs.
+
+    Every learned parameter is used inside `forward`, on this process's part of the batch; what
+    looks across the batch comes afterwards, in `objective`.
+
+    Args:
+        net: the network to train.
+        classes: number of training identities (or classes).
+    """
+
+    def __init__(self, net: HashNet, classes: int) -> None:
+        super().__init__()
+        self.net = net
+        self.loss = net.config.loss
+        bits = net.config.model.bits
+        self.lengths = sorted({*self.loss.prefixes, bits})
+        self.classifier: nn.Linear | None = None
+        self.code_classifiers = nn.ModuleDict()
+        if self.loss.cross_entropy:
+            features = int(net.backbone.features)  # type: ignore[arg-type]
+            self.classifier = _classifier(features, classes)
+        if self.loss.code_cross_entropy:
+            for length in self.lengths:
+                self.code_classifiers[str(length)] = _classifier(length, classes)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """[b, 3, height, width] → by name what the losses need, b rows each."""
+        features, embedding, outputs = self.net(images)
+        relaxed = self.net.tanh(outputs)
+        result = {"features": features, "codes": self.net.weight(relaxed)}
+        if self.classifier is not None:
+            result["logits"] = self.classifier(embedding)
+        for length, classifier in self.code_classifiers.items():
+            result[f"logits_{length}"] = classifier(relaxed[:, : int(length)])
+        return result
+
+
+def _classifier(inputs: int, classes: int) -> nn.Linear:
+    layer = nn.Linear(inputs, classes, bias=False)
+    nn.init.normal_(layer.weight, std=0.01)
+    return layer
+
+
+def objective(
+    outputs: Mapping[str, Tensor],
+    labels: Tensor,
+    images: Tensor,
+    config: LossConfig,
+    margin: float,
+) -> dict[str, Tensor]:
+    """The terms of the loss, each times its weight, over the batch of all processes.
+
+    Args:
+        outputs: what `TrainingModel` gave for this process's images.
+        labels: [b] int, of this process's images.
+        images: [b, 3, height, width], what the regulariser calls appearance.
+        config: the weights of the terms.
+        margin: of the triplet hinge, in weighted distance.
+
+    Returns:
+        Scalars by name; their sum is the loss. `active` and `spread`, without gradient, are
+        figures to watch, not terms: see `collapsed`.
+    """
+    labels = gather_batch(labels)
+    codes = gather_batch(outputs["codes"].float())
+    terms: dict[str, Tensor] = {}
+    if config.triplet:
+        distances = losses.squared_distances(codes)
+        terms["triplet"] = config.triplet * losses.all_triplets_hinge(distances, labels, margin)
+    if config.regulariser:
+        if config.similarity == "labels":
+            similarity = losses.label_similarity(labels)
+        else:
+            similarity = losses.appearance_similarity(gather_batch(images))
+        terms["regulariser"] = config.regulariser * losses.laplacian_regulariser(codes, similarity)
+    if config.feature_triplet:
+        features = gather_batch(outputs["features"].float())
+        distances = losses.squared_distances(features).clamp_min(1e-12).sqrt()
+        term = losses.batch_hard_soft_margin(distances, labels)
+        terms["feature_triplet"] = config.feature_triplet * term
+    of_codes: list[Tensor] = []
+    for name, out in outputs.items():
+        if name.startswith("logits"):
+            logits = gather_batch(out.float())
+            term = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+            if name == "logits":
+                terms["cross_entropy"] = config.cross_entropy * term
+            else:
+                of_codes.append(term)
+    if of_codes:
+        terms["code_cross_entropy"] = config.code_cross_entropy * torch.stack(of_codes).mean()
+    return terms
+
+
+@torch.no_grad()
+def code_spread(codes: Tensor) -> Tensor:
+    """Mean squared distance of the codes of a batch to their mean, as a share of its maximum.
+
+    1 where every bit splits the batch in halves, 0 where all images have one code: training with
+    triplets has then collapsed, and the loss stands at the margin.
+    """
+    centred = codes - codes.mean(0)
+    return centred.square().sum() / codes.square().sum().clamp_min(1e-12)

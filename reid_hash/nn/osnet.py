@@ -1,0 +1,105 @@
+"""OSNet: omni-scale features for person re-identification (Zhou et al., ICCV 2019)."""
+
+import torch
+from torch import Tensor, nn
+
+
+def _conv(channels: int, out: int, kernel: int = 1, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(out),
+        nn.ReLU(inplace=True),
+    )
+
+
+class _Lite(nn.Sequential):
+    """Pointwise, then depthwise 3×3: the paper's "lite" convolution (figure 3b)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels, channels, 1, bias=False),
+            nn.Conv2d(channels, channels, 3, 1, 1, groups=channels, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        )
+
+
+class _Gate(nn.Module):
+    """Aggregation gate: channel weights from globally pooled features (equation 3)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(1, channels // 16)
+        self.weigh = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, hidden, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hidden, channels, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        weighed: Tensor = x * self.weigh(x)
+        return weighed
+
+
+class _OmniScale(nn.Module):
+    """Bottleneck with four streams of 1 to 4 lite convolutions, one gate for all (figure 4)."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        middle = out // 4
+        self.reduce = _conv(channels, middle)
+        self.streams = nn.ModuleList(
+            nn.Sequential(*(_Lite(middle) for _ in range(scale))) for scale in (1, 2, 3, 4)
+        )
+        self.gate = _Gate(middle)
+        self.expand = nn.Sequential(nn.Conv2d(middle, out, 1, bias=False), nn.BatchNorm2d(out))
+        self.short_cut: nn.Module = nn.Identity()
+        if channels != out:
+            self.short_cut = nn.Sequential(
+                nn.Conv2d(channels, out, 1, bias=False), nn.BatchNorm2d(out)
+            )
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        reduced = self.reduce(x)
+        mixed = torch.stack([self.gate(stream(reduced)) for stream in self.streams]).sum(0)
+        out: Tensor = self.relu(self.expand(mixed) + self.short_cut(x))
+        return out
+
+
+class OSNet(nn.Sequential):
+    """OSNet at a width multiplier (table 1 of the paper).
+
+    Args:
+        width: multiplier of the channels: 1, 0.75, 0.5, 0.25.
+
+    Attributes:
+        features: length of the output, 512 at every width.
+    """
+
+    features = 512
+
+    def __init__(self, width: float = 1.0) -> None:
+        c1, c2, c3, c4 = (int(c * width) for c in (64, 256, 384, 512))
+        super().__init__(
+            _conv(3, c1, 7, 2),
+            nn.MaxPool2d(3, 2, 1),
+            _OmniScale(c1, c2),
+            _OmniScale(c2, c2),
+            _conv(c2, c2),
+            nn.AvgPool2d(2),
+            _OmniScale(c2, c3),
+            _OmniScale(c3, c3),
+            _conv(c3, c3),
+            nn.AvgPool2d(2),
+            _OmniScale(c3, c4),
+            _OmniScale(c4, c4),
+            _conv(c4, c4),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(c4, self.features),
+            nn.BatchNorm1d(self.features),
+            nn.ReLU(inplace=True),
+        )
