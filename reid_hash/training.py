@@ -276,8 +276,8 @@ def due(epoch: int, options: TrainConfig) -> bool:
 
 def agree(stopped: bool, device: torch.device) -> bool:
     """Whether any of the processes was told to stop: they must leave the loop together."""
-    flags = gather_batch(torch.tensor([stopped], device=device))
-    return bool(flags.any())
+    anybody: bool = gather_batch(torch.tensor([stopped], device=device)).any().item()
+    return anybody
 
 
 def _figures_line(epoch: int, figures: Mapping[str, float]) -> str:

@@ -1,0 +1,70 @@
+"""The command line: `reid-hash COMMAND`."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from reid_hash.cli.lazy import LazyGroup
+from reid_hash.errors import ReidHashError
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_from={
+        "quickstart": (
+            "reid_hash.cli.quickstart",
+            "The whole path on the built-in data",
+        ),
+        "train": ("reid_hash.cli.train", "Train a hash network on a data set"),
+        "cmc": ("reid_hash.cli.cmc", "Evaluate re-identification: CMC curve, mAP, mINP"),
+        "encode": ("reid_hash.cli.encode", "Images to packed codes"),
+        "data": ("reid_hash.cli.data", "What a data set holds; write the built-in one to files"),
+    },
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="reid-hash", prog_name="reid-hash")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Person re-identification and image retrieval with compact, bit-scalable binary codes."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; every error is one line on standard error and an exit code.
+
+    Args:
+        arguments: those after the program's name; sys.argv's when left out.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    # --debug may stand anywhere: it is added to a command line that just failed
+    given = ["--debug"] * debug + [argument for argument in given if argument != "--debug"]
+    try:
+        code = cli.main(given, prog_name="reid-hash", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        code = exit_.exit_code
+    except click.UsageError as error:
+        error.show()
+        code = error.exit_code
+    except click.ClickException as error:
+        code = _fail(error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        code = _fail("interrupted", 1)
+    except BrokenPipeError:
+        code = 1  # the reader of a pipe went away: nobody is left to tell
+    except ReidHashError as error:
+        if debug:
+            raise
+        code = _fail(str(error), error.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        kind = type(error).__name__
+        code = _fail(f"unexpected {kind}: {error}; run it again with --debug and report it", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    click.echo(f"error: {line}", err=True)
+    return code

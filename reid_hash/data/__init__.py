@@ -1,0 +1,72 @@
+"""Data sets: each gives train, query and gallery images with labels and cameras."""
+
+import os
+from pathlib import Path
+
+from reid_hash.config import DataConfig
+from reid_hash.data.types import Dataset
+from reid_hash.errors import ConfigError
+
+DATASETS = {
+    "walkers": "walking figures drawn by a program, built in: for trying things out",
+    "cuhk03": "CUHK03, from cuhk-03.mat or extracted: protocols single-shot (100 identities) "
+    "and new (767/700)",
+    "market1501": "any folder in Market-1501's naming: protocols standard, held-out, train-only",
+    "folder": "class folders: train/CLASS and test/CLASS, or CLASS alone",
+}
+"""The data sets by name, each with one line for people."""
+
+
+def data_root(given: Path | None) -> Path:
+    """The folder that data sets are looked for in.
+
+    Args:
+        given: what `--data` says; it wins over $REID_HASH_DATA, and that over `./data`.
+    """
+    return given if given is not None else Path(os.environ.get("REID_HASH_DATA") or "data")
+
+
+def load_dataset(config: DataConfig, root: Path | None, seed: int = 0) -> Dataset:
+    """Read a data set by name.
+
+    Args:
+        config: name, protocol, boxes and split.
+        root: the data root; None: see `data_root`.
+        seed: of the figures of `walkers`. Drawn splits of other data sets depend on
+            `config.split` alone.
+
+    Raises:
+        ConfigError: an unknown data set, or a protocol it does not have.
+        DataError: the data is missing, incomplete or damaged.
+    """
+    name = config.dataset
+    if "+" in name:
+        raise ConfigError(
+            f"several data sets joined ({name}) cannot be read yet; "
+            f"name one of {', '.join(DATASETS)}"
+        )
+    if name not in DATASETS:
+        raise ConfigError(f"unknown data set {name!r}; known are {', '.join(DATASETS)}")
+    # a reader is imported when it is used: it pulls in h5py and SciPy
+    place = data_root(root)
+    if name == "walkers":
+        from reid_hash.data.walkers import walkers
+
+        dataset = walkers(seed)
+    elif name == "cuhk03":
+        from reid_hash.data.cuhk03 import cuhk03
+
+        dataset = cuhk03(place, config.protocol or "single-shot", config.boxes, config.split)
+    elif name == "market1501":
+        from reid_hash.data.market1501 import market1501
+
+        dataset = market1501(place, config.protocol, config.split)
+    else:
+        from reid_hash.data.folder import folder
+
+        dataset = folder(place, config.split)
+    if config.protocol not in (None, dataset.protocol):
+        raise ConfigError(
+            f"{name} has the protocol {dataset.protocol} here, not {config.protocol!r}"
+        )
+    return dataset

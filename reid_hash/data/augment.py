@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -40,7 +41,9 @@ class Augment:
         Returns:
             [b, 3, height · scale, width · scale] float, channels last in memory.
         """
-        random = torch.Generator().manual_seed(((self.seed << 32) + step) % 2**63)
+        # mixed into 32 bits, because PyTorch's generator on the CPU looks at no more of its seed
+        mixed = np.random.SeedSequence([self.seed, step]).generate_state(1)[0]
+        random = torch.Generator().manual_seed(int(mixed))
         config = self.config
 
         def uniform(low: float, high: float, *shape: int) -> Tensor:

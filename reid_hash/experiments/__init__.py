@@ -1,0 +1,1 @@
+"""Protocols run from end to end: what the commands of the command line do."""

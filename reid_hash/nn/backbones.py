@@ -17,8 +17,9 @@ class PaperNet(nn.Sequential):
     """The network of Zhang et al. 2015 for 32×32 images, up to its 512 features.
 
     conv5×5/32 stride 2 → conv5×5/64 → conv5×5/128, each with ReLU and 2×2 average pooling of
-    stride 1, → FC512. For larger images the poolings have stride 2 (the paper's network for
-    pedestrians was not released).
+    stride 1, → FC512: 554,112 parameters with 64 bits. For images of another size the convolutions
+    are padded and the poolings have stride 2 (the paper's network for pedestrians was not
+    released).
 
     Args:
         height: height of the input in pixels.
@@ -28,12 +29,13 @@ class PaperNet(nn.Sequential):
     features = 512
 
     def __init__(self, height: int, width: int) -> None:
-        stride = 1 if max(height, width) <= 40 else 2
+        small = max(height, width) <= 40 and min(height, width) >= 28
+        stride, padding = (1, 0) if small else (2, 2)
         layers: list[nn.Module] = []
         channels = 3
         for out, step in ((32, 2), (64, 1), (128, 1)):
             layers += [
-                nn.Conv2d(channels, out, 5, step, padding=2),
+                nn.Conv2d(channels, out, 5, step, padding),
                 nn.ReLU(inplace=True),
                 nn.AvgPool2d(2, stride),
             ]

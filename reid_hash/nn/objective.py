@@ -28,7 +28,7 @@ class TrainingModel(nn.Module):
         self.net = net
         self.loss = net.config.loss
         bits = net.config.model.bits
-        self.lengths = sorted({*self.loss.prefixes, bits})
+        self.lengths = sorted({*(b for b in self.loss.prefixes if b < bits), bits})
         self.classifier: nn.Linear | None = None
         self.code_classifiers = nn.ModuleDict()
         if self.loss.cross_entropy:

@@ -1,0 +1,55 @@
+"""`reid-hash data info|prepare`."""
+
+from pathlib import Path
+
+import click
+
+from reid_hash.cli import options, show
+from reid_hash.config import load_config
+from reid_hash.data import DATASETS, load_dataset
+from reid_hash.experiments.prepare import describe_set, write_walkers
+
+
+@click.group("data", short_help="What a data set holds; write the built-in one to files")
+def command() -> None:
+    """Look at data sets."""
+
+
+@command.command("info")
+@click.argument("dataset", required=False)
+@options.data_option
+@click.option("--protocol", help="Such as single-shot or new (cuhk03); else the usual one.")
+@click.option("--split", type=click.IntRange(0), default=0, help="Which of several splits.")
+@click.option("--boxes", type=click.Choice(["labeled", "detected"]), default="labeled")
+def info(
+    dataset: str | None, data: Path | None, protocol: str | None, split: int, boxes: str
+) -> None:
+    """Say what DATASET holds here, or list the data sets when none is named."""
+    if dataset is None:
+        for name, text in DATASETS.items():
+            click.echo(f"{name:12}{text}")
+        return
+    settings = [f"data.dataset={dataset}", f"data.split={split}", f"data.boxes={boxes}"]
+    if protocol is not None:
+        settings.append(f"data.protocol={protocol}")
+    found = load_dataset(load_config(None, settings).data, data)
+    click.echo(f"{found.name}, protocol {found.protocol}, camera rule {found.camera_rule}")
+    for name, images in (
+        ("train", found.train),
+        ("query", found.query),
+        ("gallery", found.gallery),
+    ):
+        click.echo(f"{name:8} {describe_set(images)}")
+    for note in found.notes:
+        click.echo(f"note: {note}")
+
+
+@command.command("prepare")
+@click.argument("dataset", type=click.Choice(["walkers"]))
+@click.argument("folder", type=options.FOLDER)
+@options.seed_option
+@options.verbosity_options
+def prepare(dataset: str, folder: Path, seed: int | None) -> None:
+    """Write the built-in data set to FOLDER, as images in Market-1501's naming and two videos."""
+    for path in write_walkers(folder, seed or 0, options.progress_console()):
+        show.written(path)

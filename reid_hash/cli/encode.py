@@ -1,0 +1,43 @@
+"""`reid-hash encode IMAGES… -o codes.npz`."""
+
+from pathlib import Path
+
+import click
+
+from reid_hash.cli import options, show
+from reid_hash.codes import save_codes
+from reid_hash.experiments.encode import encode_files
+from reid_hash.experiments.progress import counting
+from reid_hash.experiments.runs import find_model
+
+
+@click.command("encode", short_help="Images to packed codes")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=options.FILE, required=True, help="File of the codes (.npz).")
+@click.option("--bits", type=click.IntRange(1), help="Cut the codes to this length.")
+@options.model_option
+@click.option("--dataset", default="cuhk03", show_default=True, help="Whose newest run to use.")
+@options.device_option
+@options.skip_option
+@options.verbosity_options
+def command(
+    images: tuple[Path, ...],
+    output: Path,
+    bits: int | None,
+    model: Path | None,
+    dataset: str,
+    device: str,
+    skip_unreadable: bool,
+) -> None:
+    """Encode IMAGES (files, or folders with all images below) to packed codes in one .npz file."""
+    console = options.progress_console()
+    file = find_model(model, dataset)
+    with counting(console, "encoding", None) as progress:
+        codes, names, unreadable = encode_files(
+            images, file, bits, device, skip_unreadable, progress
+        )
+    if unreadable:
+        show.notes([f"{len(unreadable)} images left out:", *unreadable], console)
+    save_codes(output, codes, names)
+    click.echo(f"{len(codes):,} codes of {codes.bits} bits, {codes.packed.nbytes:,} bytes")
+    show.written(output)

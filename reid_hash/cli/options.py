@@ -1,0 +1,90 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+Command = Callable[..., Any]
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+data_option = click.option(
+    "--data",
+    type=FOLDER,
+    help="Folder of the data sets; else $REID_HASH_DATA, else ./data.",
+)
+model_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="Checkpoint, or the folder of a run; else the newest run of the data set.",
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(0), default=None, help="Of all random draws."
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
+json_option = click.option(
+    "--json", "json_file", type=FILE, help="Write every printed figure to this file."
+)
+skip_option = click.option(
+    "--skip-unreadable",
+    is_flag=True,
+    help="Leave out images that cannot be read, and say which; else they are an error.",
+)
+
+
+def verbosity_options(command: Command) -> Command:
+    """Add -q and -v; the command gets `verbosity`: 0 quiet, 1 usual, 2 more."""
+
+    def quiet(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.meta["verbosity"] = 0
+
+    def verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.meta["verbosity"] = 2
+
+    command = click.option(
+        "-v", "--verbose", is_flag=True, expose_value=False, callback=verbose, help="Say more."
+    )(command)
+    return click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        callback=quiet,
+        help="Results and errors only.",
+    )(command)
+
+
+def verbosity() -> int:
+    """0 after -q, 2 after -v, else 1."""
+    return int(click.get_current_context().meta.get("verbosity", 1))
+
+
+def progress_console() -> Console | None:
+    """Where progress and remarks go: standard error, or nowhere after -q."""
+    return Console(stderr=True, highlight=False) if verbosity() else None
+
+
+def parse_bits(_: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
+    """Read "16,32,64" as code lengths: sorted, each once."""
+    if value is None:
+        return None
+    try:
+        lengths = sorted({int(part) for part in value.split(",")})
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{value!r} is no length or list of lengths, such as 64 or 16,32,64"
+        ) from error
+    if lengths[0] < 1:
+        raise click.BadParameter(f"a code has at least 1 bit, not {lengths[0]}")
+    return lengths

@@ -1,0 +1,92 @@
+"""`reid-hash train DATASET`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reid_hash.cli import options, show
+from reid_hash.config import Config, configs_folder, load_config
+from reid_hash.experiments.runs import resumable_run
+from reid_hash.experiments.train import train_run
+
+
+@click.command("train", short_help="Train a hash network on a data set")
+@click.argument("dataset")
+@options.data_option
+@click.option("--config", help="YAML file, or a shipped one by name, such as paper/cuhk03.")
+@click.option("--bits", type=click.IntRange(1), help="Length of the code (model.bits).")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Change one value of the configuration; may be given several times.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the newest stopped run, or with --output.")
+@click.option("--output", type=options.FOLDER, help="Folder of the run; else runs/DATASET/TIME.")
+@options.seed_option
+@options.device_option
+@options.skip_option
+@options.verbosity_options
+def command(
+    dataset: str,
+    data: Path | None,
+    config: str | None,
+    bits: int | None,
+    settings: tuple[str, ...],
+    resume: bool,
+    output: Path | None,
+    seed: int | None,
+    device: str,
+    skip_unreadable: bool,
+) -> None:
+    """Train a hash network on DATASET and evaluate it.
+
+    The configuration is configs/DATASET.yaml unless --config names another. The run's folder gets
+    model.safetensors, config.yaml, metrics.jsonl, TensorBoard events and report.html. Ctrl-C
+    leaves a state that --resume goes on from.
+
+    Several processes: accelerate launch --num_processes N -m reid_hash train DATASET …
+    """
+    console = options.progress_console()
+    if resume and output is None:
+        output = resumable_run(dataset)
+    chosen = _config(dataset, config, bits, settings, seed, output if resume else None)
+    result = train_run(
+        chosen,
+        data,
+        output,
+        resume=resume,
+        device=device,
+        skip_unreadable=skip_unreadable,
+        console=console,
+    )
+    if result is None:
+        return  # one of several processes: the first one tells
+    if result.records:
+        show.results_table(result.records)
+    show.written(result.folder)
+
+
+def _config(
+    dataset: str,
+    name: str | None,
+    bits: int | None,
+    settings: tuple[str, ...],
+    seed: int | None,
+    resumed: Path | None,
+) -> Config:
+    changes: list[str] = [*settings, f"data.dataset={dataset}"]
+    if bits is not None:
+        changes.append(f"model.bits={bits}")
+    if seed is not None:
+        changes.append(f"seed={seed}")
+    if name is None:
+        saved = resumed / "config.yaml" if resumed is not None else None
+        if saved is not None and saved.is_file():
+            name = str(saved)
+        elif (configs_folder() / f"{dataset}.yaml").is_file():
+            name = dataset
+    base: dict[str, Any] | None = None
+    return load_config(name, changes, base)

@@ -1,0 +1,171 @@
+"""Any data set in the naming of Market-1501 (Zheng et al., ICCV 2015).
+
+The folders are `bounding_box_train/`, `query/` and `bounding_box_test/` (the gallery), the names
+begin with identity and camera: `0002_c1s1_000451_03.jpg`. DukeMTMC-reID, CUHK03-NP and others are
+handed out in the same form. Identity −1 is junk, a bad detection, and left out: the evaluation
+would ignore it. Identity 0 is a distractor, someone or something else: it stays in the gallery,
+and as no query has that identity it is never right.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from reid_hash.data.listing import (
+    counted,
+    file_names,
+    file_set,
+    folder_names,
+    not_fitting,
+    one_camera,
+    packed_hint,
+    require_folder,
+    without_match_note,
+)
+from reid_hash.data.types import Dataset, ImageSet
+from reid_hash.errors import ConfigError, DataError
+
+PROTOCOLS = ("standard", "held-out", "train-only")
+TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
+FOLDERS = ("", "market1501", "Market-1501-v15.09.15", "market1501/Market-1501-v15.09.15")
+"""Where below the data root the three folders may lie."""
+
+_JUNK, _DISTRACTOR = -1, 0
+_NAME = re.compile(r"(-1|\d+)_c(\d+).*\.(?:jpg|jpeg|png|bmp|webp)", re.IGNORECASE)
+_HELD_OUT = 100  # identities, or a fifth of all where that is fewer
+
+
+def market1501(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
+    """Read a data set in Market-1501's naming.
+
+    - "standard": query and gallery as published; a query does not look at images of its own
+      identity from its own camera.
+    - "held-out", for a set that comes without query and gallery: 100 identities of the training
+      images, or a fifth of them where that is fewer, are tested and not trained on. They are
+      drawn at random among those that two cameras saw; the draw depends on `split` alone, so
+      that a model never meets its training identities in a test under another seed. Evaluated
+      like CUHK03's single-shot protocol, all tested images against all.
+    - "train-only": all training images, no query and no gallery.
+
+    Args:
+        root: the folder with the three folders, or the one above that calls it `market1501`.
+        protocol: one of the three; None: "standard" where there are queries, else "held-out".
+        split: number of the draw of "held-out"; 0 under the other protocols.
+
+    Raises:
+        ConfigError: an unknown protocol.
+        DataError: the data is missing or half extracted, or has no such split.
+    """
+    if protocol not in (None, *PROTOCOLS):
+        raise ConfigError(f"market1501 has the protocols {', '.join(PROTOCOLS)}, not {protocol!r}")
+    require_folder(root)
+    folder = _find(root)
+    if protocol is None:
+        tested = (folder / QUERY).is_dir() or (folder / GALLERY).is_dir()
+        protocol = "standard" if tested else "held-out"
+    if split and protocol != "held-out":
+        raise DataError(f"the {protocol} protocol has one split: data.split is 0, not {split}")
+    if protocol == "standard":
+        return _standard(folder)
+    train, notes = _images(folder, TRAIN)
+    if protocol == "held-out":
+        return _held_out(folder, train, split, notes)
+    none = train.subset(np.zeros(len(train), bool))
+    notes.append("all identities are for training: there is no query and no gallery")
+    return Dataset("market1501", train, none, none, "train-only", "market", False, tuple(notes))
+
+
+def _find(root: Path) -> Path:
+    for name in FOLDERS:
+        if any((root / name / part).is_dir() for part in (TRAIN, QUERY, GALLERY)):
+            return root / name
+    hint = packed_hint((root / name for name in FOLDERS), "market")
+    below = [name for name in folder_names(root) if (root / name / TRAIN).is_dir()]
+    if below:
+        hint = f"; {root / below[0]} has one: name it with --data"
+    raise DataError(
+        f"no {TRAIN}/, {QUERY}/ or {GALLERY}/ in {root}"
+        + (hint or "; name the folder that holds them with --data DIR")
+    )
+
+
+def _images(folder: Path, part: str) -> tuple[ImageSet, list[str]]:
+    """The images of a folder, junk left out, with notes on what is left out."""
+    if not (folder / part).is_dir():
+        other = "" if part == TRAIN else ", or use data.protocol=held-out to test without it"
+        raise DataError(f"{folder} lacks {part}/; extract the data set again, whole{other}")
+    names = file_names(folder / part)
+    matches = {name: match for name in names if (match := _NAME.fullmatch(name))}
+    strange = not_fitting([n for n in names if n not in matches], "0002_c1s1_000451_03.jpg")
+    notes = [f"{part}/: {note}" for note in strange]
+    if not matches:
+        hint = packed_hint((folder, folder.parent))
+        raise DataError(
+            f"{folder / part} holds no image in Market-1501's naming"
+            + (hint or "".join(f"; {n}" for n in strange) or "; extract the data set again")
+        )
+    kept = {name: match for name, match in matches.items() if int(match[1]) != _JUNK}
+    if len(kept) < len(matches):
+        junk = counted(len(matches) - len(kept), "junk image")
+        notes.append(f"{part}/: {junk} left out (identity −1)")
+    images = file_set(
+        folder,
+        [f"{part}/{name}" for name in kept],
+        [int(match[1]) for match in kept.values()],
+        [int(match[2]) for match in kept.values()],
+    )
+    return _without_distractors(images, part, notes) if part != GALLERY else images, notes
+
+
+def _without_distractors(images: ImageSet, part: str, notes: list[str]) -> ImageSet:
+    """Leave identity 0 out, which is many persons, and add a note on it."""
+    distractors = images.labels == _DISTRACTOR
+    if not distractors.any():
+        return images
+    many = counted(int(distractors.sum()), "distractor")
+    notes.append(f"{part}/: {many} left out (identity 0)")
+    return images.subset(~distractors)
+
+
+def _standard(folder: Path) -> Dataset:
+    query, notes = _images(folder, QUERY)
+    gallery, gallery_notes = _images(folder, GALLERY)
+    notes += gallery_notes
+    if not len(query) or not len(gallery):
+        raise DataError(f"{folder}: no query or no gallery image is left; {'; '.join(notes)}")
+    distractors = int((gallery.labels == _DISTRACTOR).sum())
+    if distractors:
+        notes.append(f"{counted(distractors, 'distractor')} in the gallery (identity 0)")
+    notes += without_match_note(query, gallery)
+    if (folder / TRAIN).is_dir():
+        train, train_notes = _images(folder, TRAIN)
+        notes += train_notes
+        both = set(train.labels.tolist()) & set(query.labels.tolist())
+        if both:
+            many = counted(len(both), "query identity is", "query identities are")
+            notes.append(f"{many} among the training identities")
+    else:
+        train = query.subset(np.zeros(len(query), bool))
+        notes.append(f"no {TRAIN}/: nothing to train on")
+    return Dataset("market1501", train, query, gallery, "standard", "market", False, tuple(notes))
+
+
+def _held_out(folder: Path, images: ImageSet, split: int, notes: list[str]) -> Dataset:
+    identities = np.unique(images.labels)
+    matchable = np.setdiff1d(identities, one_camera(images))
+    wanted = min(_HELD_OUT, max(2, len(identities) // 5))
+    if len(matchable) < wanted or len(identities) - wanted < 2:
+        raise DataError(
+            f"{folder / TRAIN}: of {counted(len(identities), 'identity', 'identities')} "
+            f"{len(matchable)} were seen by two cameras, too few to hold some out for a test; "
+            "use data.protocol=train-only"
+        )
+    drawn = np.random.default_rng(split).permutation(matchable)[:wanted]
+    tested = np.isin(images.labels, drawn)
+    train, test = images.subset(~tested), images.subset(tested)
+    notes.append(
+        f"no published test: {wanted} of {len(identities):,} identities held out of {TRAIN}/ "
+        f"(draw {split}), {len(test):,} images, all against all"
+    )
+    return Dataset("market1501", train, test, test, "held-out", "cuhk03", True, tuple(notes))

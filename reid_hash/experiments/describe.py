@@ -1,0 +1,70 @@
+"""The words that stand beside every figure: protocol, rules, definitions."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reid_hash.data.types import Dataset
+from reid_hash.files import write_text
+
+AP = "map: step AP (information retrieval); map_trapezoid: trapezoid AP (Market-1501's script)"
+TIES = "expected value over random orders of tied distances"
+DRAWS = 100
+"""Gallery draws of a single-shot protocol."""
+CAMERA_RULES = {
+    "cuhk03": "cuhk03: a query is ranked against the images of other cameras only",
+    "market": "market: gallery images of the same identity and camera are dropped",
+    "none": "none: every gallery image counts",
+}
+
+
+def protocol_line(dataset: Dataset, draws: int) -> str:
+    """One line on how the figures of a data set come about."""
+    query, gallery = len(dataset.query), len(dataset.gallery)
+    line = f"{dataset.name}, {dataset.protocol}: {query:,} queries, {gallery:,} gallery images"
+    if dataset.single_shot:
+        line += f", one of each identity and camera drawn {draws} times (mean ± standard deviation)"
+    return line
+
+
+def distance_name(record: Mapping[str, Any]) -> str:
+    """The distance a record was ranked by, in words."""
+    if record.get("method", "codes") != "codes":
+        return f"{record['method']}, cosine"
+    return "weighted Hamming" if record["weighted"] else "Hamming"
+
+
+def row_name(record: Mapping[str, Any]) -> str:
+    """Bits and distance of a record, in words: the label of its curve."""
+    return f"{record['bits']} bits, {distance_name(record)}"
+
+
+def result_object(
+    dataset: Dataset,
+    model: str,
+    seed: int,
+    records: Sequence[Mapping[str, Any]],
+    draws: int,
+    **more: Any,
+) -> dict[str, Any]:
+    """The object that `--json` writes."""
+    return {
+        "protocol": dataset.protocol,
+        "dataset": dataset.name,
+        "model": model,
+        "seed": seed,
+        "ap": AP,
+        "camera_rule": dataset.camera_rule,
+        "ties": TIES,
+        "draws": draws if dataset.single_shot else None,
+        "notes": list(dataset.notes),
+        **more,
+        "results": [dict(record) for record in records],
+    }
+
+
+def write_json(path: str | os.PathLike[str] | Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2) + "\n")

@@ -1,0 +1,54 @@
+"""The whole path on the built-in data: figures drawn, a network trained, codes, CMC, a report."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from reid_hash.codes import save_codes
+from reid_hash.config import load_config
+from reid_hash.experiments.report import write_run_report
+from reid_hash.experiments.runs import new_run
+from reid_hash.experiments.train import RunResult, train_run
+
+
+@dataclass(frozen=True, eq=False)
+class QuickstartResult:
+    """What the quickstart leaves.
+
+    Attributes:
+        run: the training run with its figures.
+        codes: file with the codes of the test images.
+        report: the HTML report.
+        seconds: it took in all.
+    """
+
+    run: RunResult
+    codes: Path
+    report: Path
+    seconds: float
+
+
+def quickstart(
+    output: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    console: Console | None = None,
+) -> QuickstartResult:
+    """Train on `walkers` and write model, codes and report.
+
+    Args:
+        output: folder of the run; a new one in `runs/walkers/` where it is None.
+        seed: of the drawn figures and of the training.
+        device: where to compute.
+        console: for progress.
+    """
+    began = time.monotonic()
+    config = load_config("walkers", [f"seed={seed}"])
+    run = train_run(config, None, output or new_run("walkers"), device=device, console=console)
+    if run is None or run.encoded is None:
+        raise AssertionError("walkers has a test set, and the quickstart is one process")
+    codes = run.folder / "codes.npz"
+    save_codes(codes, run.encoded.query, run.encoded.query_pixels.names)
+    return QuickstartResult(run, codes, write_run_report(run), time.monotonic() - began)

@@ -1,0 +1,241 @@
+"""Re-identification: encode a data set, rank the gallery for each query, read the CMC curve."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_hash.codes import Codes, hamming, weighted
+from reid_hash.data.images import Pixels, decode
+from reid_hash.data.types import Dataset
+from reid_hash.encoder import Encoder
+from reid_hash.errors import ConfigError
+from reid_hash.experiments import describe
+from reid_hash.metrics import (
+    rank_codes,
+    single_shot,
+    summarise,
+    tie_groups,
+    valid_mask,
+)
+from reid_hash.metrics import rerank as k_reciprocal_rerank
+from reid_hash.report.plots import Curve
+
+RANKS = (1, 5, 10, 20, 30)
+"""The ranks that are printed, as in the paper's table 1."""
+
+CURVE = tuple(range(1, 51))
+"""The ranks of a plotted CMC curve."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Query and gallery of a data set as codes.
+
+    Attributes:
+        query: codes of the query images.
+        gallery: codes of the gallery images.
+        query_pixels: the decoded query images.
+        gallery_pixels: the decoded gallery images.
+        query_embedding: [n, features] float32, the network's float embedding.
+        gallery_embedding: likewise.
+    """
+
+    query: Codes
+    gallery: Codes
+    query_pixels: Pixels
+    gallery_pixels: Pixels
+    query_embedding: NDArray[np.float32]
+    gallery_embedding: NDArray[np.float32]
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Which images were left out, and why; each once."""
+        both = self.query_pixels.unreadable + self.gallery_pixels.unreadable
+        return list(dict.fromkeys(both))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a result.
+
+    Attributes:
+        figures: `rank1` …, `map`, `map_trapezoid`, `minp` as fractions, with `…_std` where there
+            are draws; the flat record of `--json`, together with `bits` and `weighted`.
+        curve: match rate at each of `CURVE`.
+        curve_std: its deviation over the draws, where there are draws.
+    """
+
+    figures: Mapping[str, Any]
+    curve: NDArray[np.float64] = field(repr=False)
+    curve_std: NDArray[np.float64] | None = field(default=None, repr=False)
+
+
+def encode_dataset(
+    encoder: Encoder,
+    dataset: Dataset,
+    skip_unreadable: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Encoded:
+    """Decode and encode the query and gallery images; the same set is encoded once.
+
+    Args:
+        encoder: the network.
+        dataset: whose `query` and `gallery` are read.
+        skip_unreadable: see `decode`.
+        progress: called with the number of images of each encoded batch.
+    """
+    height, width = encoder.size
+    query_pixels = decode(dataset.query, height, width, skip_unreadable)
+    outputs, embedding = encoder.outputs(query_pixels.images, progress)
+    query = encoder.binarise(outputs)
+    if dataset.gallery is dataset.query:
+        return Encoded(query, query, query_pixels, query_pixels, embedding, embedding)
+    gallery_pixels = decode(dataset.gallery, height, width, skip_unreadable)
+    outputs, gallery_embedding = encoder.outputs(gallery_pixels.images, progress)
+    gallery = encoder.binarise(outputs)
+    return Encoded(query, gallery, query_pixels, gallery_pixels, embedding, gallery_embedding)
+
+
+def check_lengths(lengths: Sequence[int], bits: int) -> None:
+    """Raise ConfigError where a length is not 1 … bits."""
+    for length in lengths:
+        if not 1 <= length <= bits:
+            raise ConfigError(
+                f"--bits {length}: the model's codes have {bits} bits; choose 1 to {bits}"
+            )
+
+
+def evaluate(
+    encoded: Encoded,
+    dataset: Dataset,
+    lengths: Sequence[int],
+    *,
+    weightings: Iterable[bool] = (True, False),
+    embedding: bool = False,
+    rerank: bool = False,
+    draws: int = 100,
+    seed: int = 0,
+) -> Iterator[Row]:
+    """Evaluate codes at several lengths.
+
+    Args:
+        encoded: codes of the query and the gallery.
+        dataset: for its camera rule and protocol.
+        lengths: code lengths; each is a prefix of the full code.
+        weightings: weighted (True) and plain (False) Hamming distance, in this order.
+        embedding: also a row for the float embedding, by cosine; its `bits` are 32 for each
+            number, its `method` is "float embedding".
+        rerank: k-reciprocal re-ranking (Zhong et al. 2017) of every row.
+        draws: gallery draws of a single-shot protocol.
+        seed: of the draws.
+
+    Yields:
+        A row for each length and weighting.
+    """
+    check_lengths(lengths, encoded.query.bits)
+    weightings = tuple(weightings)
+    for bits in lengths:
+        query, gallery = encoded.query.prefix(bits), encoded.gallery.prefix(bits)
+        for by_weight in weightings:
+            about = {"method": "codes", "bits": bits, "weighted": by_weight}
+            if dataset.single_shot or rerank:
+                distance = weighted if by_weight else hamming
+                yield _from_distances(
+                    encoded, dataset, distance, query, gallery, about, rerank, draws, seed
+                )
+            else:
+                q, g = encoded.query_pixels, encoded.gallery_pixels
+                groups = rank_codes(
+                    query,
+                    gallery,
+                    q.labels,
+                    g.labels,
+                    q.cameras,
+                    g.cameras,
+                    dataset.camera_rule,
+                    weighted=by_weight,
+                )
+                yield _row(about, summarise(groups, CURVE))
+    if embedding:
+        floats = encoded.query_embedding.shape[1]
+        about = {"method": "float embedding", "bits": 32 * floats, "weighted": False}
+        q_vectors, g_vectors = (
+            vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
+            for vectors in (encoded.query_embedding, encoded.gallery_embedding)
+        )
+        yield _from_distances(
+            encoded, dataset, _cosine, q_vectors, g_vectors, about, rerank, draws, seed
+        )
+
+
+def _cosine(query: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray[np.float32]:
+    return 1 - query @ gallery.T
+
+
+def _from_distances(
+    encoded: Encoded,
+    dataset: Dataset,
+    distance: Callable[..., NDArray[Any]],
+    query: Any,
+    gallery: Any,
+    about: Mapping[str, Any],
+    rerank: bool,
+    draws: int,
+    seed: int,
+) -> Row:
+    distances = distance(query, gallery)
+    if rerank:
+        distances = k_reciprocal_rerank(
+            distance(query, query), distances, distance(gallery, gallery)
+        )
+    q, g = encoded.query_pixels, encoded.gallery_pixels
+    if dataset.single_shot:
+        drawn = single_shot(
+            distances,
+            q.labels,
+            g.labels,
+            q.cameras,
+            g.cameras,
+            draws=draws,
+            seed=seed,
+            ranks=CURVE,
+        )
+        mean = {name: float(values.mean()) for name, values in drawn.items()}
+        return _row(about, mean, {name: float(values.std()) for name, values in drawn.items()})
+    relevant = q.labels[:, None] == g.labels[None, :]
+    valid = valid_mask(dataset.camera_rule, q.labels, g.labels, q.cameras, g.cameras)
+    return _row(about, summarise(tie_groups(distances, relevant, valid), CURVE))
+
+
+def _row(
+    about: Mapping[str, Any], mean: Mapping[str, float], std: Mapping[str, float] | None = None
+) -> Row:
+    figures: dict[str, Any] = dict(about)
+    for name in [*(f"rank{rank}" for rank in RANKS), "map", "map_trapezoid", "minp"]:
+        figures[name] = mean[name]
+        if std is not None:
+            figures[f"{name}_std"] = std[name]
+    for name in ("queries", "queries_without_match"):
+        figures[name] = int(mean[name])
+    curve = np.array([mean[f"rank{rank}"] for rank in CURVE])
+    curve_std = None if std is None else np.array([std[f"rank{rank}"] for rank in CURVE])
+    return Row(figures, curve, curve_std)
+
+
+def curves(rows: Sequence[Row]) -> list[Curve]:
+    """The rows' CMC curves for `cmc_plot`."""
+    ranks = np.array(CURVE)
+    return [
+        Curve(
+            describe.row_name(row.figures),
+            ranks,
+            row.curve,
+            row.curve_std,
+            bits=row.figures["bits"] if row.figures["method"] == "codes" else None,
+            weighted=bool(row.figures["weighted"]),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,38 @@
+"""Small inputs that several tests share."""
+
+import numpy as np
+
+from reid_hash.config import Config, load_config
+from reid_hash.data.images import Pixels
+
+
+def coloured_pixels(identities=8, images=6, height=32, width=16, seed=0, noise=25.0) -> Pixels:
+    """Images of identities that differ in a random pattern, from two cameras."""
+    random = np.random.default_rng(seed)
+    looks = random.integers(0, 256, (identities, height // 8, width // 8, 3))
+    labels = np.repeat(np.arange(identities), images)
+    pattern = looks.repeat(8, axis=1).repeat(8, axis=2)[labels]
+    pictures = pattern + random.normal(0, noise, pattern.shape)
+    return Pixels(
+        np.clip(pictures, 0, 255).astype(np.uint8),
+        labels,
+        np.tile([1, 2], len(labels) // 2),
+        [f"{i:04d}" for i in range(len(labels))],
+    )
+
+
+def tiny_config(*settings: str) -> Config:
+    """A configuration that trains in about a second."""
+    return load_config(
+        settings=[
+            "data.height=32",
+            "data.width=16",
+            "model.backbone=paper",
+            "model.bits=16",
+            "train.epochs=4",
+            "train.identities_per_batch=4",
+            "train.images_per_identity=4",
+            "train.precision=fp32",
+            *settings,
+        ]
+    )

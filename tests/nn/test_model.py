@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import torch
+
+from reid_hash.bit_weights import freeze, likelihood_weights, order_by_weight
+from reid_hash.encoder import network_outputs
+from reid_hash.errors import ConfigError
+from reid_hash.nn.backbones import SLIM, build_backbone
+from reid_hash.nn.model import HashNet
+from tests.helpers import coloured_pixels, tiny_config
+
+BACKBONES = ["paper", *SLIM, "osnet-x0.25", "timm:resnet10t"]
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbones_give_features(name):
+    net = build_backbone(name, 64, 32).eval()
+    assert net(torch.zeros(2, 3, 64, 32)).shape == (2, net.features)
+
+
+def test_the_papers_network_has_the_papers_size():
+    net = HashNet(
+        tiny_config("model.bits=64", "model.batch_norm=false", "data.height=30", "data.width=30")
+    )
+    assert sum(p.numel() for p in net.parameters()) == 554_112 + 64  # and the element-wise weights
+
+
+@pytest.mark.parametrize(
+    ("name", "pretrained", "message"),
+    [
+        ("alexnet", None, "unknown model.backbone alexnet; known: paper"),
+        ("osnet-xbig", None, "number from 0.1 to 2"),
+        ("timm:nosuchnet", None, "timm has no network nosuchnet"),
+        ("paper", "timm", "timm has no weights"),
+        ("paper", "/nosuch/file.safetensors", "cannot read /nosuch/file"),
+    ],
+)
+def test_wrong_backbones_are_told(name, pretrained, message):
+    with pytest.raises(ConfigError, match=message):
+        build_backbone(name, 64, 32, pretrained)
+
+
+def test_local_weights_are_loaded(tmp_path):
+    source = build_backbone("paper", 32, 16)
+    torch.save(source.state_dict(), tmp_path / "w.pth")
+    net = build_backbone("paper", 32, 16, str(tmp_path / "w.pth"))
+    torch.testing.assert_close(net.state_dict(), source.state_dict())
+    torch.save({"other": torch.zeros(1)}, tmp_path / "w.pth")
+    with pytest.raises(ConfigError, match="lacks 8 of the network's tensors, such as 0.weight"):
+        build_backbone("paper", 32, 16, str(tmp_path / "w.pth"))
+
+
+@pytest.mark.parametrize("batch_norm", ["true", "false"])
+def test_reordering_permutes_outputs_and_weights(batch_norm):
+    torch.manual_seed(0)
+    net = HashNet(tiny_config(f"model.batch_norm={batch_norm}")).eval()
+    for parameter in net.head.parameters():
+        parameter.data.normal_()
+    net.weight.weight.data = torch.randn(16)
+    images = torch.randn(3, 3, 32, 16)
+    before, weights = net(images).outputs, net.weight.weight.clone()
+    order = torch.randperm(16)
+    net.reorder(order)
+    torch.testing.assert_close(net(images).outputs, before[:, order])
+    torch.testing.assert_close(net.weight.weight, weights[order])
+
+
+def test_freezing_orders_bits_by_squared_weight():
+    net = HashNet(tiny_config())
+    net.weight.weight.data = torch.linspace(-2, 1, 16)
+    pixels = coloured_pixels()
+    outputs, _ = network_outputs(net, pixels.images)
+    checkpoint = freeze(net, pixels, torch.device("cpu"))
+    assert (np.diff(checkpoint.bit_weights) <= 0).all()
+    assert checkpoint.bit_order[0] == 0  # |-2| is the largest
+    assert checkpoint.bit_weights[0] == pytest.approx(4.0)
+    frozen, _ = network_outputs(checkpoint.net, pixels.images)
+    np.testing.assert_allclose(frozen, outputs[:, checkpoint.bit_order], atol=1e-5)
+
+
+def test_given_order_and_no_weights_change_nothing():
+    net = HashNet(tiny_config("model.order=given", "model.weights=none"))
+    net.weight.weight.data = torch.linspace(-2, 1, 16)
+    checkpoint = freeze(net, coloured_pixels(), torch.device("cpu"))
+    assert checkpoint.bit_order.tolist() == list(range(16))
+    assert checkpoint.bit_weights.tolist() == [1.0] * 16
+
+
+def test_order_by_weight_keeps_equal_ones():
+    assert order_by_weight(np.array([1.0, 3.0, 1.0, 3.0])).tolist() == [1, 3, 0, 2]
+
+
+def test_likelihood_weights_equal_the_loop_over_pairs():
+    random = np.random.default_rng(0)
+    labels, cameras = np.repeat(np.arange(5), 6), np.tile([1, 1, 2, 2, 2, 3], 5)
+    bits = random.random((30, 9)) < 0.5
+    bits[:, 0] = labels % 2 == 0  # always agrees for the same person
+    weights = likelihood_weights(bits, labels, cameras)
+    same = np.zeros(9)
+    pairs = 0
+    for i in range(30):
+        for j in range(i):
+            if labels[i] == labels[j] and cameras[i] != cameras[j]:
+                same += bits[i] != bits[j]
+                pairs += 1
+    p = np.clip(same / pairs, 1e-3, 1 - 1e-3)
+    q = np.clip(2 * bits.mean(0) * (1 - bits.mean(0)), 1e-3, 1 - 1e-3)
+    expected = np.log((1 - p) / p) - np.log((1 - q) / q)
+    np.testing.assert_allclose(weights, np.maximum(expected, 0))
+    assert weights.argmax() == 0
+
+
+def test_likelihood_weights_with_a_single_camera():
+    labels = np.repeat(np.arange(4), 4)
+    bits = np.stack([labels % 2 == 0, np.tile([True, False], 8)], 1)
+    weights = likelihood_weights(bits, labels, np.zeros(16, int))
+    assert weights[0] > weights[1]
