@@ -1,0 +1,142 @@
+"""Reading, scaling and decoding image files."""
+
+import shutil
+import types
+
+import cv2
+import numpy as np
+import pytest
+
+from reid_hash.data import images as module
+from reid_hash.data.images import decode, read_image, resize
+from reid_hash.data.listing import file_set
+from reid_hash.errors import DataError
+
+
+@pytest.fixture
+def made(tmp_path, write_image):
+    """Five images a.png … e.png of one content."""
+    for letter in "abcde":
+        image = write_image(tmp_path / f"{letter}.png")
+    return tmp_path, image
+
+
+def as_set(root, names="abcde"):
+    n = len(names)
+    return file_set(root, [f"{x}.png" for x in names], range(10, 10 + n), range(n))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".bmp", ".ppm", ".tiff"])
+def test_reads_rgb(tmp_path, suffix):
+    image = np.zeros((5, 4, 3), np.uint8)
+    image[..., 0], image[0, 0, 2] = 200, 90
+    options = [cv2.IMWRITE_WEBP_QUALITY, 101] if suffix == ".webp" else []  # 101: lossless
+    cv2.imwrite(str(tmp_path / f"ü{suffix}"), image[..., ::-1], options)
+    np.testing.assert_array_equal(read_image(tmp_path / f"ü{suffix}"), image)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_and_transparent_images_become_rgb(tmp_path, channels):
+    image = np.full((5, 4, channels), 77, np.uint8)
+    cv2.imwrite(str(tmp_path / "x.png"), image)
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png"), np.full((5, 4, 3), 77))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp"])
+def test_cut_off(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(DataError, match=f"x{suffix}: not an image, or cut off"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"", "the file is empty"), (b"<html>", "not an image")]
+)
+def test_no_image(tmp_path, content, reason):
+    (tmp_path / "x.jpg").write_bytes(content)
+    with pytest.raises(DataError, match=rf"x\.jpg: {reason}"):
+        read_image(tmp_path / "x.jpg")
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(DataError, match=r"x\.jpg: No such file"):
+        read_image(tmp_path / "x.jpg")
+    with pytest.raises(DataError, match="directory"):
+        read_image(tmp_path)
+
+
+def test_resize():
+    checks = np.indices((8, 8)).sum(0)[..., None].repeat(3, 2) % 2 * 200
+    assert set(np.unique(resize(checks.astype(np.uint8), 4, 4))) == {100}  # by area
+    grown = resize(np.full((4, 2, 3), 9, np.uint8), 10, 6)
+    assert grown.shape == (10, 6, 3)
+    assert (grown == 9).all()
+    same = np.zeros((3, 2, 3), np.uint8)
+    assert resize(same, 3, 2) is same
+
+
+def test_decode_keeps_the_order(made):
+    root, image = made
+    (root / "c.png").unlink()
+    cv2.imwrite(str(root / "c.png"), 255 - image[..., ::-1])
+    ticks = []
+    pixels = decode(as_set(root), 16, 8, progress=ticks.append)
+    assert (pixels.images.shape, pixels.images.dtype) == ((5, 16, 8, 3), np.uint8)
+    np.testing.assert_array_equal(pixels.images[1], image)
+    np.testing.assert_array_equal(pixels.images[2], 255 - image)
+    assert pixels.labels.tolist() == [10, 11, 12, 13, 14]
+    assert pixels.names[4] == "e.png"
+    assert ticks == [1] * 5
+    assert decode(as_set(root), 8, 8).images.shape == (5, 8, 8, 3)
+
+
+def test_decode_counts_and_names_what_cannot_be_read(made):
+    root, _ = made
+    for letter in "abde":
+        (root / f"{letter}.png").write_bytes(b"" if letter == "a" else b"x")
+    with pytest.raises(DataError, match=r"4 of 5 images cannot be read \(.*--skip-unreadable") as e:
+        decode(as_set(root), 16, 8)
+    assert "a.png: the file is empty" in str(e.value)
+    assert "d.png" in str(e.value)
+    assert "e.png" not in str(e.value)
+
+
+@pytest.mark.parametrize("memory", [2**40, 0])
+def test_decode_skips_what_cannot_be_read(made, monkeypatch, memory):
+    state = types.SimpleNamespace(available=memory)
+    monkeypatch.setattr(module.psutil, "virtual_memory", lambda: state)
+    root, image = made
+    cv2.imwrite(str(root / "e.png"), 255 - image[..., ::-1])
+    (root / "a.png").write_bytes(b"")
+    (root / "d.png").write_bytes(b"x")
+    pixels = decode(as_set(root), 16, 8, skip_unreadable=True)
+    assert isinstance(pixels.images, np.memmap) == (memory == 0)
+    assert pixels.names == ["b.png", "c.png", "e.png"]
+    assert pixels.labels.tolist() == [11, 12, 14]
+    assert pixels.cameras.tolist() == [1, 2, 4]
+    np.testing.assert_array_equal(pixels.images[:2], np.stack([image, image]))
+    np.testing.assert_array_equal(pixels.images[2], 255 - image)
+    assert [reason.split("/")[-1] for reason in pixels.unreadable] == [
+        "a.png: the file is empty",
+        "d.png: not an image, or cut off",
+    ]
+
+
+def test_decode_nothing(made):
+    root, _ = made
+    with pytest.raises(DataError, match="there is no image to read"):
+        decode(as_set(root, ""), 16, 8)
+    (root / "a.png").write_bytes(b"")
+    with pytest.raises(DataError, match="no image can be read"):
+        decode(as_set(root, "a"), 16, 8, skip_unreadable=True)
+
+
+def test_neither_memory_nor_disk(made, monkeypatch):
+    root, _ = made
+    state = types.SimpleNamespace(available=0)
+    monkeypatch.setattr(module.psutil, "virtual_memory", lambda: state)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=100))
+    with pytest.raises(DataError, match=r"need 0\.0 GiB, more than memory and the temporary"):
+        decode(as_set(root), 16, 8)
