@@ -29,6 +29,7 @@ from reid_hash.nn.model import HashNet
 from reid_hash.nn.objective import TrainingModel, code_spread, objective
 from reid_hash.nn.optimiser import build_optimiser, learning_rate_at
 from reid_hash.nn.sampler import BalancedSampler
+from reid_hash.seeds import mixed_seed
 from reid_hash.training_log import TrainingLog
 
 MODEL_FILE = "model.safetensors"
@@ -153,7 +154,7 @@ def train(
             if position == 0 or not batches:
                 batches = list(sampler.epoch(epoch))
             progress = step / steps
-            torch.manual_seed((config.seed << 32) + step)  # dropout
+            torch.manual_seed(mixed_seed(config.seed, step))  # dropout
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate_at(progress, options)
             net.tanh.set_beta(

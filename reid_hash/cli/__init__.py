@@ -1,5 +1,6 @@
 """The command line: `reid-hash COMMAND`."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: those after the program's name; sys.argv's when left out.
     """
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # our own message names the bad image
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     # --debug may stand anywhere: it is added to a command line that just failed

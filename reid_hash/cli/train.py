@@ -7,8 +7,10 @@ import click
 
 from reid_hash.cli import options, show
 from reid_hash.config import Config, configs_folder, load_config
+from reid_hash.experiments.report import write_run_report
 from reid_hash.experiments.runs import resumable_run
 from reid_hash.experiments.train import train_run
+from reid_hash.training import MODEL_FILE
 
 
 @click.command("train", short_help="Train a hash network on a data set")
@@ -66,7 +68,8 @@ def command(
         return  # one of several processes: the first one tells
     if result.records:
         show.results_table(result.records)
-    show.written(result.folder)
+    show.written(write_run_report(result))
+    click.echo(f"model: {result.folder / MODEL_FILE}")
 
 
 def _config(

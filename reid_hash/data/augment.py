@@ -2,12 +2,12 @@
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from reid_hash.config import AugmentConfig
+from reid_hash.seeds import mixed_seed
 
 
 class Augment:
@@ -41,9 +41,7 @@ class Augment:
         Returns:
             [b, 3, height · scale, width · scale] float, channels last in memory.
         """
-        # mixed into 32 bits, because PyTorch's generator on the CPU looks at no more of its seed
-        mixed = np.random.SeedSequence([self.seed, step]).generate_state(1)[0]
-        random = torch.Generator().manual_seed(int(mixed))
+        random = torch.Generator().manual_seed(mixed_seed(self.seed, step))
         config = self.config
 
         def uniform(low: float, high: float, *shape: int) -> Tensor:

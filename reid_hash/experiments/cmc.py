@@ -134,7 +134,9 @@ def run_cmc(
     lengths = list(options.lengths or lengths_up_to(encoder.bits))
     check_lengths(lengths, encoder.bits)
     config = _data_config(options, trained)
-    dataset = load_dataset(config, data or recorded_data_root(file), options.seed)
+    # walkers are drawn from the run's seed: another one would bring people of the training back
+    drawn_from = encoder.checkpoint.net.config.seed if config.dataset == trained.dataset else 0
+    dataset = load_dataset(config, data or recorded_data_root(file), drawn_from)
     if not len(dataset.query) or not len(dataset.gallery):
         raise DataError(f"{dataset.name}, {dataset.protocol}: there is no query or no gallery")
     began = time.monotonic()
