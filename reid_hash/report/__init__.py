@@ -1,0 +1,1 @@
+"""Plots (`plots`), ranking grids (`grid`) and one self-contained HTML report (`html`)."""

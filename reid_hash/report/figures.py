@@ -1,0 +1,107 @@
+"""What the figures of a result record are called, and how they are printed."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+NAMES = {
+    "map": "mAP",
+    "map_trapezoid": "mAP (trapezoid)",
+    "minp": "mINP",
+    "empty_ball_share": "empty balls",
+}
+
+MEANINGS = {
+    "rank": "rank-k: share of the queries with a right match among the k nearest images",
+    "map": "mAP: mean over the queries of the average precision",
+    "map_trapezoid": "mAP (trapezoid): the same, by the trapezoid rule between recall steps",
+    "minp": "mINP: mean inverse negative penalty, which is high where the last right match of a "
+    "query comes early",
+    "precision_at": "precision at k: share of right matches among the k nearest images",
+    "precision_radius": "precision in radius r: share of right matches among the images whose "
+    "codes differ in at most r bits",
+    "empty_ball_share": "empty balls: share of the queries with no image in that radius; less is "
+    "better",
+}
+
+MISSING = "–"
+
+_FIGURE = re.compile(r"(rank|precision_at_|precision_radius_)(\d+)")
+
+
+def is_figure(name: str) -> bool:
+    """Whether a key of a record is a figure in 0 … 1 that is shown."""
+    return name in NAMES or _FIGURE.fullmatch(name) is not None
+
+
+def figure_name(name: str) -> str:
+    """What people call a figure.
+
+    Example:
+        >>> figure_name("rank1"), figure_name("map"), figure_name("precision_at_500")
+        ('rank-1', 'mAP', 'precision at 500')
+    """
+    match = _FIGURE.fullmatch(name)
+    if match is None:
+        return NAMES.get(name, name)
+    kind, number = match.groups()
+    prefix = {"rank": "rank-", "precision_at_": "precision at "}.get(kind, "precision in radius ")
+    return prefix + number
+
+
+def figure_columns(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The figures of which any record has a value: rank-k by k, then the others as they come."""
+    names = dict.fromkeys(
+        name for record in records for name in record if is_figure(name) and has(record, name)
+    )
+    ranks = sorted((name for name in names if name.startswith("rank")), key=lambda n: int(n[4:]))
+    return ranks + [name for name in names if not name.startswith("rank")]
+
+
+def has(record: Mapping[str, Any], name: str) -> bool:
+    """Whether a record has a number by that name: not None, not NaN."""
+    value = record.get(name)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def percent(record: Mapping[str, Any], name: str) -> str:
+    """A figure in percent with one decimal, and its deviation where the record has one.
+
+    Args:
+        record: holds fractions in 0 … 1, a deviation as `NAME_std`.
+        name: of the figure.
+
+    Example:
+        >>> percent({"rank1": 0.5234, "rank1_std": 0.012}, "rank1")
+        '52.3 ± 1.2'
+        >>> percent({}, "rank1")
+        '–'
+    """
+    if not has(record, name):
+        return MISSING
+    text = f"{100 * record[name]:.1f}"
+    if has(record, f"{name}_std"):
+        text += f" ± {100 * record[f'{name}_std']:.1f}"
+    return text
+
+
+def best_text(records: Sequence[Mapping[str, Any]], name: str) -> str | None:
+    """The best figure of a column as printed, without deviation; None where all are equal.
+
+    Figures that print alike count as equal: a reader could not tell why one is marked.
+    """
+    values = [record[name] for record in records if has(record, name)]
+    texts = {f"{100 * value:.1f}" for value in values}
+    if len(texts) < 2:
+        return None
+    best = min(values) if name == "empty_ball_share" else max(values)
+    return f"{100 * best:.1f}"
+
+
+def meanings(columns: Sequence[str]) -> list[str]:
+    """What the figures of these columns mean, one sentence each."""
+    kinds = dict.fromkeys(
+        name if name in MEANINGS else re.sub(r"_?\d+$", "", name) for name in columns
+    )
+    return [MEANINGS[kind] for kind in kinds if kind in MEANINGS]

@@ -1,0 +1,218 @@
+"""What all plots share: colours, fonts, axes, legends, and how a figure is written to a file.
+
+All are made with Matplotlib's object interface: no display, no global state.
+"""
+
+import functools
+import os
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib import font_manager
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
+
+from reid_hash.errors import ReidHashError
+from reid_hash.files import replacing
+
+DPI = 100
+"""Pixels an inch at which a figure has its nominal size; files are written at twice that."""
+
+LEGEND_CHARACTERS = 32
+"""Width of a legend's text; longer labels are broken."""
+
+AS_REPORTED = " (as reported)"
+"""Stands behind the name of a published figure."""
+
+INK = "#222222"
+GREY = "#767676"
+RULE = "#dddddd"
+
+# Okabe and Ito's colour-blind safe palette without its yellow, which is too pale for lines on
+# white, and four of Paul Tol's "muted" colours
+PALETTE = (
+    "#0072B2",  # blue
+    "#D55E00",  # vermilion
+    "#009E73",  # green
+    "#CC79A7",  # pink
+    "#E69F00",  # orange
+    "#56B4E9",  # sky
+    "#332288",  # indigo
+    "#882255",  # wine
+    "#117733",  # dark green
+    "#999933",  # olive
+    "#000000",
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d")
+
+# neighbours in length get colours far apart: their curves run side by side
+_USUAL_LENGTHS = (64, 48, 128, 24, 16, 32, 256, 8, 512, 96, 1024)
+
+# looked for on the machine, because the plots' own font has no Chinese, Japanese or Korean
+_EAST_ASIAN = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "SimHei",
+    "Arial Unicode MS",
+)
+
+
+def length_style(bits: int) -> tuple[str, str]:
+    """Colour and marker of a code length: the same in every plot, whatever else is in it."""
+    if bits in _USUAL_LENGTHS:
+        index = _USUAL_LENGTHS.index(bits)
+        return PALETTE[index], MARKERS[index]
+    # colours may repeat then; the two moduli have no common factor, so that markers differ
+    return PALETTE[bits % len(PALETTE)], MARKERS[bits % len(MARKERS)]
+
+
+@functools.cache
+def fonts() -> list[str]:
+    """Font families for text that comes from files and may be in any script."""
+    present = set(font_manager.get_font_names())
+    return ["DejaVu Sans", *(name for name in _EAST_ASIAN if name in present)]
+
+
+def wrap(text: str, width: int, lines: int = 3) -> str:
+    """Break text into lines of `width` characters, at most `lines` of them."""
+    return textwrap.fill(text, width, max_lines=lines, placeholder=" …")
+
+
+def shorten(text: str, length: int) -> str:
+    """Leave out the middle of a text: names of files differ at both ends.
+
+    Example:
+        >>> shorten("0002_c1s1_000451_03.jpg", 13)
+        '0002_c…03.jpg'
+    """
+    if len(text) <= length:
+        return text
+    tail = (length - 1) // 2
+    return text[: length - 1 - tail] + "…" + text[len(text) - tail :]
+
+
+def literal(text: Text) -> Text:
+    """Show a text as it is: a `$` in a file's name starts no formula, any script has a font."""
+    text.set_parse_math(False)
+    text.set_fontfamily(fonts())
+    return text
+
+
+def new_figure(width: float, height: float, title: str) -> Figure:
+    """A white figure with a title, laid out so that nothing overlaps.
+
+    Args:
+        width: in inches.
+        height: in inches.
+        title: broken into up to three lines.
+    """
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    add_title(figure, break_title(title, width))
+    return figure
+
+
+def break_title(title: str, width: float) -> str:
+    """Break a title to fit a figure of this width in inches."""
+    # 8.4 of the widest ordinary characters fill an inch in the font of a title
+    return wrap(title, int((width - 0.2) * 8.4))
+
+
+def add_title(figure: Figure, title: str, **place: float) -> None:
+    """Put a title that is already broken into lines at the upper left of a figure."""
+    left = 0.1 / figure.get_figwidth()
+    text = figure.suptitle(title, x=left, ha="left", size=12, weight="bold", color=INK, **place)
+    literal(text)
+
+
+def style_axes(axes: Axes) -> None:
+    """Quiet axes: no box, thin grid behind the data."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(colors=INK, labelsize=9, color=GREY)
+    axes.grid(color=RULE, linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def percent_axis(axes: Axes, low: float, high: float) -> None:
+    """Make the y axis show fractions in percent, with limits that fit `low` … `high`."""
+    axes.set_ylim(*share_limits(low, high))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
+
+
+def say_empty(figure: Figure, text: str) -> Figure:
+    """Write in place of data that there is none, in a figure that takes little room."""
+    figure.set_figheight(1.6)
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
+    figure.set_label(f"Empty plot: {text}.")
+    return figure
+
+
+def add_legend(axes: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> Legend:
+    """A legend to the right of the axes, where it hides no curve."""
+    # labels are set afterwards: a legend would drop those that begin with an underscore
+    legend = axes.legend(
+        handles,
+        [str(number) for number in range(len(labels))],
+        loc="upper left",
+        bbox_to_anchor=(1.02, 1.0),
+        borderaxespad=0.0,
+        frameon=False,
+        fontsize=9,
+        handlelength=2.8,
+        labelspacing=0.6,
+    )
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        literal(text).set_text(wrap(label, LEGEND_CHARACTERS))
+    return legend
+
+
+def legend_lines(labels: Sequence[str]) -> int:
+    """How many lines of text a legend with these labels has."""
+    return sum(wrap(label, LEGEND_CHARACTERS).count("\n") + 1 for label in labels)
+
+
+def share_limits(low: float, high: float, least: float = 0.1) -> tuple[float, float]:
+    """Limits of an axis for fractions from `low` to `high`: some air, within 0 … 1.
+
+    Args:
+        low: smallest value drawn.
+        high: largest value drawn.
+        least: the axis spans at least this much, so that noise does not fill the plot.
+    """
+    air = max(0.07 * (high - low), (least - (high - low)) / 2, 0.01)
+    bottom, top = low - air, high + air
+    # a marker at 100 % is still drawn whole
+    return max(bottom, -0.01), min(top, 1.01)
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure as PNG (at twice its nominal size) or SVG, whole or not at all.
+
+    The same figure gives the same bytes: no date, no random identifiers.
+
+    Args:
+        figure: what to write.
+        path: ends in .png or .svg; the folder is created if it is missing.
+
+    Raises:
+        ReidHashError: another suffix, or the file cannot be written.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".png", ".svg"):
+        raise ReidHashError(f"plots are written as .png or .svg, not as {Path(path).name}")
+    metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
+    with replacing(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "reid-hash"}):
+        figure.savefig(temporary, format=suffix[1:], dpi=2 * DPI, metadata=metadata)
