@@ -161,7 +161,7 @@ def evaluate(
                 yield _row(about, summarise(groups, CURVE))
     if embedding:
         floats = encoded.query_embedding.shape[1]
-        about = {"method": "float embedding", "bits": 32 * floats, "weighted": False}
+        about = {"method": "float embedding", "bits": 32 * floats, "weighted": None}
         q_vectors, g_vectors = (
             vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
             for vectors in (encoded.query_embedding, encoded.gallery_embedding)

@@ -1,0 +1,47 @@
+"""Ranking metrics that are exact under ties, for codes and for any other distances.
+
+Build `TieGroups`, with `rank_codes` from packed codes or with `tie_groups` from a distance matrix,
+then compute any metric from them:
+
+    >>> import numpy as np
+    >>> groups = tie_groups([[1.0, 1.0, 2.0]], np.array([[True, False, True]]))
+    >>> float(average_precision(groups)[0])
+    0.7083333333333333
+"""
+
+from reid_hash.metrics.packed import rank_code_blocks, rank_codes
+from reid_hash.metrics.ranking import (
+    RANKS,
+    average_precision,
+    average_precision_trapezoid,
+    cmc,
+    inverse_negative_penalty,
+    precision_at,
+    recall_at,
+)
+from reid_hash.metrics.rerank import rerank
+from reid_hash.metrics.rules import CAMERA_RULES, check_camera_rule, valid_mask
+from reid_hash.metrics.single_shot import single_shot
+from reid_hash.metrics.summary import summarise
+from reid_hash.metrics.ties import MetricError, TieGroups, tie_groups
+
+__all__ = [
+    "CAMERA_RULES",
+    "RANKS",
+    "MetricError",
+    "TieGroups",
+    "average_precision",
+    "average_precision_trapezoid",
+    "check_camera_rule",
+    "cmc",
+    "inverse_negative_penalty",
+    "precision_at",
+    "rank_code_blocks",
+    "rank_codes",
+    "recall_at",
+    "rerank",
+    "single_shot",
+    "summarise",
+    "tie_groups",
+    "valid_mask",
+]

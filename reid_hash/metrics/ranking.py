@@ -1,0 +1,219 @@
+"""Ranking metrics as expected values over all orders of tied images, in closed form.
+
+Each function takes `TieGroups` and gives one number a query, NaN where a query has no relevant
+image. In a group of t images with r relevant ones, behind s images with R relevant ones, an image
+stands at each of the positions s+1 … s+t with the same chance. So position s+i holds a relevant
+image with probability r/t and has then, on average, R + (i-1)(r-1)/(t-1) relevant ones before it
+(McSherry & Najork, ECIR 2008, section 2).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_hash.errors import ConfigError
+from reid_hash.metrics.ties import Ints, TieGroups
+
+Floats = NDArray[np.float64]
+RANKS = (1, 5, 10, 20, 30)
+"""The ranks that papers on person re-identification print."""
+
+
+def cmc(groups: TieGroups, ranks: Sequence[int] = RANKS) -> Floats:
+    """Cumulative match characteristic: the chance that a relevant image is among the first k.
+
+    The m places that a group has among the first k hold none of its r relevant images with the
+    hypergeometric probability C(t-r, m) / C(t, m).
+
+    Args:
+        groups: of Q queries.
+        ranks: the k, each ≥ 1.
+
+    Returns:
+        [Q, len(ranks)] float64 in 0 … 1, NaN where a query has no relevant image.
+
+    Raises:
+        ConfigError: a rank is below 1.
+
+    Example:
+        >>> from reid_hash.metrics import tie_groups
+        >>> cmc(tie_groups([[1.0, 1.0, 2.0]], np.array([[True, False, True]])), [1, 2])
+        array([[0.5, 1. ]])
+    """
+    wanted = np.asarray(ranks, np.int64)
+    if (wanted < 1).any():
+        raise ConfigError(f"ranks start at 1, not at {wanted.min()}")
+    first = groups.first
+    size, relevant = groups.size[first, None], groups.relevant[first, None]
+    places = np.clip(wanted - groups.before[first, None], 0, size)
+    # C(t-r, m) / C(t, m) is the same with m and r swapped: multiply the fewer factors.
+    few, many = np.minimum(places, relevant), np.maximum(places, relevant)
+    missed = np.ones(few.shape)
+    for factor in range(int(few.max(initial=0))):
+        ratio = np.maximum(size - many - factor, 0) / np.maximum(size - factor, 1)
+        missed *= np.where(factor < few, ratio, 1.0)
+    result = np.full((len(groups), len(wanted)), np.nan)
+    result[groups.query[first]] = 1.0 - missed
+    return result
+
+
+def average_precision(groups: TieGroups) -> Floats:
+    """Average precision by steps: the mean, over the relevant images, of j / position of the j-th.
+
+    The definition of information retrieval, also scikit-learn's and torchreid's.
+
+    Returns:
+        [Q] float64 in 0 … 1, NaN where a query has no relevant image.
+
+    Example:
+        >>> from reid_hash.metrics import tie_groups
+        >>> average_precision(tie_groups([[1.0, 2.0, 3.0]], np.array([[True, False, True]])))
+        array([0.83333333])
+    """
+    return _per_query(groups, _precision_sum(groups)) / _found(groups)
+
+
+def average_precision_trapezoid(groups: TieGroups) -> Floats:
+    """Average precision as the area below straight lines between points of the curve.
+
+    The definition of Market-1501's `compute_AP.m` (Zheng et al., ICCV 2015): the j-th relevant
+    image at position p adds the mean of (j-1)/(p-1), taken as 1 at p = 1, and j/p.
+
+    Returns:
+        [Q] float64 in 0 … 1, NaN where a query has no relevant image.
+
+    Example:
+        >>> from reid_hash.metrics import tie_groups
+        >>> average_precision_trapezoid(tie_groups([[1.0, 2.0]], np.array([[False, True]])))
+        array([0.25])
+    """
+    slope, before = _slope(groups), groups.before
+    at_least_1 = np.maximum(before, 1)
+    harmonic = _harmonic(groups, at_least_1 - 1, before + groups.size - 1)
+    left = slope * groups.size + (groups.relevant_before - slope * before) * harmonic
+    # A group that starts the list: 1 at position 1 and the slope at t-1 others, together r.
+    left = np.where(before == 0, groups.relevant, left) * (groups.relevant / groups.size)
+    return _per_query(groups, (left + _precision_sum(groups)) / 2) / _found(groups)
+
+
+def inverse_negative_penalty(groups: TieGroups) -> Floats:
+    """Relevant images / position of the last of them; its mean is mINP (Ye et al., TPAMI 2021).
+
+    The last relevant image is the m-th of its group with probability C(m-1, r-1) / C(t, r).
+
+    Returns:
+        [Q] float64 in 0 … 1, NaN where a query has no relevant image.
+
+    Example:
+        >>> from reid_hash.metrics import tie_groups
+        >>> inverse_negative_penalty(tie_groups([[1.0, 2.0, 3.0]], np.array([[True, False, True]])))
+        array([0.66666667])
+    """
+    last = groups.last
+    place, before, relevant = groups.size[last], groups.before[last], groups.relevant[last]
+    # One relevant image stands anywhere: the mean of 1/(s+1) … 1/(s+t). Otherwise sum over m.
+    inverse = _harmonic(groups, before, before + place) / place
+    several = np.flatnonzero(relevant > 1)
+    inverse[several] = _mean_inverse_of_last(before[several], place[several], relevant[several])
+    result = np.full(len(groups), np.nan)
+    result[groups.query[last]] = inverse
+    return result * groups.n_relevant
+
+
+def _mean_inverse_of_last(before: Ints, size: Ints, relevant: Ints) -> Floats:
+    """[n] mean of 1 / (s + m) where m is the place of the last of r among t places."""
+    # Longest sums first, so that the queries still summing are a prefix.
+    order = np.argsort(relevant - size, kind="stable")
+    end, place, relevant = (before + size)[order], size[order], relevant[order]
+    terms = place - relevant + 1
+    longest = int(terms.max(initial=0))
+    running = np.searchsorted(-terms, -np.arange(longest)).tolist()
+    chance = relevant / place  # that the group's last place is relevant
+    total = np.zeros(len(order))
+    for term in range(longest):
+        now = slice(0, running[term])
+        left = chance[now]  # a view
+        total[now] += left / (end[now] - term)
+        left *= (place[now] - relevant[now] - term) / (place[now] - 1 - term)
+        if term % 64 == 0 and left.max() < 1e-22:  # what is left cannot change the sum
+            break
+    result = np.empty(len(order))
+    result[order] = total
+    return result
+
+
+def precision_at(groups: TieGroups, k: int) -> Floats:
+    """Share of relevant images among the first k; places that a small gallery leaves empty count.
+
+    Returns:
+        [Q] float64 in 0 … 1, NaN where a query has no relevant image.
+
+    Raises:
+        ConfigError: k is below 1.
+
+    Example:
+        >>> from reid_hash.metrics import tie_groups
+        >>> precision_at(tie_groups([[1.0, 1.0, 2.0]], np.array([[True, False, True]])), 1)
+        array([0.5])
+    """
+    return _found_at(groups, k) / k
+
+
+def recall_at(groups: TieGroups, k: int) -> Floats:
+    """Share of the relevant images that are among the first k.
+
+    Returns:
+        [Q] float64 in 0 … 1, NaN where a query has no relevant image.
+
+    Raises:
+        ConfigError: k is below 1.
+
+    Example:
+        >>> from reid_hash.metrics import tie_groups
+        >>> recall_at(tie_groups([[1.0, 1.0, 2.0]], np.array([[True, False, True]])), 2)
+        array([0.5])
+    """
+    return _found_at(groups, k) / _found(groups)
+
+
+def _found(groups: TieGroups) -> Floats:
+    """Relevant images of each query, NaN for none: dividing by it marks queries without a match."""
+    return np.where(groups.n_relevant > 0, groups.n_relevant, np.nan)
+
+
+def _per_query(groups: TieGroups, values: Floats) -> Floats:
+    sums: Floats = np.bincount(groups.query, values, minlength=len(groups)).astype(np.float64)
+    return sums
+
+
+def _found_at(groups: TieGroups, k: int) -> Floats:
+    if k < 1:
+        raise ConfigError(f"k starts at 1, not at {k}")
+    places = np.clip(k - groups.before, 0, groups.size)
+    found = _per_query(groups, places * (groups.relevant / groups.size))
+    return np.where(groups.n_relevant > 0, found, np.nan)
+
+
+def _slope(groups: TieGroups) -> Floats:
+    """(r-1)/(t-1): how many relevant images each further place of a group brings."""
+    return (groups.relevant - 1) / np.maximum(groups.size - 1, 1)
+
+
+def _precision_sum(groups: TieGroups) -> Floats:
+    """[g] sum over i = 1 … t of (r/t) (R + 1 + (i-1)(r-1)/(t-1)) / (s+i)."""
+    slope, before = _slope(groups), groups.before
+    harmonic = _harmonic(groups, before, before + groups.size)
+    start = groups.relevant_before + 1 - slope * (before + 1)
+    return (slope * groups.size + start * harmonic) * (groups.relevant / groups.size)
+
+
+def _harmonic(groups: TieGroups, low: Ints, high: Ints) -> Floats:
+    """[g] 1/(low+1) + … + 1/high.
+
+    The sums are differences of two nearly equal numbers times one that may be large, so the table
+    is kept in long double: 64 digits instead of 53 where the machine has them.
+    """
+    table = np.zeros(int(groups.n_valid.max(initial=0)) + 1, np.longdouble)
+    table[1:] = np.cumsum(1 / np.arange(1, len(table), dtype=np.longdouble))
+    return (table[high] - table[low]).astype(np.float64)
