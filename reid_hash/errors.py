@@ -19,6 +19,10 @@ class CodeError(ReidHashError):
     """Codes that do not fit together: other length, other model, or too few bits."""
 
 
+class MetricError(ReidHashError):
+    """Distances, labels or cameras that cannot be evaluated."""
+
+
 class CheckpointError(ReidHashError):
     """A file is no checkpoint of this toolkit, or does not fit the configuration."""
 

@@ -264,7 +264,7 @@ def use_bf16(precision: Literal["auto", "fp32", "bf16"], device: str) -> bool:
         return precision == "bf16"
     kind = pick_device(device).type
     if kind == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())  # type: ignore[no-untyped-call]
     if kind == "cpu" and Path("/proc/cpuinfo").exists():
         return "avx512_bf16" in Path("/proc/cpuinfo").read_text()
     return False
@@ -277,8 +277,7 @@ def due(epoch: int, options: TrainConfig) -> bool:
 
 def agree(stopped: bool, device: torch.device) -> bool:
     """Whether any of the processes was told to stop: they must leave the loop together."""
-    anybody: bool = gather_batch(torch.tensor([stopped], device=device)).any().item()
-    return anybody
+    return bool(gather_batch(torch.tensor([float(stopped)], device=device)).sum().item() > 0)
 
 
 def _figures_line(epoch: int, figures: Mapping[str, float]) -> str:

@@ -1,6 +1,7 @@
 """The whole path on the built-in data: figures drawn, a network trained, codes, CMC, a report."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def quickstart(
     seed: int = 0,
     device: str = "auto",
     console: Console | None = None,
+    settings: Sequence[str] = (),
 ) -> QuickstartResult:
     """Train on `walkers` and write model, codes and report.
 
@@ -43,9 +45,10 @@ def quickstart(
         seed: of the drawn figures and of the training.
         device: where to compute.
         console: for progress.
+        settings: changes to `configs/walkers.yaml`, as `--set` takes them.
     """
     began = time.monotonic()
-    config = load_config("walkers", [f"seed={seed}"])
+    config = load_config("walkers", [f"seed={seed}", *settings])
     run = train_run(config, None, output or new_run("walkers"), device=device, console=console)
     if run is None or run.encoded is None:
         raise AssertionError("walkers has a test set, and the quickstart is one process")

@@ -1,5 +1,6 @@
 """A training run from end to end: data, loop, evaluation, report."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ def train_run(
         The result, or None in all but the first of several processes.
     """
     began = time.monotonic()
+    if int(os.environ.get("RANK", "0")):
+        console = None  # of several processes the first one speaks
     folder = folder or new_run(config.data.dataset)
     dataset = load_for(config, data)
     if not len(dataset.train):

@@ -9,6 +9,7 @@ then compute any metric from them:
     0.7083333333333333
 """
 
+from reid_hash.errors import MetricError
 from reid_hash.metrics.packed import rank_code_blocks, rank_codes
 from reid_hash.metrics.ranking import (
     RANKS,
@@ -23,7 +24,7 @@ from reid_hash.metrics.rerank import rerank
 from reid_hash.metrics.rules import CAMERA_RULES, check_camera_rule, valid_mask
 from reid_hash.metrics.single_shot import single_shot
 from reid_hash.metrics.summary import summarise
-from reid_hash.metrics.ties import MetricError, TieGroups, tie_groups
+from reid_hash.metrics.ties import TieGroups, tie_groups
 
 __all__ = [
     "CAMERA_RULES",

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import BLOCK_BYTES, Codes
+from reid_hash.errors import MetricError
 from reid_hash.metrics.packed_counts import BlockCounter, HistogramCounter, SearchCounter, Slices
 from reid_hash.metrics.rules import check_camera_rule
-from reid_hash.metrics.ties import Ints, MetricError, TieGroups
+from reid_hash.metrics.ties import Ints, TieGroups
 
 _FEW_BYTES = 2**31
 """Bytes of codes compared in some tenths of a second. Below, threads that hand the interpreter's

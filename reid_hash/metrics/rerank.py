@@ -7,7 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from reid_hash.metrics.ties import Ints, MetricError
+from reid_hash.errors import MetricError
+from reid_hash.metrics.ties import Ints
 
 Floats = NDArray[np.float64]
 _BLOCK_ROWS = 512

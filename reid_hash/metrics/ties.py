@@ -14,13 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import BLOCK_BYTES
-from reid_hash.errors import ReidHashError
+from reid_hash.errors import MetricError
 
 Ints = NDArray[np.int64]
-
-
-class MetricError(ReidHashError):
-    """Distances, labels or camera numbers that cannot be evaluated."""
 
 
 @dataclass(frozen=True, eq=False)

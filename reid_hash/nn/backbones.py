@@ -83,19 +83,20 @@ class SlimResNet(nn.Sequential):
     Args:
         widths: channels of the stages.
         blocks: residual blocks of each stage.
-        strides: stride of each stage.
+        strides: stride of each stage; the stem before them has stride 2.
+        stripes: horizontal stripes that are pooled apart, head to foot (Sun et al. 2018).
     """
 
     def __init__(
         self,
-        widths: tuple[int, ...] = (32, 64, 128, 256),
-        blocks: tuple[int, ...] = (1, 1, 1, 1),
-        strides: tuple[int, ...] = (1, 2, 2, 1),
-        stem: int = 32,
-        stem_stride: int = 2,
+        widths: tuple[int, ...],
+        blocks: tuple[int, ...],
+        strides: tuple[int, ...],
+        stripes: int = 1,
     ) -> None:
+        stem = widths[0]
         layers: list[nn.Module] = [
-            nn.Conv2d(3, stem, 3, stem_stride, 1, bias=False),
+            nn.Conv2d(3, stem, 3, 2, 1, bias=False),
             nn.BatchNorm2d(stem),
             nn.ReLU(inplace=True),
         ]
@@ -104,8 +105,21 @@ class SlimResNet(nn.Sequential):
             for index in range(count):
                 layers.append(_Residual(channels, width, stride if index == 0 else 1))
                 channels = width
-        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.features = channels
+        super().__init__(*layers, _StripePool(stripes))
+        self.features = channels * stripes
+
+
+class _StripePool(nn.Module):
+    """Mean plus maximum of each horizontal stripe: what is all over it, and what stands out."""
+
+    def __init__(self, stripes: int) -> None:
+        super().__init__()
+        self.mean = nn.AdaptiveAvgPool2d((stripes, 1))
+        self.maximum = nn.AdaptiveMaxPool2d((stripes, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled: Tensor = (self.mean(x) + self.maximum(x)).flatten(1)
+        return pooled
 
 
 class TimmBackbone(nn.Module):
@@ -136,7 +150,12 @@ class TimmBackbone(nn.Module):
 
 
 SLIM: dict[str, dict[str, Any]] = {
-    "resnet-slim": {"widths": (32, 64, 128, 256)},
+    "resnet-slim": {
+        "widths": (32, 64, 128, 192),
+        "blocks": (1, 1, 1, 1),
+        "strides": (2, 2, 1, 1),
+        "stripes": 4,
+    },
 }
 
 
