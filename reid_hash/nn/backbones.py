@@ -45,6 +45,12 @@ class PaperNet(nn.Sequential):
         super().__init__(
             *layers, nn.Flatten(), nn.Linear(flat, self.features), nn.ReLU(inplace=True)
         )
+        for layer in self:
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                # torch's own start makes nearly equal codes for all images, from which triplets
+                # without batch norm fall into one code
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
 class _Residual(nn.Module):
