@@ -53,16 +53,32 @@ class PaperNet(nn.Sequential):
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
+class _InstanceBatchNorm(nn.Module):
+    """Instance norm on one half of the channels, batch norm on the other (IBN-a, Pan et al. 2018).
+
+    Instance norm takes out what a camera does to a whole picture: its light and its colour cast.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.half = channels // 2
+        self.instance = nn.InstanceNorm2d(self.half, affine=True)
+        self.batch = nn.BatchNorm2d(channels - self.half)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.instance(x[:, : self.half]), self.batch(x[:, self.half :])], 1)
+
+
 class _Residual(nn.Module):
     """Two 3×3 convolutions with a short cut (He et al. 2016)."""
 
-    def __init__(self, channels: int, out: int, stride: int) -> None:
+    def __init__(self, channels: int, out: int, stride: int, instance_norm: bool) -> None:
         super().__init__()
         last = nn.BatchNorm2d(out)
         nn.init.zeros_(last.weight)  # each block starts as its short cut
         self.body = nn.Sequential(
             nn.Conv2d(channels, out, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(out),
+            _InstanceBatchNorm(out) if instance_norm else nn.BatchNorm2d(out),
             nn.ReLU(inplace=True),
             nn.Conv2d(out, out, 3, 1, 1, bias=False),
             last,
@@ -91,6 +107,7 @@ class SlimResNet(nn.Sequential):
         blocks: residual blocks of each stage.
         strides: stride of each stage; the stem before them has stride 2.
         stripes: horizontal stripes that are pooled apart, head to foot (Sun et al. 2018).
+        instance_norm: in all stages but the last, whose features tell identities apart.
     """
 
     def __init__(
@@ -99,6 +116,7 @@ class SlimResNet(nn.Sequential):
         blocks: tuple[int, ...],
         strides: tuple[int, ...],
         stripes: int = 1,
+        instance_norm: bool = True,
     ) -> None:
         stem = widths[0]
         layers: list[nn.Module] = [
@@ -107,9 +125,11 @@ class SlimResNet(nn.Sequential):
             nn.ReLU(inplace=True),
         ]
         channels = stem
-        for width, count, stride in zip(widths, blocks, strides, strict=True):
+        for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+            instances = instance_norm and stage < len(widths) - 1
             for index in range(count):
-                layers.append(_Residual(channels, width, stride if index == 0 else 1))
+                stride = strides[stage] if index == 0 else 1
+                layers.append(_Residual(channels, width, stride, instances))
                 channels = width
         super().__init__(*layers, _StripePool(stripes))
         self.features = channels * stripes
