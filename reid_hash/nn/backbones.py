@@ -61,12 +61,14 @@ class _InstanceBatchNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.half = channels // 2
-        self.instance = nn.InstanceNorm2d(self.half, affine=True)
-        self.batch = nn.BatchNorm2d(channels - self.half)
+        self.instances = channels // 2
+        self.instance = nn.InstanceNorm2d(self.instances, affine=True)
+        self.batch = nn.BatchNorm2d(channels - self.instances)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.instance(x[:, : self.half]), self.batch(x[:, self.half :])], 1)
+        return torch.cat(
+            [self.instance(x[:, : self.instances]), self.batch(x[:, self.instances :])], 1
+        )
 
 
 class _Residual(nn.Module):
