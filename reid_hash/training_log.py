@@ -88,6 +88,11 @@ class TrainingLog:
         record = {name: total / max(1, self._steps) for name, total in self._sums.items()}
         record |= {"images_per_second": self.rate(), **figures}
         self.write(step, epoch=epoch, **record)
+        if self._bar is not None and not self._bar.console.is_terminal:  # a log shows no bar
+            self.say(
+                f"epoch {epoch}, step {step} of {self.total}: loss {record.get('loss', 0):.3f}, "
+                f"{record['images_per_second']:.0f} images/s"
+            )
         self._sums, self._steps, self._images = {}, 0, 0
         self._since = time.monotonic()
         return record

@@ -38,7 +38,8 @@ def distance_name(record: Mapping[str, Any]) -> str:
 
 def row_name(record: Mapping[str, Any]) -> str:
     """Bits and distance of a record, in words: the label of its curve."""
-    return f"{record['bits']} bits, {distance_name(record)}"
+    distance = distance_name(record).replace("weighted Hamming", "weighted")
+    return f"{record['bits']} bits, {distance.replace('Hamming', 'unweighted')}"
 
 
 def result_object(
