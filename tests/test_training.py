@@ -102,9 +102,6 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_goes_on_there(tmp_path):
     config = tiny_config()
     whole = train(config, pixels, tmp_path / "whole", device="cpu")
 
-    class Interrupt(Console):
-        """A progress bar's console that interrupts when it is first drawn on."""
-
     import reid_hash.training as training
 
     seen = []

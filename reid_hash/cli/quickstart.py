@@ -17,7 +17,7 @@ from reid_hash.experiments.quickstart import quickstart
 def command(output: Path | None, seed: int | None, device: str) -> None:
     """Train on the built-in walkers, print the CMC table, write codes and a report.
 
-    Takes about three minutes on two cores; needs no data and no network.
+    Takes two to three minutes on two cores; needs no data and no network.
     """
     console = options.progress_console()
     result = quickstart(output, seed or 0, device, console)

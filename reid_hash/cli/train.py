@@ -1,7 +1,6 @@
 """`reid-hash train DATASET`."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -91,5 +90,4 @@ def _config(
             name = str(saved)
         elif (configs_folder() / f"{dataset}.yaml").is_file():
             name = dataset
-    base: dict[str, Any] | None = None
-    return load_config(name, changes, base)
+    return load_config(name, changes)
