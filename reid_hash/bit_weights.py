@@ -11,7 +11,9 @@ from reid_hash.nn.model import HashNet
 
 
 def likelihood_weights(
-    bits: NDArray[np.bool_], labels: NDArray[np.int64], cameras: NDArray[np.int64]
+    bits: NDArray[np.bool_],
+    labels: NDArray[np.int64] | NDArray[np.bool_],
+    cameras: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Log-likelihood ratio of each bit agreeing, for same against different identities.
 
@@ -21,14 +23,17 @@ def likelihood_weights(
 
     Args:
         bits: [n, bits] bool, of training images.
-        labels: [n] int64.
+        labels: [n] int64; or [n, classes] bool, where "same" means a class in common.
         cameras: [n] int64; where no identity has two cameras, all pairs of one identity count.
+            They play no part where images have several classes.
 
     Returns:
         [bits] float64 ≥ 0; a bit that tells nothing, or the opposite, weighs 0.
     """
     ones = bits.mean(0)
     differ_any = 2 * ones * (1 - ones)  # two random images; nearly all are of different persons
+    if labels.ndim == 2:
+        return _ratio(_differing_of_related(bits, labels), differ_any)
     groups, group = np.unique(np.stack([labels, cameras], 1), axis=0, return_inverse=True)
     counts = np.bincount(group).astype(np.float64)
     sums = np.stack([np.bincount(group, weights=column) for column in bits.T.astype(float)], 1)
@@ -41,7 +46,25 @@ def likelihood_weights(
         across = len(n) > 1
         pairs += (n.sum() ** 2 - (n**2).sum()) / 2 if across else n.sum() * (n.sum() - 1) / 2
         differing += whole - within if across else whole
-    same = np.clip(differing / max(pairs, 1.0), 1e-3, 1 - 1e-3)
+    return _ratio(differing / max(pairs, 1.0), differ_any)
+
+
+def _differing_of_related(
+    bits: NDArray[np.bool_], labels: NDArray[np.generic]
+) -> NDArray[np.float64]:
+    """[bits] share of the pairs with a class in common that differ, among up to 4,000 images."""
+    some = np.linspace(0, len(bits) - 1, min(len(bits), 4000)).astype(np.int64)
+    has, values = labels[some].astype(np.float32), bits[some].astype(np.float32)
+    related = (has @ has.T > 0).astype(np.float32)
+    np.fill_diagonal(related, 0)
+    differing = 2 * (values * (related @ (1 - values))).sum(0, dtype=np.float64)
+    return np.asarray(differing / max(float(related.sum(dtype=np.float64)), 1.0))
+
+
+def _ratio(
+    differ_same: NDArray[np.float64], differ_any: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    same = np.clip(differ_same, 1e-3, 1 - 1e-3)
     other = np.clip(differ_any, 1e-3, 1 - 1e-3)
     ratio = np.log((1 - same) / same) - np.log((1 - other) / other)
     weights: NDArray[np.float64] = np.maximum(ratio, 0.0)

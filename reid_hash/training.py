@@ -21,6 +21,7 @@ from reid_hash.encoder import pick_device
 from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
 from reid_hash.files import write_text
 from reid_hash.interrupt import stop_signals
+from reid_hash.nn.airbench import WhitenedNet
 from reid_hash.nn.checkpoint import Checkpoint, load_state, read_facts, save_checkpoint, save_state
 from reid_hash.nn.distributed import convert_batch_norm, gather_batch
 from reid_hash.nn.head import beta_at
@@ -90,9 +91,9 @@ def train(
     )
     first = accelerator.is_main_process
     torch.manual_seed(config.seed)
-    identities, targets = np.unique(pixels.labels, return_inverse=True)
-    if len(identities) < 2:
-        raise ConfigError(f"training needs at least 2 identities; there is {len(identities)}")
+    classes, labels = training_targets(pixels.labels)
+    if classes < 2:
+        raise ConfigError(f"training needs at least 2 identities or classes; there is {classes}")
     sampler = BalancedSampler(
         pixels.labels,
         pixels.cameras,
@@ -109,7 +110,7 @@ def train(
     share = total_rows // accelerator.num_processes
     rows = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
 
-    model = TrainingModel(HashNet(config), len(identities))
+    model = TrainingModel(HashNet(config), classes)
     net = model.net
     set_normalisation(net, pixels.images)
     convert_batch_norm(model)
@@ -125,7 +126,6 @@ def train(
     if averaged is not None:
         modules["averaged"] = averaged
     augment = Augment(config.augment, config.seed)
-    labels = torch.from_numpy(targets)
 
     steps = len(sampler) * options.epochs
     start, seconds = 0, 0.0
@@ -217,7 +217,7 @@ def train(
     facts = {
         **(trained_on or {}),
         "images": len(pixels),
-        "identities": len(identities),
+        "identities": classes,
         "steps": steps,
         "seconds": round(time.monotonic() - began, 1),
         "processes": accelerator.num_processes,
@@ -230,11 +230,34 @@ def train(
     return checkpoint
 
 
+def training_targets(
+    labels: NDArray[np.int64] | NDArray[np.bool_],
+) -> tuple[int, torch.Tensor]:
+    """What the losses are told of each image.
+
+    Args:
+        labels: [n] int64, or [n, classes] bool where an image may have several classes.
+
+    Returns:
+        (classes, targets): [n] int64 numbers 0 … classes - 1, or [n, classes] float 0 and 1.
+    """
+    if labels.ndim == 2:
+        return labels.shape[1], torch.from_numpy(labels.astype(np.float32))
+    values, targets = np.unique(labels, return_inverse=True)
+    return len(values), torch.from_numpy(targets)
+
+
 def set_normalisation(net: HashNet, images: NDArray[np.uint8]) -> None:
-    """Set the network's mean and deviation of each channel, from up to 1,000 images."""
-    sample = images[:: max(1, len(images) // 1000)].astype(np.float64) / 255
+    """Set what a network takes from its training images before training, from up to 1,000 of them.
+
+    That is the mean and deviation of each channel, and the whitening layer where it has one.
+    """
+    some = images[:: max(1, len(images) // 1000)]
+    sample = some.astype(np.float64) / 255
     net.mean.copy_(torch.from_numpy(sample.mean((0, 1, 2))))
     net.std.copy_(torch.from_numpy(sample.std((0, 1, 2)).clip(0.01)))
+    if isinstance(net.backbone, WhitenedNet):
+        net.backbone.set_whitening(net.normalise(torch.from_numpy(some)))
 
 
 def check_same_config(state: Path, config: Config) -> None:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from reid_hash.errors import ConfigError
+from reid_hash.nn.airbench import WhitenedNet
 from reid_hash.nn.osnet import OSNet
 
 
@@ -191,7 +192,7 @@ def build_backbone(name: str, height: int, width: int, pretrained: str | None = 
     """Make a backbone.
 
     Args:
-        name: "paper", one of `SLIM`, "osnet-x1.0" … "osnet-x0.25", or "timm:NAME".
+        name: "paper", one of `SLIM`, "airbench", "osnet-x1.0" … "osnet-x0.25", or "timm:NAME".
         height: of the input, in pixels.
         width: of the input, in pixels.
         pretrained: None for random weights, "timm" to download, or a weights file whose tensors
@@ -207,12 +208,14 @@ def build_backbone(name: str, height: int, width: int, pretrained: str | None = 
         net: nn.Module = PaperNet(height, width)
     elif name in SLIM:
         net = SlimResNet(**SLIM[name])
+    elif name == "airbench":
+        net = WhitenedNet()
     elif name.startswith("osnet-x"):
         net = OSNet(_multiplier(name))
     elif name.startswith("timm:"):
         net = TimmBackbone(name.removeprefix("timm:"), pretrained == "timm")
     else:
-        known = ", ".join(["paper", *SLIM, "osnet-x1.0 … osnet-x0.25", "timm:NAME"])
+        known = ", ".join(["paper", *SLIM, "airbench", "osnet-x1.0 … osnet-x0.25", "timm:NAME"])
         raise ConfigError(f"unknown model.backbone {name}; known: {known}")
     if pretrained == "timm" and not name.startswith("timm:"):
         raise ConfigError(f"timm has no weights for model.backbone {name}")

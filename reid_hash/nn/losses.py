@@ -18,8 +18,38 @@ def squared_distances(vectors: Tensor) -> Tensor:
     return distances.clamp_min(0)
 
 
+def same_label(labels: Tensor) -> Tensor:
+    """Which images of a batch belong together.
+
+    Args:
+        labels: [B] int, the class of each image; or [B, classes] of 0 and 1, the classes that
+            each image has, any number of them.
+
+    Returns:
+        [B, B] bool: the same class, or at least one class in common.
+    """
+    if labels.ndim == 1:
+        return labels[:, None] == labels[None, :]
+    return labels.float() @ labels.float().T > 0
+
+
+def classification(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Mean cross entropy, or for several classes an image that of each class by itself, summed.
+
+    Args:
+        logits: [B, classes] real.
+        labels: [B] int, or [B, classes] of 0 and 1.
+        smoothing: share of the target that is spread evenly over all classes; with several
+            classes an image, over yes and no.
+    """
+    if labels.ndim == 1:
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    targets = labels.to(logits.dtype) * (1 - smoothing) + smoothing / 2
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(logits)
+
+
 def all_triplets_hinge(distances: Tensor, labels: Tensor, margin: float | Tensor) -> Tensor:
-    """Mean of max(0, D_ij - D_ik + margin) over all triplets label i = label j ≠ label k, j ≠ i.
+    """Mean of max(0, D_ij - D_ik + margin) over all triplets: i and j alike, k different, j ≠ i.
 
     The hinge is linear in the distances of the active triplets, so value and gradient follow from
     how many active triplets each distance takes part in. Those counts come from sorting each
@@ -27,7 +57,7 @@ def all_triplets_hinge(distances: Tensor, labels: Tensor, margin: float | Tensor
 
     Args:
         distances: [B, B] real, differentiable.
-        labels: [B] int.
+        labels: [B] int, or [B, classes] (see `same_label`).
         margin: C of the paper, in units of the distances.
 
     Returns:
@@ -38,7 +68,7 @@ def all_triplets_hinge(distances: Tensor, labels: Tensor, margin: float | Tensor
         >>> all_triplets_hinge(d, torch.tensor([0, 0, 1]), 1.0)  # (0 + 0.5) / 2
         tensor(0.2500)
     """
-    same = labels[:, None] == labels[None, :]
+    same = same_label(labels)
     positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     negative = ~same
     triplets = (positive.sum(1) * negative.sum(1)).sum()
@@ -65,9 +95,9 @@ def batch_hard_soft_margin(distances: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         distances: [B, B] real.
-        labels: [B] int.
+        labels: [B] int, or [B, classes] (see `same_label`).
     """
-    same = labels[:, None] == labels[None, :]
+    same = same_label(labels)
     farthest = distances.masked_fill(~same, -torch.inf).amax(1)
     nearest = distances.masked_fill(same, torch.inf).amin(1)
     loss = F.softplus(farthest - nearest)
@@ -76,8 +106,8 @@ def batch_hard_soft_margin(distances: Tensor, labels: Tensor) -> Tensor:
 
 
 def label_similarity(labels: Tensor, different: float = 0.001) -> Tensor:
-    """S [B, B]: 1 for the same label, `different` otherwise (the authors' code)."""
-    same = labels[:, None] == labels[None, :]
+    """S [B, B]: 1 for a label in common, `different` otherwise (the authors' code)."""
+    same = same_label(labels)
     return torch.where(same, 1.0, different)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from reid_hash.config import LossConfig
 from reid_hash.nn import losses
@@ -67,7 +66,7 @@ def objective(
 
     Args:
         outputs: what `TrainingModel` gave for this process's images.
-        labels: [b] int, of this process's images.
+        labels: [b] int or [b, classes] of 0 and 1, of this process's images.
         images: [b, 3, height, width], what the regulariser calls appearance.
         config: the weights of the terms.
         margin: of the triplet hinge, in weighted distance.
@@ -97,7 +96,7 @@ def objective(
     for name, out in outputs.items():
         if name.startswith("logits"):
             logits = gather_batch(out.float())
-            term = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+            term = losses.classification(logits, labels, config.label_smoothing)
             if name == "logits":
                 terms["cross_entropy"] = config.cross_entropy * term
             else:

@@ -13,6 +13,8 @@ def build_optimiser(model: nn.Module, options: TrainConfig) -> torch.optim.Optim
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         decays = parameter.ndim > 1 or name.endswith("weight.weight")
         (decayed if decays else free).append(parameter)
     groups = [

@@ -13,7 +13,8 @@ class BalancedSampler:
     take turns over its cameras, and over the images of each camera, before any comes twice.
 
     Args:
-        labels: [n] int64.
+        labels: [n] int64; or [n, classes] bool, where an image may be drawn for any of its
+            classes.
         cameras: [n] int64.
         identities: P, identities in a batch.
         images: K, images of each.
@@ -22,7 +23,7 @@ class BalancedSampler:
 
     def __init__(
         self,
-        labels: NDArray[np.int64],
+        labels: NDArray[np.int64] | NDArray[np.bool_],
         cameras: NDArray[np.int64],
         identities: int,
         images: int,
@@ -31,8 +32,7 @@ class BalancedSampler:
         self.images = images
         self.seed = seed
         self._members: list[list[NDArray[np.int64]]] = []
-        for label in np.unique(labels):
-            rows = np.flatnonzero(labels == label)
+        for rows in _rows_of_labels(labels):
             self._members.append([rows[cameras[rows] == c] for c in np.unique(cameras[rows])])
         self.identities = min(identities, len(self._members))
         self.batches = max(1, len(labels) // (self.identities * images))
@@ -66,3 +66,16 @@ class BalancedSampler:
             pool = pools[order[turn % len(pools)]]
             picks.append(int(pool[(turn // len(pools)) % len(pool)]))
         return np.array(picks, np.int64)
+
+
+def _rows_of_labels(
+    labels: NDArray[np.int64] | NDArray[np.bool_],
+) -> Iterator[NDArray[np.int64]]:
+    if labels.ndim == 1:
+        order = np.argsort(labels, kind="stable")
+        starts = np.flatnonzero(np.diff(labels[order])) + 1
+        yield from np.split(order, starts)
+        return
+    for column in labels.T:
+        if column.any():
+            yield np.flatnonzero(column)

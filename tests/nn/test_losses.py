@@ -135,3 +135,43 @@ def test_margin_grows_and_scales_with_the_bits():
     assert losses.margin_at(0.0, (5, 13), 64) == 5
     assert losses.margin_at(1.0, (5, 13), 64) == 13
     assert losses.margin_at(0.5, (5, 13), 128) == 18
+
+
+HAS = [[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1], [0, 0, 0], [1, 1, 1]]
+
+
+def test_same_label_of_images_with_several_classes():
+    same = losses.same_label(torch.tensor(HAS))
+    for i, a in enumerate(HAS):
+        for j, b in enumerate(HAS):
+            assert same[i, j] == any(x and y for x, y in zip(a, b, strict=True))
+
+
+def test_all_triplets_hinge_with_several_classes_an_image_is_the_loop():
+    torch.manual_seed(2)
+    has = torch.tensor(HAS)
+    same = losses.same_label(has)
+    distances = (torch.rand(6, 6, dtype=torch.float64) * 10).requires_grad_()
+    terms = [
+        torch.clamp(distances[i, j] - distances[i, k] + 3.0, min=0)
+        for i in range(6)
+        for j in range(6)
+        for k in range(6)
+        if i != j and same[i, j] and not same[i, k]
+    ]
+    loss = losses.all_triplets_hinge(distances, has, 3.0)
+    torch.testing.assert_close(loss, torch.stack(terms).mean())
+
+
+def test_classification_with_several_classes_is_the_sum_of_binary_cross_entropies():
+    torch.manual_seed(3)
+    has = torch.tensor(HAS)
+    logits = torch.randn(6, 3, dtype=torch.float64)
+    chance = torch.sigmoid(logits)
+    terms = [
+        -(torch.log(chance[i, c]) if has[i, c] else torch.log(1 - chance[i, c]))
+        for i in range(6)
+        for c in range(3)
+    ]
+    expected = torch.stack(terms).sum() / 6
+    torch.testing.assert_close(losses.classification(logits, has), expected)

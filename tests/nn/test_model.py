@@ -9,7 +9,7 @@ from reid_hash.nn.backbones import SLIM, build_backbone
 from reid_hash.nn.model import HashNet
 from tests.helpers import coloured_pixels, tiny_config
 
-BACKBONES = ["paper", *SLIM, "osnet-x0.25", "timm:resnet10t"]
+BACKBONES = ["paper", *SLIM, "airbench", "osnet-x0.25", "timm:resnet10t"]
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -115,3 +115,28 @@ def test_likelihood_weights_with_a_single_camera():
     bits = np.stack([labels % 2 == 0, np.tile([True, False], 8)], 1)
     weights = likelihood_weights(bits, labels, np.zeros(16, int))
     assert weights[0] > weights[1]
+
+
+def test_likelihood_weights_with_several_classes_an_image_equal_the_loop():
+    random = np.random.default_rng(4)
+    has = random.random((30, 4)) < 0.3
+    bits = random.random((30, 6)) < 0.5
+    bits[:, :4] ^= has
+    weights = likelihood_weights(bits, has, np.zeros(30, int))
+    pairs = [(i, j) for i in range(30) for j in range(30) if i != j and (has[i] & has[j]).any()]
+    for k in range(6):
+        same = np.clip(np.mean([bits[i, k] != bits[j, k] for i, j in pairs]), 1e-3, 1 - 1e-3)
+        share = bits[:, k].mean()
+        other = 2 * share * (1 - share)
+        expected = max(0, np.log((1 - same) / same) - np.log((1 - other) / other))
+        assert weights[k] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_whitening_layer_decorrelates_patches():
+    torch.manual_seed(0)
+    smooth = torch.nn.functional.avg_pool2d(torch.randn(50, 3, 34, 34), 3, 1)
+    net = build_backbone("airbench", 32, 32)
+    net.set_whitening(smooth)
+    out = net.whiten(smooth)[:, :12] - net.whiten.bias[:12, None, None]
+    covariance = torch.cov(out.transpose(0, 1).flatten(1))
+    torch.testing.assert_close(covariance, torch.eye(12), atol=0.1, rtol=0)

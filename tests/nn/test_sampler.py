@@ -58,3 +58,16 @@ def test_more_identities_asked_than_there_are():
 def test_no_identity_twice_in_a_batch(p):
     for batch in BalancedSampler(LABELS, CAMERAS, p, 2, seed=0).epoch(0):
         assert len(set(LABELS[batch])) == p
+
+
+def test_images_with_several_classes_are_drawn_for_any_of_them():
+    random = np.random.default_rng(0)
+    has = random.random((60, 5)) < 0.4
+    has[:, 4] = False  # a class that no image has is never drawn
+    has[has.sum(1) == 0, 0] = True
+    sampler = BalancedSampler(has, np.zeros(60, int), 4, 3, seed=0)
+    batches = list(sampler.epoch(0))
+    assert len(batches) == len(sampler) == 60 // 12
+    for batch in batches:
+        shared = has[batch].reshape(4, 3, 5).all(1)  # [identity drawn, class]
+        assert shared.any(1).all()
