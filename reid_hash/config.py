@@ -30,9 +30,13 @@ class DataConfig(_Section):
     dataset: str = Field("walkers", description="name of a data set, as on the command line")
     protocol: str | None = Field(None, description="split and evaluation; null: the usual one")
     boxes: Literal["labeled", "detected"] = Field("labeled", description="CUHK03: whose boxes")
-    split: Annotated[int, Field(ge=0)] = Field(0, description="which of several published splits")
+    split: Annotated[int, Field(ge=0)] = Field(
+        0, description="which published split, or which draw"
+    )
     hold_out: Annotated[int, Field(ge=0)] = Field(
-        0, description="training identities kept out and evaluated instead of the test set"
+        0,
+        description="training identities (of image benchmarks: training images) kept out and "
+        "evaluated instead of the test set",
     )
     height: Annotated[int, Field(ge=16, le=1024)] = 128
     width: Annotated[int, Field(ge=16, le=1024)] = 64

@@ -12,6 +12,10 @@ DATASETS = {
     "cuhk03": "CUHK03, from cuhk-03.mat or extracted: protocols single-shot (100 identities) "
     "and new (767/700)",
     "market1501": "any folder in Market-1501's naming: protocols standard, held-out, train-only",
+    "mnist": "MNIST, published files or class folders, else downloaded: protocols full, 5k",
+    "cifar10": "CIFAR-10, published files or class folders, else downloaded: protocols full, 5k",
+    "cifar20": "CIFAR-100's 20 coarse classes, the same way: protocols full, 5k",
+    "nuswide": "NUS-WIDE, several labels an image, from train.txt, test.txt and database.txt",
     "folder": "class folders: train/CLASS and test/CLASS, or CLASS alone",
 }
 """The data sets by name, each with one line for people."""
@@ -47,7 +51,7 @@ def load_dataset(config: DataConfig, root: Path | None, seed: int = 0) -> Datase
         )
     if name not in DATASETS:
         raise ConfigError(f"unknown data set {name!r}; known are {', '.join(DATASETS)}")
-    # a reader is imported when it is used: it pulls in h5py and SciPy
+    # a reader is imported when it is used: it pulls in h5py, SciPy or torchvision
     place = data_root(root)
     if name == "walkers":
         from reid_hash.data.walkers import walkers
@@ -61,6 +65,22 @@ def load_dataset(config: DataConfig, root: Path | None, seed: int = 0) -> Datase
         from reid_hash.data.market1501 import market1501
 
         dataset = market1501(place, config.protocol, config.split)
+    elif name == "mnist":
+        from reid_hash.data.mnist import mnist
+
+        dataset = mnist(place, config.protocol, config.split)
+    elif name == "cifar10":
+        from reid_hash.data.cifar import cifar10
+
+        dataset = cifar10(place, config.protocol, config.split)
+    elif name == "cifar20":
+        from reid_hash.data.cifar import cifar20
+
+        dataset = cifar20(place, config.protocol, config.split)
+    elif name == "nuswide":
+        from reid_hash.data.nuswide import nuswide
+
+        dataset = nuswide(place, config.split)
     else:
         from reid_hash.data.folder import folder
 

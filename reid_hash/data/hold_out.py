@@ -1,45 +1,93 @@
-"""Testing on training identities, so that the test identities choose nothing."""
+"""Testing on training images, so that the test images choose nothing."""
 
 import dataclasses
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reid_hash.data.types import Dataset
+from reid_hash.data.types import Dataset, ImageSet
 from reid_hash.errors import ConfigError
 
+_LEFT = 2  # images of a class that stay for training: fewer make no pair
 
-def hold_out(dataset: Dataset, identities: int, seed: int = 0) -> Dataset:
-    """Take identities out of the training set and make them query and gallery.
+
+def hold_out(dataset: Dataset, number: int, seed: int = 0) -> Dataset:
+    """Take identities or images out of the training set and evaluate them.
+
+    In re-identification (the data set has a camera rule) identities are held out, and all their
+    images are query and gallery. In image retrieval (it has none), where the classes of queries
+    are those that are trained on, images are held out to be queries, as many of each class as
+    there are; where images have several labels, they are drawn from all alike. The rest is
+    trained on and is also the gallery.
 
     Args:
         dataset: the data set; its own query and gallery are not touched nor used.
-        identities: how many are held out.
+        number: how many identities, or images, are held out.
         seed: of the draw.
 
     Returns:
-        A data set whose query and gallery are all images of the held-out identities; camera rule
-        and single-shot as in the given one.
+        A data set with other train, query and gallery; camera rule and single-shot as in the
+        given one.
 
     Raises:
-        ConfigError: fewer than 2 identities would be left to train on.
+        ConfigError: too few would be left to train on: under 2 identities, or 2 images of a class.
     """
+    if dataset.camera_rule == "none":
+        return _images(dataset, number, seed)
     known = np.unique(dataset.train.labels)
-    if identities > len(known) - 2:
+    if number > len(known) - 2:
         raise ConfigError(
-            f"data.hold_out={identities} leaves too few of {len(known)} training identities"
+            f"data.hold_out={number} leaves too few of {len(known)} training identities"
         )
-    drawn = np.random.default_rng(seed).choice(known, identities, replace=False)
+    drawn = np.random.default_rng(seed).choice(known, number, replace=False)
     out = np.isin(dataset.train.labels, drawn)
     test = dataset.train.subset(out)
     note = (
-        f"{identities} of {len(known)} training identities held out (seed {seed}) and evaluated "
+        f"{number} of {len(known)} training identities held out (seed {seed}) and evaluated "
         "in place of the test set"
     )
+    return _replaced(dataset, dataset.train.subset(~out), test, test, note)
+
+
+def _images(dataset: Dataset, number: int, seed: int) -> Dataset:
+    order = _draw_order(dataset.train, seed)
+    if not 0 < number <= len(order):
+        raise ConfigError(
+            f"data.hold_out={number} leaves too few of {len(dataset.train):,} training images; "
+            f"choose 1 to {len(order):,}"
+        )
+    out = np.zeros(len(dataset.train), bool)
+    out[order[:number]] = True
+    rest = dataset.train.subset(~out)
+    note = (
+        f"{number:,} of {len(dataset.train):,} training images held out (seed {seed}) and "
+        f"evaluated in place of the test set; the other {len(rest):,} are also the database"
+    )
+    return _replaced(dataset, rest, dataset.train.subset(out), rest, note)
+
+
+def _draw_order(images: ImageSet, seed: int) -> NDArray[np.int64]:
+    """Rows that may be held out, in the order they are drawn: the classes take turns."""
+    random = np.random.default_rng(seed)
+    if images.labels.ndim == 2:
+        return random.permutation(len(images))[_LEFT:]
+    rows, turns = [], []
+    for label in np.unique(images.labels):
+        members = random.permutation(np.flatnonzero(images.labels == label))[_LEFT:]
+        rows.append(members)
+        turns.append(np.arange(len(members)))
+    flat, turn = np.concatenate(rows), np.concatenate(turns)
+    return flat[np.lexsort((random.random(len(flat)), turn))]
+
+
+def _replaced(
+    dataset: Dataset, train: ImageSet, query: ImageSet, gallery: ImageSet, note: str
+) -> Dataset:
     return dataclasses.replace(
         dataset,
-        train=dataset.train.subset(~out),
-        query=test,
-        gallery=test,
+        train=train,
+        query=query,
+        gallery=gallery,
         protocol=f"{dataset.protocol}, held out",
         notes=(*dataset.notes, note),
     )

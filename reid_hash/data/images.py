@@ -14,10 +14,11 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from reid_hash.data.types import Image, ImageSet
+from reid_hash.data.types import Image, ImageSet, Labels
 from reid_hash.errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
+_BLOCK = 64  # images a task: handing each image of a benchmark over by itself costs more than it
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +27,14 @@ class Pixels:
 
     Attributes:
         images: [n, height, width, 3] uint8 RGB; a memory map where memory would not hold it.
-        labels: [n] int64.
+        labels: [n] int64, or [n, classes] bool; see `ImageSet`.
         cameras: [n] int64.
         names: [n].
         unreadable: why each image that is left out could not be read, "name: reason".
     """
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    labels: Labels
     cameras: NDArray[np.int64]
     names: list[str]
     unreadable: tuple[str, ...] = ()
@@ -52,13 +53,14 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         DataError: there is no such file, it is empty, or it is no image that OpenCV reads.
     """
     try:
-        data = np.fromfile(path, np.uint8)
+        with open(path, "rb", buffering=0) as file:  # twice as quick as np.fromfile on small files
+            data = file.read()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or 'cannot be read'}") from error
-    if not len(data):
+    if not data:
         raise DataError(f"{path}: the file is empty")
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error:
         image = None
     if image is None:
@@ -107,8 +109,12 @@ def decode(
         if progress is not None:
             progress(1)
 
+    def block(start: int) -> None:
+        for i in range(start, min(start + _BLOCK, len(images))):
+            one(i)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV lets go of the interpreter's lock
-        list(pool.map(one, range(len(images))))
+        list(pool.map(block, range(0, len(images), _BLOCK)))
     if failures and not skip_unreadable:
         first = "; ".join(failures[i] for i in sorted(failures)[:3])
         raise DataError(

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 """An image: [height, width, 3] uint8, RGB."""
 
+Labels = NDArray[np.int64] | NDArray[np.bool_]
+"""[n] int64: identity or class; or [n, classes] bool: the classes, where there may be several."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
@@ -18,19 +21,22 @@ class ImageSet:
         read: gives image i as [height, width, 3] uint8 RGB, of any size. Raises DataError that
             says why where the image cannot be read. May be called from several threads.
         names: [n] what a person calls each image: a path below the data root, or the like.
-        labels: [n] int64, the identity (or class). Identities of different sets of one data set
-            are the same numbers.
+        labels: [n] int64, the identity or class; or [n, classes] bool where an image may be of
+            several classes, or of none. The numbers and columns mean the same in all sets of one
+            data set.
         cameras: [n] int64, the camera; zeros where there is none.
     """
 
     read: Callable[[int], Image]
     names: Sequence[str]
-    labels: NDArray[np.int64]
+    labels: Labels
     cameras: NDArray[np.int64]
 
     def __post_init__(self) -> None:
         if not len(self.names) == len(self.labels) == len(self.cameras):
             raise ValueError("names, labels and cameras differ in length")
+        if self.labels.ndim != (2 if self.labels.dtype == bool else 1):
+            raise ValueError("labels are neither [n] int64 nor [n, classes] bool")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -47,6 +53,17 @@ class ImageSet:
         )
 
 
+def joined(first: ImageSet, second: ImageSet) -> ImageSet:
+    """The images of two sets of one data set, one set after the other."""
+    here = len(first)
+    return ImageSet(
+        lambda i: first.read(i) if i < here else second.read(i - here),
+        [*first.names, *second.names],
+        np.concatenate([first.labels, second.labels]),
+        np.concatenate([first.cameras, second.cameras]),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set under one protocol.
@@ -61,6 +78,7 @@ class Dataset:
             camera), "cuhk03" (same camera), "none".
         single_shot: whether the gallery is drawn at random, one image an identity and camera.
         notes: what a reader of the figures must know, such as "camera pair 1 alone".
+        classes: their names, in the order of the labels; none where the labels are identities.
     """
 
     name: str
@@ -71,6 +89,7 @@ class Dataset:
     camera_rule: str = "none"
     single_shot: bool = False
     notes: tuple[str, ...] = field(default=())
+    classes: tuple[str, ...] = ()
 
     def with_notes(self, *notes: str) -> "Dataset":
         """The same data set with more notes."""

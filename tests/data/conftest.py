@@ -1,6 +1,10 @@
+import http.server
 import os
+import struct
+import threading
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +109,88 @@ def write_image() -> Callable[[Path], NDArray[np.uint8]]:
 
 
 @pytest.fixture
-def shared_zip() -> Callable[[str], zipfile.ZipFile]:
-    """Opens one of the archives of real data, or skips the test."""
+def shared_file() -> Callable[[str], Path]:
+    """The path of one of the archives of real data; without it the test is skipped."""
     shared = os.environ.get("REID_HASH_SHARED") or Path(__file__).parents[3] / "shared"
 
-    def get(name: str) -> zipfile.ZipFile:
+    def get(name: str) -> Path:
         path = Path(shared) / "data" / name
         if not path.exists():
             pytest.skip(f"{name} is not there; $REID_HASH_SHARED names the folder above data/")
-        return zipfile.ZipFile(path)
+        return path
 
     return get
+
+
+@pytest.fixture
+def shared_zip(shared_file: Callable[[str], Path]) -> Callable[[str], zipfile.ZipFile]:
+    """Opens one of the archives of real data, or skips the test."""
+    return lambda name: zipfile.ZipFile(shared_file(name))
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets torchvision look for its data sets on this machine alone, where nothing is."""
+    from torchvision import datasets
+
+    nowhere = "http://127.0.0.1:9/"  # the port that discards: nothing listens there
+    monkeypatch.setattr(datasets.MNIST, "mirrors", [nowhere])
+    for kind in (datasets.CIFAR10, datasets.CIFAR100):
+        monkeypatch.setattr(kind, "url", f"{nowhere}x.tar.gz")
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """Serves a folder on this machine; gives the folder and its address."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    handler = partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def _idx(array: NDArray[np.uint8]) -> bytes:
+    """An array as the published files of MNIST hold it."""
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def idx() -> Callable[[NDArray[np.uint8]], bytes]:
+    return _idx
+
+
+@pytest.fixture
+def mnist_files() -> Callable[..., tuple[dict[str, bytes], dict[str, Any]]]:
+    """Invents the four files; gives them, and images and labels by part."""
+
+    def make(train: int = 700, test: int = 60) -> tuple[dict[str, bytes], dict[str, Any]]:
+        random = np.random.default_rng(0)
+        files, arrays = {}, {}
+        for part, n in (("train", train), ("t10k", test)):
+            images = random.integers(0, 256, (n, 28, 28), np.uint8)
+            labels = (np.arange(n) % 10).astype(np.uint8)
+            files[f"{part}-images-idx3-ubyte"] = _idx(images)
+            files[f"{part}-labels-idx1-ubyte"] = _idx(labels)
+            arrays[part] = images, labels
+        return files, arrays
+
+    return make
+
+
+@pytest.fixture
+def write() -> Callable[[Path, Mapping[str, bytes]], None]:
+    def make(folder: Path, files: Mapping[str, bytes]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+
+    return make

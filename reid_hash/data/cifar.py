@@ -1,0 +1,105 @@
+"""CIFAR-10 and CIFAR-100's 20 coarse classes (Krizhevsky 2009): 32 × 32 colour images."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_hash.data.class_tree import Parts
+from reid_hash.data.protocols import Benchmark, check_protocol, divide
+from reid_hash.data.published import Published, find, read
+from reid_hash.data.types import Dataset
+
+CIFAR10 = Benchmark("cifar10", classes=10, train=50_000, test=10_000)
+CIFAR10_FILES = Published(
+    "CIFAR10",
+    "cifar-10-batches-py",
+    (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"),
+    ("cifar10.", "cifar10_", "cifar10python"),  # and not cifar100
+)
+CIFAR20 = Benchmark("cifar20", classes=20, train=50_000, test=10_000)
+CIFAR100_FILES = Published(
+    "CIFAR100", "cifar-100-python", ("train", "test", "meta"), ("cifar20", "cifar100")
+)
+
+# the classes of each coarse class, as the data set's page lists them; torchvision reads the 100
+# classes alone
+COARSE = {
+    "aquatic_mammals": "beaver dolphin otter seal whale",
+    "fish": "aquarium_fish flatfish ray shark trout",
+    "flowers": "orchid poppy rose sunflower tulip",
+    "food_containers": "bottle bowl can cup plate",
+    "fruit_and_vegetables": "apple mushroom orange pear sweet_pepper",
+    "household_electrical_devices": "clock keyboard lamp telephone television",
+    "household_furniture": "bed chair couch table wardrobe",
+    "insects": "bee beetle butterfly caterpillar cockroach",
+    "large_carnivores": "bear leopard lion tiger wolf",
+    "large_man-made_outdoor_things": "bridge castle house road skyscraper",
+    "large_natural_outdoor_scenes": "cloud forest mountain plain sea",
+    "large_omnivores_and_herbivores": "camel cattle chimpanzee elephant kangaroo",
+    "medium_mammals": "fox porcupine possum raccoon skunk",
+    "non-insect_invertebrates": "crab lobster snail spider worm",
+    "people": "baby boy girl man woman",
+    "reptiles": "crocodile dinosaur lizard snake turtle",
+    "small_mammals": "hamster mouse rabbit shrew squirrel",
+    "trees": "maple_tree oak_tree palm_tree pine_tree willow_tree",
+    "vehicles_1": "bicycle bus motorcycle pickup_truck train",
+    "vehicles_2": "lawn_mower rocket streetcar tank tractor",
+}
+
+
+def cifar10(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
+    """Read CIFAR-10.
+
+    It is read from the published files in `cifar-10-batches-py/`; else from class folders
+    `cifar10/train/CLASS/` and `cifar10/test/CLASS/`, of any image format; else it is downloaded
+    into the data root.
+
+    Args:
+        root: the data root, or the folder with `train/` and `test/`.
+        protocol: "full" (the usual one) or "5k"; see `protocols.divide`.
+        split: number of the draw of "5k".
+
+    Raises:
+        ConfigError: an unknown protocol.
+        DataError: the data is missing and cannot be downloaded, or is incomplete or damaged.
+    """
+    protocol = protocol or "full"
+    check_protocol(CIFAR10.name, protocol)
+    found = find(root, CIFAR10.name, CIFAR10_FILES)
+    if isinstance(found, Path):
+        train, test = read(found, CIFAR10_FILES)
+        found = Parts(
+            train.image_set("train", train.labels),
+            test.image_set("test", test.labels),
+            train.classes,
+        )
+    return divide(CIFAR10, found, protocol, split)
+
+
+def cifar20(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
+    """Read CIFAR-100 with its 20 coarse classes.
+
+    It is read from the published files in `cifar-100-python/`; else from folders of the coarse
+    classes, `cifar20/train/COARSE/` and `cifar20/test/COARSE/`; else it is downloaded into the
+    data root. Arguments and errors are those of `cifar10`; "5k" draws 50 queries and 250 training
+    images of each coarse class.
+    """
+    protocol = protocol or "full"
+    check_protocol(CIFAR20.name, protocol)
+    found = find(root, CIFAR20.name, CIFAR100_FILES)
+    if isinstance(found, Path):
+        train, test = read(found, CIFAR100_FILES)
+        coarse = coarse_labels(train.classes)
+        found = Parts(
+            train.image_set("train", coarse[train.labels]),
+            test.image_set("test", coarse[test.labels]),
+            tuple(COARSE),
+        )
+    return divide(CIFAR20, found, protocol, split)
+
+
+def coarse_labels(classes: tuple[str, ...]) -> NDArray[np.int64]:
+    """The coarse class [100] of each of CIFAR-100's classes, given by name."""
+    number = {name: i for i, names in enumerate(COARSE.values()) for name in names.split()}
+    return np.array([number[name] for name in classes], np.int64)

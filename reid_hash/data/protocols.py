@@ -1,0 +1,140 @@
+"""How image benchmarks are divided into train, query and database."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_hash.data.class_tree import Parts
+from reid_hash.data.listing import counted
+from reid_hash.data.types import Dataset, ImageSet, joined
+from reid_hash.errors import ConfigError, DataError
+
+PROTOCOLS = ("full", "5k")
+_DRAWN_QUERIES, _DRAWN_TRAIN = 1000, 5000  # of "5k", over all classes
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """An image benchmark as published.
+
+    Attributes:
+        name: as on the command line.
+        classes: how many it has.
+        train: how many training images.
+        test: how many test images.
+    """
+
+    name: str
+    classes: int
+    train: int
+    test: int
+
+
+def check_protocol(name: str, protocol: str) -> None:
+    """Raise ConfigError for a protocol that image benchmarks do not have."""
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"{name} has the protocols {', '.join(PROTOCOLS)}, not {protocol!r}")
+
+
+def divide(benchmark: Benchmark, parts: Parts, protocol: str, split: int) -> Dataset:
+    """Divide an image benchmark under one of two protocols.
+
+    - "full": the test images are the queries; the training images are also the database
+      (CIFAR-10: 10,000 queries, 50,000 images of both).
+    - "5k": of training and test images together 1,000 are drawn as queries and 5,000 to train on,
+      as many of each class; all others are the database, which is not trained on (CIFAR-10: 100
+      and 500 of each class, 54,000 others). The draw depends on `split` alone, never on the seed
+      of a training, so that figures of several trainings are of the same queries.
+
+    Args:
+        benchmark: what should be there.
+        parts: what is there; notes tell where it is less.
+        protocol: "full" or "5k".
+        split: number of the draw of "5k"; 0 under "full".
+
+    Raises:
+        ConfigError: an unknown protocol.
+        DataError: more classes than the benchmark has, too few images for the draw, or no such
+            split.
+    """
+    check_protocol(benchmark.name, protocol)
+    if len(parts.classes) > benchmark.classes:
+        raise DataError(
+            f"{benchmark.name} has {benchmark.classes} classes, the folder "
+            f"{len(parts.classes)}: data.dataset=folder reads any class folders"
+        )
+    notes = (*_partial(benchmark, parts), *parts.notes)
+    if protocol == "full":
+        if split:
+            raise DataError(f"the full protocol has one split: data.split is 0, not {split}")
+        note = (
+            f"{_many(parts.test, 'query', 'queries')}, "
+            f"{_many(parts.train, 'training image')} that are also the database"
+        )
+        return Dataset(
+            benchmark.name,
+            parts.train,
+            parts.test,
+            parts.train,
+            protocol,
+            notes=(note, *notes),
+            classes=parts.classes,
+        )
+    images = joined(parts.train, parts.test)
+    queries, trained = _DRAWN_QUERIES // benchmark.classes, _DRAWN_TRAIN // benchmark.classes
+    place = _shuffled_places(images, parts.classes, queries + trained + 1, split)
+    query = images.subset(place < queries)
+    train = images.subset((place >= queries) & (place < queries + trained))
+    database = images.subset(place >= queries + trained)
+    note = (
+        f"{_many(query, 'query', 'queries')} ({queries} a class), "
+        f"{_many(train, 'training image')} ({trained} a class), a database of {len(database):,} "
+        f"others, drawn from {len(images):,} images (draw {split})"
+    )
+    return Dataset(
+        benchmark.name,
+        train,
+        query,
+        database,
+        protocol,
+        notes=(note, *notes),
+        classes=parts.classes,
+    )
+
+
+def _shuffled_places(
+    images: ImageSet, classes: tuple[str, ...], needed: int, split: int
+) -> NDArray[np.int64]:
+    """Each image's place [n] in its shuffled class; DataError where a class is too small."""
+    random = np.random.default_rng(split)
+    place = np.empty(len(images), np.int64)
+    short: dict[str, int] = {}
+    for label, name in enumerate(classes):
+        rows = np.flatnonzero(images.labels == label)
+        place[rows] = random.permutation(len(rows))
+        if len(rows) < needed:
+            short[name] = len(rows)
+    if short:
+        some = ", ".join(f"{name} has {n:,}" for name, n in list(short.items())[:3])
+        raise DataError(
+            f"the 5k protocol needs {needed} images of each class, train and test together; "
+            f"{some}{', …' if len(short) > 3 else ''}: get the whole data set, or use "
+            "data.protocol=full"
+        )
+    return place
+
+
+def _partial(benchmark: Benchmark, parts: Parts) -> list[str]:
+    """A note that counts what is there where that is not the published data set."""
+    there = (len(parts.classes), len(parts.train), len(parts.test))
+    published = (benchmark.classes, benchmark.train, benchmark.test)
+    if there == published:
+        return []
+    words = ("classes", "training images", "test images")
+    of = (f"{n:,} of {m:,} {w}" for n, m, w in zip(there, published, words, strict=True))
+    return [f"not the published data set, but {', '.join(of)}"]
+
+
+def _many(images: ImageSet, noun: str, plural: str = "") -> str:
+    return counted(len(images), noun, plural)
