@@ -10,6 +10,9 @@ then compute any metric from them:
 """
 
 from reid_hash.errors import MetricError
+from reid_hash.metrics.cutoff import RECALLS, average_precision_at, precision_at_recall
+from reid_hash.metrics.gains import Gains, gain, ndcg_at
+from reid_hash.metrics.lookup import Ball, ball, precision_within_radius
 from reid_hash.metrics.packed import rank_code_blocks, rank_codes
 from reid_hash.metrics.ranking import (
     RANKS,
@@ -21,6 +24,7 @@ from reid_hash.metrics.ranking import (
     recall_at,
 )
 from reid_hash.metrics.rerank import rerank
+from reid_hash.metrics.retrieval import RETURNED, RetrievalResult, retrieval
 from reid_hash.metrics.rules import CAMERA_RULES, check_camera_rule, valid_mask
 from reid_hash.metrics.single_shot import single_shot
 from reid_hash.metrics.summary import summarise
@@ -29,18 +33,30 @@ from reid_hash.metrics.ties import TieGroups, tie_groups
 __all__ = [
     "CAMERA_RULES",
     "RANKS",
+    "RECALLS",
+    "RETURNED",
+    "Ball",
+    "Gains",
     "MetricError",
+    "RetrievalResult",
     "TieGroups",
     "average_precision",
+    "average_precision_at",
     "average_precision_trapezoid",
+    "ball",
     "check_camera_rule",
     "cmc",
+    "gain",
     "inverse_negative_penalty",
+    "ndcg_at",
     "precision_at",
+    "precision_at_recall",
+    "precision_within_radius",
     "rank_code_blocks",
     "rank_codes",
     "recall_at",
     "rerank",
+    "retrieval",
     "single_shot",
     "summarise",
     "tie_groups",

@@ -1,28 +1,28 @@
-"""Counting the images before and beside the relevant ones, a block of queries at a time."""
+"""Counting a block of queries' images at each unweighted distance, for single labels."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
-from reid_hash.metrics.ties import Ints, TieGroups, from_counts, from_histograms
+from reid_hash.metrics.gains import Gains, gain
+from reid_hash.metrics.ties import Ints, TieGroups, from_histograms
 
-_COLUMNS = 2**16
+COLUMNS = 2**16
 """Gallery codes compared at a time, also so that a count of `cv2.calcHist`, a float32, is exact."""
 
 _WORDS = 2**18
-"""64-bit words compared in one call: 2 MB stay in a cache, and are work enough for a thread to let
-go of the interpreter's lock."""
+"""Distances computed in one call: 1 MB stays in a cache, and is work enough for a thread to let go
+of the interpreter's lock."""
 
 _MANY = 512
 """From this many images on, a slice's own histogram is faster than collecting its distances."""
-
-_ROW_SHIFT = 40
-"""Weighted distances, as integers, are below 2^40: a row number above makes one sortable key."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,71 +62,93 @@ class Slices:
         return replace(self, drop_start=self.start, drop_stop=self.start)
 
 
+class Ranking(NamedTuple):
+    """What is counted of a block of queries."""
+
+    groups: TieGroups
+    gains: Gains
+
+
 class BlockCounter(ABC):
-    """Computes the `TieGroups` of some of the queries."""
+    """Ranks the gallery for some of the queries."""
 
     @abstractmethod
     def rows_within(self, limit: int) -> int:
         """How many queries can be counted at a time with `limit` bytes."""
 
     @abstractmethod
-    def count(self, rows: slice) -> TieGroups:
-        """The groups of these queries; thread-safe."""
+    def count(self, rows: slice) -> Ranking:
+        """The groups and gains of these queries; thread-safe."""
 
 
 class HistogramCounter(BlockCounter):
     """Unweighted: histograms over the bits + 1 possible distances."""
 
-    def __init__(self, query: Codes, gallery: Codes, slices: Slices) -> None:
-        self.query = _words(query)
-        # One row a word: neighbours in memory are compared with one number.
-        self.gallery = np.ascontiguousarray(_words(gallery).T)
-        self.slices = slices
+    def __init__(self, query: Codes, gallery: Codes) -> None:
+        self.query, self.gallery = words(query.packed), words(gallery.packed)
         self.levels = query.bits + 1
         self.dtype = np.uint8 if query.bits <= 255 else np.uint16
 
-    def rows_within(self, limit: int) -> int:
-        """See `BlockCounter`; histograms and what is made of them take about 80 bytes a level."""
-        longest = int((self.slices.stop - self.slices.start).max(initial=0))
-        return max(1, limit // (80 * self.levels + 32 * min(longest, _MANY)))
+    @abstractmethod
+    def histograms(self, rows: slice) -> Ints:
+        """[q, bits + 1, s + 1] valid images at each distance that share 0 … s labels."""
 
-    def count(self, rows: slice) -> TieGroups:
+    def count(self, rows: slice) -> Ranking:
         """See `BlockCounter`."""
+        return ranking(self.histograms(rows))
+
+    def distances(self, rows: slice) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield (first, distances): the place of its first row, and a batch [rows, G]."""
+        query, columns = self.query[rows], len(self.gallery)
+        batch = max(1, _WORDS // max(1, min(columns, COLUMNS)))
+        out = np.empty((min(batch, len(query)), columns), self.dtype)
+        for first in range(0, len(query), batch):
+            lines = out[: len(query) - first]
+            for column in range(0, columns, COLUMNS):
+                tile = slice(column, column + COLUMNS)
+                lines[:, tile] = _hamming(query[first : first + batch], self.gallery[tile])
+            yield first, lines
+
+
+class SliceCounter(HistogramCounter):
+    """For single labels: a query's relevant images are a slice of the gallery."""
+
+    def __init__(self, query: Codes, gallery: Codes, slices: Slices) -> None:
+        super().__init__(query, gallery)
+        self.slices = slices
+
+    def rows_within(self, limit: int) -> int:
+        """See `BlockCounter`; histograms and what is made of them take about 110 bytes a level."""
+        longest = int((self.slices.stop - self.slices.start).max(initial=0))
+        return max(1, limit // (110 * self.levels + 32 * min(longest, _MANY)))
+
+    def histograms(self, rows: slice) -> Ints:
+        """See `HistogramCounter`."""
         part = self.slices
         start, stop = part.start[rows], part.stop[rows]
         drop_start, drop_stop = part.drop_start[rows], part.drop_stop[rows]
-        valid = np.zeros((len(start), self.levels), np.int64)
-        same_label = _SliceHistograms(start, stop, valid.shape, self.dtype)
-        dropped = _SliceHistograms(drop_start, drop_stop, valid.shape, self.dtype)
-        columns = self.gallery.shape[1]
-        batch = max(1, _WORDS // max(1, min(columns, _COLUMNS)))
-        distances = np.empty((batch, columns), self.dtype)
-        words = self.query[rows]
-        for first in range(0, len(words), batch):
-            lines = distances[: len(words) - first]
-            self._compare(words[first : first + batch], lines)
+        all_images = np.zeros((len(start), self.levels), np.int64)
+        same_label = _SliceHistograms(start, stop, all_images.shape, self.dtype)
+        dropped = _SliceHistograms(drop_start, drop_stop, all_images.shape, self.dtype)
+        for first, lines in self.distances(rows):
             for row, line in enumerate(lines, first):
-                for column in range(0, columns, _COLUMNS):
-                    valid[row] += _histogram(line[column : column + _COLUMNS], self.levels)
+                for column in range(0, len(line), COLUMNS):
+                    all_images[row] += _histogram(line[column : column + COLUMNS], self.levels)
                 same_label.add(row, line)
                 dropped.add(row, line)
-        n_dropped = dropped.result()
-        return from_histograms(valid - n_dropped, same_label.result() - n_dropped)
+        relevant = same_label.result()
+        return np.stack([all_images - relevant, relevant - dropped.result()], axis=2)
 
-    def _compare(self, words: NDArray[np.uint64], out: NDArray[Any]) -> None:
-        """Unweighted distances of some queries: words [q, words], out [q, G]."""
-        differing = np.empty((len(words), min(out.shape[1], _COLUMNS)), np.uint64)
-        counts = np.empty(differing.shape, np.uint8)
-        for column in range(0, out.shape[1], _COLUMNS):
-            tile = slice(column, column + _COLUMNS)
-            part = out[:, tile]
-            xor, count = differing[:, : part.shape[1]], counts[:, : part.shape[1]]
-            np.bitwise_xor(words[:, 0, None], self.gallery[0, tile], out=xor)
-            np.bitwise_count(xor, out=part)
-            for word in range(1, words.shape[1]):
-                np.bitwise_xor(words[:, word, None], self.gallery[word, tile], out=xor)
-                np.bitwise_count(xor, out=count)
-                np.add(part, count, out=part)
+
+def ranking(histograms: Ints) -> Ranking:
+    """Groups and gains from [q, levels, s + 1] images at each distance with 0 … s shared labels."""
+    relevant = histograms[:, :, 1:].sum(axis=2)
+    groups = from_histograms(histograms[:, :, 0] + relevant, relevant)
+    shared = histograms.sum(axis=1)
+    if shared.shape[1] == 2:
+        return Ranking(groups, Gains(groups.relevant.astype(np.float64), shared))
+    sums = histograms @ gain(np.arange(shared.shape[1]))
+    return Ranking(groups, Gains(sums[np.nonzero(relevant)], shared))
 
 
 class _SliceHistograms:
@@ -145,8 +167,8 @@ class _SliceHistograms:
     def add(self, row: int, distances: NDArray[Any]) -> None:
         start, stop = self.start[row], self.stop[row]
         if stop - start >= _MANY:
-            for column in range(start, stop, _COLUMNS):
-                tile = distances[column : min(column + _COLUMNS, stop)]
+            for column in range(start, stop, COLUMNS):
+                tile = distances[column : min(column + COLUMNS, stop)]
                 self.histograms[row] += _histogram(tile, self.histograms.shape[1])
         elif stop > start:
             end = self.ends[row]
@@ -158,66 +180,20 @@ class _SliceHistograms:
         return self.histograms + np.bincount(keys, minlength=rows * levels).reshape(rows, levels)
 
 
-class SearchCounter(BlockCounter):
-    """Weighted: each row of distances is sorted as bare numbers, and the relevant looked up.
-
-    The distances are computed as integers, multiples of the weights' common unit, hence exactly.
-    NumPy sorts such a row of numbers with SIMD at the cost of a few comparisons with every one of
-    them: a tenth of the time that an argsort and the gathering of labels in its order take.
-    """
-
-    def __init__(self, query: Codes, gallery: Codes, slices: Slices) -> None:
-        weights = _integer_weights(gallery)
-        bits = gallery.unpack().astype(np.float64)
-        # sum w(x + y - 2xy) = [w(1 - 2x)]·y + sum wx: one matrix product with a column of ones.
-        self.gallery = np.concatenate([bits, np.ones((len(bits), 1))], axis=1).T
-        self.query, self.weights, self.slices = query, weights, slices
-        self.dtype = np.int32 if weights.sum() < 2**31 else np.int64
-
-    def rows_within(self, limit: int) -> int:
-        """See `BlockCounter`; more than 64 rows make the matrix product no faster."""
-        longest = int((self.slices.stop - self.slices.start).max(initial=0))
-        row_bytes = 12 * self.gallery.shape[1] + 80 * longest
-        return int(min(64, max(1, limit // max(1, row_bytes))))
-
-    def count(self, rows: slice) -> TieGroups:
-        """See `BlockCounter`."""
-        part = self.slices
-        bits = self.query[rows].unpack()
-        signed = np.where(bits, -self.weights, self.weights)
-        total = (bits * self.weights).sum(axis=1, keepdims=True)
-        distances = (np.concatenate([signed, total], axis=1) @ self.gallery).astype(self.dtype)
-        start, stop = part.start[rows], part.stop[rows]
-        drop_start, drop_stop = part.drop_start[rows], part.drop_stop[rows]
-        dropped = _sorted_keys(distances, [(drop_start, drop_stop)])
-        keys = _sorted_keys(distances, [(start, drop_start), (drop_stop, stop)])
-        opens = np.flatnonzero(np.diff(keys, prepend=-1))
-        relevant = np.diff(opens, append=len(keys))
-        keys = keys[opens]
-        query, values = keys >> _ROW_SHIFT, (keys & (2**_ROW_SHIFT - 1)).astype(self.dtype)
-        ends = np.searchsorted(query, np.arange(len(distances) + 1)).tolist()
-        before, up_to = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
-        for row, line in enumerate(distances):
-            line.sort()
-            found = slice(ends[row], ends[row + 1])
-            wanted = values[found]
-            before[found] = line.searchsorted(wanted)
-            up_to[found] = before[found] + relevant[found]
-            # Few of the relevant tie with others, so few need a second search for the group's end.
-            tied = np.flatnonzero(line.take(up_to[found], mode="clip") == wanted)
-            up_to[found][tied] = line.searchsorted(wanted[tied], "right")
-        first_dropped = np.searchsorted(dropped, query << _ROW_SHIFT)
-        before -= np.searchsorted(dropped, keys, "left") - first_dropped
-        up_to -= np.searchsorted(dropped, keys, "right") - first_dropped
-        n_valid = distances.shape[1] - (drop_stop - drop_start)
-        return from_counts(query, before, up_to - before, relevant, n_valid)
-
-
-def _words(codes: Codes) -> NDArray[np.uint64]:
-    """[n, ceil(bits / 64)] uint64, zero-padded."""
-    padded = np.zeros((len(codes), -(-codes.packed.shape[1] // 8) * 8), np.uint8)
-    padded[:, : codes.packed.shape[1]] = codes.packed
+def words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """[n, bytes] → [n, ceil(bytes / 8)] uint64, zero-padded."""
+    padded = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), np.uint8)
+    padded[:, : packed.shape[1]] = packed
     return padded.view(np.uint64)
+
+
+def _hamming(query: NDArray[np.uint64], gallery: NDArray[np.uint64]) -> NDArray[np.int32]:
+    """[q, g] differing bits of words [q, w] and [g, w]. FAISS takes half of NumPy's time."""
+    out = np.empty((len(query), len(gallery)), np.int32)
+    pointers = [faiss.swig_ptr(part.view(np.uint8)) for part in (query, gallery)]
+    width = 8 * query.shape[1]
+    faiss.hammings(*pointers, *out.shape, width, faiss.swig_ptr(out))  # type: ignore[attr-defined]
+    return out
 
 
 def _histogram(distances: NDArray[Any], levels: int) -> Ints:
@@ -226,25 +202,3 @@ def _histogram(distances: NDArray[Any], levels: int) -> Ints:
         return np.bincount(distances, minlength=levels)
     counts: Ints = cv2.calcHist([distances], [0], None, [levels], [0, levels]).astype(np.int64)
     return counts[:, 0]
-
-
-def _integer_weights(codes: Codes) -> NDArray[np.float64]:
-    """Weights as multiples of their largest common unit: integers (`codes.exact_weights`)."""
-    weights = codes.weights.astype(np.float64)
-    _, exponent = np.frexp(weights.max())
-    integers = np.ldexp(weights, 25 - int(exponent)).astype(np.int64)
-    smallest: NDArray[np.float64] = (integers // np.gcd.reduce(integers)).astype(np.float64)
-    return smallest
-
-
-def _sorted_keys(distances: NDArray[Any], slices: list[tuple[Ints, Ints]]) -> NDArray[np.int64]:
-    """[n] keys of row and distance over some slices of every row, in order."""
-    keys = []
-    for start, stop in slices:
-        sizes = stop - start
-        rows = np.repeat(np.arange(len(sizes)), sizes)
-        columns = np.arange(len(rows)) + np.repeat(stop - np.cumsum(sizes), sizes)
-        keys.append((rows << _ROW_SHIFT) | distances[rows, columns].astype(np.int64))
-    joined = np.concatenate(keys)
-    joined.sort()
-    return joined

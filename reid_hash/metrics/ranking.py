@@ -1,21 +1,25 @@
 """Ranking metrics as expected values over all orders of tied images, in closed form.
 
 Each function takes `TieGroups` and gives one number a query, NaN where a query has no relevant
-image. In a group of t images with r relevant ones, behind s images with R relevant ones, an image
-stands at each of the positions s+1 … s+t with the same chance. So position s+i holds a relevant
-image with probability r/t and has then, on average, R + (i-1)(r-1)/(t-1) relevant ones before it
-(McSherry & Najork, ECIR 2008, section 2).
+image. `sums` has the equations of a group of tied images.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reid_hash.errors import ConfigError
+from reid_hash.metrics.sums import (
+    Floats,
+    found,
+    found_at,
+    inverse_sum,
+    per_query,
+    precision_sum,
+    slope,
+)
 from reid_hash.metrics.ties import Ints, TieGroups
 
-Floats = NDArray[np.float64]
 RANKS = (1, 5, 10, 20, 30)
 """The ranks that papers on person re-identification print."""
 
@@ -71,7 +75,7 @@ def average_precision(groups: TieGroups) -> Floats:
         >>> average_precision(tie_groups([[1.0, 2.0, 3.0]], np.array([[True, False, True]])))
         array([0.83333333])
     """
-    return _per_query(groups, _precision_sum(groups)) / _found(groups)
+    return per_query(groups, precision_sum(groups)) / found(groups)
 
 
 def average_precision_trapezoid(groups: TieGroups) -> Floats:
@@ -88,13 +92,13 @@ def average_precision_trapezoid(groups: TieGroups) -> Floats:
         >>> average_precision_trapezoid(tie_groups([[1.0, 2.0]], np.array([[False, True]])))
         array([0.25])
     """
-    slope, before = _slope(groups), groups.before
+    rise, before = slope(groups), groups.before
     at_least_1 = np.maximum(before, 1)
-    harmonic = _harmonic(groups, at_least_1 - 1, before + groups.size - 1)
-    left = slope * groups.size + (groups.relevant_before - slope * before) * harmonic
+    inverses = inverse_sum(groups, at_least_1 - 1, before + groups.size - 1)
+    left = rise * groups.size + (groups.relevant_before - rise * before) * inverses
     # A group that starts the list: 1 at position 1 and the slope at t-1 others, together r.
     left = np.where(before == 0, groups.relevant, left) * (groups.relevant / groups.size)
-    return _per_query(groups, (left + _precision_sum(groups)) / 2) / _found(groups)
+    return per_query(groups, (left + precision_sum(groups)) / 2) / found(groups)
 
 
 def inverse_negative_penalty(groups: TieGroups) -> Floats:
@@ -113,7 +117,7 @@ def inverse_negative_penalty(groups: TieGroups) -> Floats:
     last = groups.last
     place, before, relevant = groups.size[last], groups.before[last], groups.relevant[last]
     # One relevant image stands anywhere: the mean of 1/(s+1) … 1/(s+t). Otherwise sum over m.
-    inverse = _harmonic(groups, before, before + place) / place
+    inverse = inverse_sum(groups, before, before + place) / place
     several = np.flatnonzero(relevant > 1)
     inverse[several] = _mean_inverse_of_last(before[several], place[several], relevant[several])
     result = np.full(len(groups), np.nan)
@@ -157,7 +161,7 @@ def precision_at(groups: TieGroups, k: int) -> Floats:
         >>> precision_at(tie_groups([[1.0, 1.0, 2.0]], np.array([[True, False, True]])), 1)
         array([0.5])
     """
-    return _found_at(groups, k) / k
+    return found_at(groups, [k])[:, 0] / k
 
 
 def recall_at(groups: TieGroups, k: int) -> Floats:
@@ -174,46 +178,4 @@ def recall_at(groups: TieGroups, k: int) -> Floats:
         >>> recall_at(tie_groups([[1.0, 1.0, 2.0]], np.array([[True, False, True]])), 2)
         array([0.5])
     """
-    return _found_at(groups, k) / _found(groups)
-
-
-def _found(groups: TieGroups) -> Floats:
-    """Relevant images of each query, NaN for none: dividing by it marks queries without a match."""
-    return np.where(groups.n_relevant > 0, groups.n_relevant, np.nan)
-
-
-def _per_query(groups: TieGroups, values: Floats) -> Floats:
-    sums: Floats = np.bincount(groups.query, values, minlength=len(groups)).astype(np.float64)
-    return sums
-
-
-def _found_at(groups: TieGroups, k: int) -> Floats:
-    if k < 1:
-        raise ConfigError(f"k starts at 1, not at {k}")
-    places = np.clip(k - groups.before, 0, groups.size)
-    found = _per_query(groups, places * (groups.relevant / groups.size))
-    return np.where(groups.n_relevant > 0, found, np.nan)
-
-
-def _slope(groups: TieGroups) -> Floats:
-    """(r-1)/(t-1): how many relevant images each further place of a group brings."""
-    return (groups.relevant - 1) / np.maximum(groups.size - 1, 1)
-
-
-def _precision_sum(groups: TieGroups) -> Floats:
-    """[g] sum over i = 1 … t of (r/t) (R + 1 + (i-1)(r-1)/(t-1)) / (s+i)."""
-    slope, before = _slope(groups), groups.before
-    harmonic = _harmonic(groups, before, before + groups.size)
-    start = groups.relevant_before + 1 - slope * (before + 1)
-    return (slope * groups.size + start * harmonic) * (groups.relevant / groups.size)
-
-
-def _harmonic(groups: TieGroups, low: Ints, high: Ints) -> Floats:
-    """[g] 1/(low+1) + … + 1/high.
-
-    The sums are differences of two nearly equal numbers times one that may be large, so the table
-    is kept in long double: 64 digits instead of 53 where the machine has them.
-    """
-    table = np.zeros(int(groups.n_valid.max(initial=0)) + 1, np.longdouble)
-    table[1:] = np.cumsum(1 / np.arange(1, len(table), dtype=np.longdouble))
-    return (table[high] - table[low]).astype(np.float64)
+    return found_at(groups, [k])[:, 0] / found(groups)

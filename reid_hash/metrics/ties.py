@@ -9,6 +9,7 @@ images stand before it and how many are in it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,12 +49,12 @@ class TieGroups:
         """Number of queries."""
         return len(self.n_relevant)
 
-    @property
+    @cached_property
     def first(self) -> Ints:
         """[m] index of the nearest group of each query that has a relevant image."""
         return np.flatnonzero(np.diff(self.query, prepend=-1))
 
-    @property
+    @cached_property
     def last(self) -> Ints:
         """[m] index of the farthest group of each query that has a relevant image."""
         return np.flatnonzero(np.diff(self.query, append=len(self)))

@@ -246,7 +246,7 @@ def test_debug_shows_the_traceback():
     assert "Traceback" in out.stderr
 
 
-def test_codes_of_queries_find_their_own_identity(world, capsys, tmp_path):
+def test_a_picture_has_the_same_code_in_query_and_gallery(world, capsys, tmp_path):
     codes = []
     for part in ("query", "bounding_box_test"):
         code, _, _ = run(
@@ -260,9 +260,8 @@ def test_codes_of_queries_find_their_own_identity(world, capsys, tmp_path):
         )
         assert code == 0
         codes.append(load_codes(tmp_path / f"{part}.npz"))
-    from reid_hash.codes import weighted
-
-    nearest = weighted(codes[0][0], codes[1][0]).argmin(1)
-    ids = [[name.split("/")[-1][:4] for name in names] for _, names in codes]
-    hits = np.mean([ids[1][j] == ids[0][i] for i, j in enumerate(nearest)])
-    assert hits > 0.8  # each query image lies in the gallery too
+    (query, query_names), (gallery, gallery_names) = codes
+    place = {name.split("/")[-1]: i for i, name in enumerate(gallery_names)}
+    own = [place[name.split("/")[-1]] for name in query_names]  # the same picture lies there too
+    np.testing.assert_array_equal(query.packed, gallery.packed[own])
+    assert len(np.unique(gallery.packed, axis=0)) > 3  # and not all pictures have one code

@@ -46,7 +46,7 @@ def test_equals_the_dense_path(bits, rule, weighted):
 def test_long_slices_and_several_tiles(rule, bits, many, columns, words, monkeypatch):
     """Both ways to count a slice, and galleries longer than one tile of columns."""
     monkeypatch.setattr(packed_counts, "_MANY", many)
-    monkeypatch.setattr(packed_counts, "_COLUMNS", columns)
+    monkeypatch.setattr(packed_counts, "COLUMNS", columns)
     monkeypatch.setattr(packed_counts, "_WORDS", words)
     arguments = case(bits=bits, labels=3)
     assert_same(metrics.rank_codes(*arguments, rule), dense(*arguments, rule, False))

@@ -4,6 +4,7 @@ Everything here is a plain loop: slow, and easy to check by eye.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -54,16 +55,46 @@ def recall_at(order: Order, k: int) -> float:
     return sum(order[:k]) / sum(order)
 
 
+def average_precision_at(order: Order, k: int) -> float:
+    """HashNet's and DPSH's: divided by the relevant images among the first k."""
+    return average_precision(order[:k]) if any(order[:k]) else 0.0
+
+
+def ndcg_at(order: Sequence[int], k: int) -> float:
+    """`order` holds the number of labels that each image shares with the query."""
+
+    def dcg(grades: Sequence[int]) -> float:
+        return sum((2**g - 1) / math.log2(i + 2) for i, g in enumerate(grades[:k]))
+
+    return dcg(order) / dcg(sorted(order, reverse=True))
+
+
+def position_at_recall(order: Order, percent: int) -> float:
+    """Position of the image that completes a share of the relevant ones, at least one."""
+    places = [i + 1 for i, hit in enumerate(order) if hit]
+    wanted = max(1, -(-percent * len(places) // 100))
+    return places[wanted - 1]
+
+
+def wanted_at_recall(order: Order, percent: int) -> float:
+    return max(1, -(-percent * sum(order) // 100))
+
+
+def precision_within_radius(distances: Sequence[float], order: Order, radius: int) -> float:
+    ball = [hit for d, hit in zip(distances, order, strict=True) if d <= radius]
+    return sum(ball) / len(ball) if ball else 0.0
+
+
 def expected(
     metric: Callable[..., float],
     distances: Sequence[float],
-    relevant: Sequence[bool],
+    relevant: Sequence[int],
     valid: Sequence[bool] | None = None,
     *arguments: int,
 ) -> float:
     """Mean of a metric over all orders of tied images, NaN without a relevant image."""
     valid = [True] * len(distances) if valid is None else valid
-    kept = [(d, bool(r)) for d, r, v in zip(distances, relevant, valid, strict=True) if v]
+    kept = [(d, r) for d, r, v in zip(distances, relevant, valid, strict=True) if v]
     if not any(r for _, r in kept):
         return float("nan")
     groups = [[r for d, r in kept if d == level] for level in sorted({d for d, _ in kept})]
