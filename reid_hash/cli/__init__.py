@@ -19,6 +19,10 @@ from reid_hash.errors import ReidHashError
         ),
         "train": ("reid_hash.cli.train", "Train a hash network on a data set"),
         "cmc": ("reid_hash.cli.cmc", "Evaluate re-identification: CMC curve, mAP, mINP"),
+        "retrieval": (
+            "reid_hash.cli.retrieval",
+            "Evaluate image retrieval: mAP, precision, look-up",
+        ),
         "encode": ("reid_hash.cli.encode", "Images to packed codes"),
         "data": ("reid_hash.cli.data", "What a data set holds; write the built-in one to files"),
     },

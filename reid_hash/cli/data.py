@@ -33,13 +33,14 @@ def info(
     if protocol is not None:
         settings.append(f"data.protocol={protocol}")
     found = load_dataset(load_config(None, settings).data, data)
-    click.echo(f"{found.name}, protocol {found.protocol}, camera rule {found.camera_rule}")
+    rule = "" if found.by_class else f", camera rule {found.camera_rule}"
+    click.echo(f"{found.name}, protocol {found.protocol}{rule}")
     for name, images in (
         ("train", found.train),
         ("query", found.query),
         ("gallery", found.gallery),
     ):
-        click.echo(f"{name:8} {describe_set(images)}")
+        click.echo(f"{name:8} {describe_set(images, found.by_class)}")
     for note in found.notes:
         click.echo(f"note: {note}")
 

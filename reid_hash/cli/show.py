@@ -9,9 +9,19 @@ from rich.console import Console
 from rich.table import Table
 
 from reid_hash.experiments.describe import distance_name
+from reid_hash.report.figures import MISSING, figure_name
 
 COLUMNS = ("rank1", "rank5", "rank10", "rank20", "rank30", "map", "map_trapezoid", "minp")
-HEADERS = ("rank-1", "rank-5", "rank-10", "rank-20", "rank-30", "mAP", "mAP trap.", "mINP")
+RETRIEVAL_COLUMNS = (
+    "map",
+    "map_at_5000",
+    "precision_at_500",
+    "ndcg_at_500",
+    "precision_radius_2",
+    "empty_ball_share",
+)
+SHORT = {"map_trapezoid": "mAP trap.", "precision_at_500": "P@500", "precision_radius_2": "P r≤2"}
+"""Headers that are shorter than the figures' names."""
 
 
 def notes(lines: Sequence[str], console: Console | None) -> None:
@@ -21,20 +31,25 @@ def notes(lines: Sequence[str], console: Console | None) -> None:
             console.print(f"note: {line}", soft_wrap=True, markup=False)
 
 
-def results_table(records: Sequence[Mapping[str, Any]], spread: bool = True) -> None:
+def results_table(
+    records: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS, spread: bool = True
+) -> None:
     """Print flat records as a table, in percent; ± is the standard deviation over draws.
 
     Args:
-        records: rows with `bits`, `weighted`, and fractions by the names of `COLUMNS`.
+        records: rows with `bits`, `weighted`, and fractions by the names of the columns.
+        columns: which figures; those that no record has are left out.
         spread: print deviations where there are any.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("bits", justify="right", no_wrap=True)
     table.add_column("distance", no_wrap=True)
-    for header in HEADERS:
+    columns = [name for name in columns if any(name in record for record in records)]
+    for name in columns:
+        header = SHORT.get(name, figure_name(name).replace(" at ", "@"))
         table.add_column(header, justify="right", no_wrap=True)
     for record in records:
-        cells = [_figure(record, name, spread and name == "rank1") for name in COLUMNS]
+        cells = [_figure(record, name, spread and name == "rank1") for name in columns]
         table.add_row(str(record["bits"]), distance_name(record), *cells)
     # a pipe or a file has no width: nothing may be cut there
     console = Console(highlight=False)
@@ -44,6 +59,8 @@ def results_table(records: Sequence[Mapping[str, Any]], spread: bool = True) -> 
 
 
 def _figure(record: Mapping[str, Any], name: str, spread: bool) -> str:
+    if name not in record:
+        return MISSING
     text = f"{100 * record[name]:.1f}"
     if spread and f"{name}_std" in record:
         text += f" ±{100 * record[f'{name}_std']:.1f}"

@@ -66,7 +66,8 @@ def command(
     if result is None:
         return  # one of several processes: the first one tells
     if result.records:
-        show.results_table(result.records)
+        columns = show.RETRIEVAL_COLUMNS if result.dataset.by_class else show.COLUMNS
+        show.results_table(result.records, columns)
     show.written(write_run_report(result))
     click.echo(f"model: {result.folder / MODEL_FILE}")
 

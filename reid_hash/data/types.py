@@ -91,6 +91,11 @@ class Dataset:
     notes: tuple[str, ...] = field(default=())
     classes: tuple[str, ...] = ()
 
+    @property
+    def by_class(self) -> bool:
+        """Whether labels are classes, to be evaluated as image retrieval, and not identities."""
+        return bool(self.classes)
+
     def with_notes(self, *notes: str) -> "Dataset":
         """The same data set with more notes."""
         return replace(self, notes=self.notes + notes)

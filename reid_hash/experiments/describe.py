@@ -10,6 +10,10 @@ from reid_hash.data.types import Dataset
 from reid_hash.files import write_text
 
 AP = "map: step AP (information retrieval); map_trapezoid: trapezoid AP (Market-1501's script)"
+RETRIEVAL_AP = (
+    "map: step AP over the whole database; map_at_k: over the first k, divided by the relevant "
+    "images among them"
+)
 TIES = "expected value over random orders of tied distances"
 DRAWS = 100
 """Gallery draws of a single-shot protocol."""
@@ -20,10 +24,20 @@ CAMERA_RULES = {
 }
 
 
+def rules(dataset: Dataset) -> list[tuple[str, str]]:
+    """(name, words) of what decides which images count and how precision is averaged."""
+    if dataset.by_class:
+        multi = dataset.query.labels.ndim == 2
+        relevant = "one class in common" if multi else "the same class"
+        return [("relevant", relevant), ("average precision", RETRIEVAL_AP)]
+    return [("camera rule", CAMERA_RULES[dataset.camera_rule]), ("average precision", AP)]
+
+
 def protocol_line(dataset: Dataset, draws: int) -> str:
     """One line on how the figures of a data set come about."""
     query, gallery = len(dataset.query), len(dataset.gallery)
-    line = f"{dataset.name}, {dataset.protocol}: {query:,} queries, {gallery:,} gallery images"
+    where = "database" if dataset.by_class else "gallery"
+    line = f"{dataset.name}, {dataset.protocol}: {query:,} queries, {gallery:,} {where} images"
     if dataset.single_shot:
         line += f", one of each identity and camera drawn {draws} times (mean ± standard deviation)"
     return line
@@ -56,7 +70,7 @@ def result_object(
         "dataset": dataset.name,
         "model": model,
         "seed": seed,
-        "ap": AP,
+        "ap": RETRIEVAL_AP if dataset.by_class else AP,
         "camera_rule": dataset.camera_rule,
         "ties": TIES,
         "draws": draws if dataset.single_shot else None,

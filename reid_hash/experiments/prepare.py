@@ -17,8 +17,11 @@ PARTS = ("bounding_box_train", "query", "bounding_box_test")
 """Folders of Market-1501's layout."""
 
 
-def describe_set(images: ImageSet) -> str:
-    """How many images, identities and cameras a set has."""
+def describe_set(images: ImageSet, by_class: bool) -> str:
+    """How many images a set has, of how many classes, or identities and cameras."""
+    if by_class:
+        used = images.labels.any(0).sum() if images.labels.ndim == 2 else len(set(images.labels))
+        return f"{len(images):6,} images of {used} classes"
     identities, cameras = len(np.unique(images.labels)), len(np.unique(images.cameras))
     return f"{len(images):6,} images, {identities:5,} identities, {cameras} cameras"
 

@@ -13,6 +13,7 @@ from reid_hash.data.types import Dataset
 from reid_hash.encoder import Encoder
 from reid_hash.errors import ConfigError
 from reid_hash.experiments import describe
+from reid_hash.labels import relevance
 from reid_hash.metrics import (
     rank_codes,
     single_shot,
@@ -78,6 +79,7 @@ def encode_dataset(
     dataset: Dataset,
     skip_unreadable: bool = False,
     progress: Callable[[int], object] | None = None,
+    train_pixels: Pixels | None = None,
 ) -> Encoded:
     """Decode and encode the query and gallery images; the same set is encoded once.
 
@@ -86,6 +88,8 @@ def encode_dataset(
         dataset: whose `query` and `gallery` are read.
         skip_unreadable: see `decode`.
         progress: called with the number of images of each encoded batch.
+        train_pixels: the decoded training images, where they are there already and may be the
+            gallery too.
     """
     height, width = encoder.size
     query_pixels = decode(dataset.query, height, width, skip_unreadable)
@@ -93,7 +97,10 @@ def encode_dataset(
     query = encoder.binarise(outputs)
     if dataset.gallery is dataset.query:
         return Encoded(query, query, query_pixels, query_pixels, embedding, embedding)
-    gallery_pixels = decode(dataset.gallery, height, width, skip_unreadable)
+    if dataset.gallery is dataset.train and train_pixels is not None:
+        gallery_pixels = train_pixels
+    else:
+        gallery_pixels = decode(dataset.gallery, height, width, skip_unreadable)
     outputs, gallery_embedding = encoder.outputs(gallery_pixels.images, progress)
     gallery = encoder.binarise(outputs)
     return Encoded(query, gallery, query_pixels, gallery_pixels, embedding, gallery_embedding)
@@ -205,7 +212,7 @@ def _from_distances(
         )
         mean = {name: float(values.mean()) for name, values in drawn.items()}
         return _row(about, mean, {name: float(values.std()) for name, values in drawn.items()})
-    relevant = q.labels[:, None] == g.labels[None, :]
+    relevant = relevance(q.labels, g.labels)
     valid = valid_mask(dataset.camera_rule, q.labels, g.labels, q.cameras, g.cameras)
     return _row(about, summarise(tie_groups(distances, relevant, valid), CURVE))
 

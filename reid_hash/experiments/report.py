@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from reid_hash import __version__
 from reid_hash.codes import weighted
 from reid_hash.experiments import describe
-from reid_hash.experiments.reid import Encoded, curves
+from reid_hash.experiments.reid import Encoded, Row, curves
+from reid_hash.experiments.retrieval import TOP
 from reid_hash.experiments.runs import RUN_FILE
 from reid_hash.experiments.train import RunResult
+from reid_hash.labels import relevance
 from reid_hash.metrics import valid_mask
 from reid_hash.report.grid import RankingRow, ranking_grid
 from reid_hash.report.html import Report, write_report
@@ -36,22 +39,14 @@ def write_run_report(run: RunResult) -> Path:
     figures = [("Loss and evaluation over the training.", loss_plot(read_history(run.folder)))]
     if run.encoded is not None:
         bits = run.checkpoint.net.config.model.bits
-        shown = [r for r in run.rows if r.figures["bits"] in {*PLOTTED, bits}]
         where = f"{run.dataset.name}, {run.dataset.protocol}"
-        figures += [
-            (
-                "CMC curves: share of queries whose match is among the first ranks.",
-                cmc_plot(curves(shown), f"CMC on {where}"),
-            ),
-            (
-                "Rank-1 by code length; every length is a prefix of one code.",
-                bits_plot([r for r in run.records if r["method"] == "codes"], "rank1"),
-            ),
+        figures += _retrieval_figures(run) if run.dataset.by_class else _reid_figures(run, where)
+        figures.append(
             (
                 "Ranking lists of some queries, by weighted distance of the full code.",
                 ranking_grid(ranking_rows(run), f"Nearest images, {where}, {bits} bits"),
-            ),
-        ]
+            )
+        )
     report = Report(
         title=f"{run.dataset.name}: {config.model.bits}-bit codes",
         summary=_summary(run),
@@ -63,6 +58,36 @@ def write_run_report(run: RunResult) -> Path:
     )
     write_report(path, report)
     return path
+
+
+def _reid_figures(run: RunResult, where: str) -> list[tuple[str, Figure]]:
+    bits = run.checkpoint.net.config.model.bits
+    shown = [
+        row for row in run.rows if isinstance(row, Row) and row.figures["bits"] in {*PLOTTED, bits}
+    ]
+    return [
+        (
+            "CMC curves: share of queries whose match is among the first ranks.",
+            cmc_plot(curves(shown), f"CMC on {where}"),
+        ),
+        (
+            "Rank-1 by code length; every length is a prefix of one code.",
+            bits_plot([r for r in run.records if r["method"] == "codes"], "rank1"),
+        ),
+    ]
+
+
+def _retrieval_figures(run: RunResult) -> list[tuple[str, Figure]]:
+    return [
+        (
+            f"{said} by code length; every length is a prefix of one code.",
+            bits_plot(run.records, name),
+        )
+        for said, name in (
+            ("Mean average precision", "map"),
+            (f"Precision of the {TOP} nearest images", f"precision_at_{TOP}"),
+        )
+    ]
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
@@ -99,17 +124,19 @@ def ranking_rows(run: RunResult, rows: int = 8, top: int = 8) -> list[RankingRow
 def _ranking_row(encoded: Encoded, camera_rule: str, i: int, top: int) -> RankingRow:
     query, gallery = encoded.query_pixels, encoded.gallery_pixels
     distances = weighted(encoded.query[[i]], encoded.gallery)[0]
-    valid = valid_mask(
-        camera_rule, query.labels[[i]], gallery.labels, query.cameras[[i]], gallery.cameras
-    )[0]
-    order = np.flatnonzero(valid)
+    order = np.arange(len(gallery))
+    if camera_rule != "none":
+        valid = valid_mask(
+            camera_rule, query.labels[[i]], gallery.labels, query.cameras[[i]], gallery.cameras
+        )[0]
+        order = np.flatnonzero(valid)
     order = order[np.argsort(distances[order], kind="stable")][:top]
     return RankingRow(
         query=query.images[i],
         query_name=query.names[i],
         images=[gallery.images[j] for j in order],
         names=[gallery.names[j] for j in order],
-        matches=[bool(gallery.labels[j] == query.labels[i]) for j in order],
+        matches=relevance(query.labels[[i]], gallery.labels[order])[0].tolist(),
         distances=[float(distances[j]) for j in order],
     )
 
@@ -117,9 +144,11 @@ def _ranking_row(encoded: Encoded, camera_rule: str, i: int, top: int) -> Rankin
 def _summary(run: RunResult) -> str:
     if not run.rows:
         return "Trained; the data set has no query and gallery to evaluate."
+    figure = "map" if run.dataset.by_class else "rank1"
     best = {r["bits"]: r for r in run.records if r["method"] == "codes" and r["weighted"]}
-    said = [f"{100 * best[b]['rank1']:.1f} % at {b} bits" for b in best if b in {*PLOTTED}]
-    return f"Rank-1 on {run.dataset.name}, weighted Hamming distance: {', '.join(said)}."
+    said = [f"{100 * best[b][figure]:.1f} % at {b} bits" for b in best if b in {*PLOTTED}]
+    name = "Mean average precision" if run.dataset.by_class else "Rank-1"
+    return f"{name} on {run.dataset.name}, weighted Hamming distance: {', '.join(said)}."
 
 
 def _facts(run: RunResult) -> list[tuple[str, str]]:
@@ -128,10 +157,13 @@ def _facts(run: RunResult) -> list[tuple[str, str]]:
     return [
         ("command", str(noted.get("command", ""))),
         ("data set", describe.protocol_line(run.dataset, describe.DRAWS)),
-        ("camera rule", describe.CAMERA_RULES[run.dataset.camera_rule]),
+        *describe.rules(run.dataset),
         ("ties", describe.TIES),
-        ("average precision", describe.AP),
-        ("trained on", f"{trained['images']:,} images of {trained['identities']:,} identities"),
+        (
+            "trained on",
+            f"{trained['images']:,} images of {trained['identities']:,} "
+            + ("classes" if run.dataset.by_class else "identities"),
+        ),
         ("training", f"{trained['steps']:,} steps in {trained['seconds']:.0f} s"),
         ("seed", str(run.checkpoint.net.config.seed)),
         ("model", f"model.safetensors, fingerprint {run.checkpoint.fingerprint}"),

@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from reid_hash import __version__
@@ -19,6 +20,9 @@ RUN_FILE = "run.json"
 
 LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 """Code lengths that a run is evaluated at, up to its own."""
+
+RETRIEVAL_LENGTHS = (16, 24, 32, 48, 64, 128)
+"""The same for image retrieval: the paper's lengths."""
 
 RUNS = Path("runs")
 """The folder of all runs, below the working directory."""
@@ -73,9 +77,9 @@ def find_model(model: Path | None, dataset: str) -> Path:
     return run / MODEL_FILE
 
 
-def lengths_up_to(bits: int) -> list[int]:
+def lengths_up_to(bits: int, usual: Sequence[int] = LENGTHS) -> list[int]:
     """The usual code lengths up to `bits`, which is the last."""
-    return sorted({*(b for b in LENGTHS if b < bits), bits})
+    return sorted({*(b for b in usual if b < bits), bits})
 
 
 def record_run(folder: Path, data: Path) -> None:

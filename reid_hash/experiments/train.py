@@ -1,7 +1,6 @@
 """A training run from end to end: data, loop, evaluation, report."""
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,19 @@ from reid_hash.codes import Codes
 from reid_hash.config import Config
 from reid_hash.data import data_root, load_dataset
 from reid_hash.data.hold_out import hold_out
-from reid_hash.data.images import decode
+from reid_hash.data.images import Pixels, decode
 from reid_hash.data.types import Dataset
 from reid_hash.encoder import Encoder, network_outputs
 from reid_hash.errors import DataError
 from reid_hash.experiments.reid import Encoded, Row, encode_dataset, evaluate
-from reid_hash.experiments.runs import lengths_up_to, new_run, record_run
+from reid_hash.experiments.retrieval import TOP, RetrievalRow, evaluate_retrieval
+from reid_hash.experiments.runs import (
+    LENGTHS,
+    RETRIEVAL_LENGTHS,
+    lengths_up_to,
+    new_run,
+    record_run,
+)
 from reid_hash.nn.checkpoint import Checkpoint
 from reid_hash.nn.distributed import world_size
 from reid_hash.nn.model import HashNet
@@ -36,15 +42,13 @@ class RunResult:
         dataset: what it was trained and evaluated on.
         encoded: codes of query and gallery; None where the data set has none.
         rows: the evaluation at each of the lengths.
-        seconds: of decoding and training.
     """
 
     folder: Path
     checkpoint: Checkpoint
     dataset: Dataset
     encoded: Encoded | None
-    rows: Sequence[Row]
-    seconds: float
+    rows: Sequence[Row] | Sequence[RetrievalRow]
 
     @property
     def records(self) -> list[Mapping[str, Any]]:
@@ -56,7 +60,7 @@ def load_for(config: Config, data: Path | None) -> Dataset:
     """The data set of a configuration, with identities held out where it says so."""
     dataset = load_dataset(config.data, data, config.seed)
     if config.data.hold_out:
-        dataset = hold_out(dataset, config.data.hold_out)
+        dataset = hold_out(dataset, config.data.hold_out, config.data.split)
     return dataset
 
 
@@ -84,7 +88,6 @@ def train_run(
     Returns:
         The result, or None in all but the first of several processes.
     """
-    began = time.monotonic()
     if int(os.environ.get("RANK", "0")):
         console = None  # of several processes the first one speaks
     folder = folder or new_run(config.data.dataset)
@@ -100,7 +103,7 @@ def train_run(
         _name_unreadable(pixels.unreadable, console)
     evaluate_net = None
     if config.train.evaluate_every and len(dataset.query):
-        evaluate_net = _Watcher(dataset, config, device, skip_unreadable)
+        evaluate_net = _Watcher(dataset, config, pixels, skip_unreadable)
     checkpoint = train(
         config,
         pixels,
@@ -117,17 +120,21 @@ def train_run(
             "unreadable": len(pixels.unreadable),
         },
     )
-    seconds = time.monotonic() - began
     record_run(folder, data_root(data))
     if world_size() > 1 and torch.distributed.get_rank() > 0:
         return None
     if not len(dataset.query):
-        return RunResult(folder, checkpoint, dataset, None, [], seconds)
+        return RunResult(folder, checkpoint, dataset, None, [])
     encoder = Encoder(checkpoint, device)
-    encoded = encode_dataset(encoder, dataset, skip_unreadable)
-    lengths = lengths_up_to(encoder.bits)
-    rows = list(evaluate(encoded, dataset, lengths, embedding=True, seed=config.seed))
-    return RunResult(folder, checkpoint, dataset, encoded, rows, seconds)
+    encoded = encode_dataset(encoder, dataset, skip_unreadable, train_pixels=pixels)
+    return RunResult(folder, checkpoint, dataset, encoded, _rows(encoded, dataset, config.seed))
+
+
+def _rows(encoded: Encoded, dataset: Dataset, seed: int) -> list[Row] | list[RetrievalRow]:
+    lengths = lengths_up_to(encoded.query.bits, RETRIEVAL_LENGTHS if dataset.by_class else LENGTHS)
+    if dataset.by_class:
+        return list(evaluate_retrieval(encoded, dataset, lengths))
+    return list(evaluate(encoded, dataset, lengths, embedding=True, seed=seed))
 
 
 def _name_unreadable(unreadable: Sequence[str], console: Console) -> None:
@@ -140,15 +147,17 @@ class _Watcher:
     """Evaluates a network while it is trained; nothing is chosen by its figures."""
 
     def __init__(
-        self, dataset: Dataset, config: Config, device: str, skip_unreadable: bool
+        self, dataset: Dataset, config: Config, train: Pixels, skip_unreadable: bool
     ) -> None:
         self.dataset = dataset
         height, width = config.data.height, config.data.width
         self.query = decode(dataset.query, height, width, skip_unreadable)
-        same = dataset.gallery is dataset.query
-        self.gallery = (
-            self.query if same else decode(dataset.gallery, height, width, skip_unreadable)
-        )
+        if dataset.gallery is dataset.query:
+            self.gallery = self.query
+        elif dataset.gallery is dataset.train:
+            self.gallery = train
+        else:
+            self.gallery = decode(dataset.gallery, height, width, skip_unreadable)
 
     def __call__(self, net: HashNet) -> dict[str, float]:
         """Figures of the full code, unweighted: weights are fixed at the end."""
@@ -167,6 +176,9 @@ class _Watcher:
             query_embedding,
             gallery_embedding,
         )
-        bits = encoded.query.bits
-        row = next(evaluate(encoded, self.dataset, [bits], weightings=[False], draws=10))
+        bits = [encoded.query.bits]
+        if self.dataset.by_class:
+            found = next(evaluate_retrieval(encoded, self.dataset, bits, weightings=[False]))
+            return {name: found.figures[name] for name in ("map", f"precision_at_{TOP}")}
+        row = next(evaluate(encoded, self.dataset, bits, weightings=[False], draws=10))
         return {"rank1": row.figures["rank1"], "map": row.figures["map"]}

@@ -21,13 +21,25 @@ MEANINGS = {
     "precision_at": "precision at k: share of right matches among the k nearest images",
     "precision_radius": "precision in radius r: share of right matches among the images whose "
     "codes differ in at most r bits",
+    "map_at": "mAP at k: the same over the k nearest images, divided by the right ones among them",
+    "recall_at": "recall at k: share of all right matches that are among the k nearest images",
+    "ndcg_at": "NDCG at k: discounted gain of the k nearest images, as a share of the best order's",
     "empty_ball_share": "empty balls: share of the queries with no image in that radius; less is "
     "better",
 }
 
 MISSING = "–"
 
-_FIGURE = re.compile(r"(rank|precision_at_|precision_radius_)(\d+)")
+_FIGURE = re.compile(r"(rank|precision_at_|precision_radius_|map_at_|recall_at_|ndcg_at_)(\d+)")
+
+_PREFIXES = {
+    "rank": "rank-",
+    "precision_at_": "precision at ",
+    "precision_radius_": "precision in radius ",
+    "map_at_": "mAP at ",
+    "recall_at_": "recall at ",
+    "ndcg_at_": "NDCG at ",
+}
 
 
 def is_figure(name: str) -> bool:
@@ -46,8 +58,7 @@ def figure_name(name: str) -> str:
     if match is None:
         return NAMES.get(name, name)
     kind, number = match.groups()
-    prefix = {"rank": "rank-", "precision_at_": "precision at "}.get(kind, "precision in radius ")
-    return prefix + number
+    return _PREFIXES[kind] + number
 
 
 def figure_columns(records: Sequence[Mapping[str, Any]]) -> list[str]:
