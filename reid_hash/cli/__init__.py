@@ -23,6 +23,10 @@ from reid_hash.errors import ReidHashError
             "reid_hash.cli.retrieval",
             "Evaluate image retrieval: mAP, precision, look-up",
         ),
+        "reproduce": (
+            "reid_hash.cli.reproduce",
+            "The paper's figures: train what is missing, draw them",
+        ),
         "encode": ("reid_hash.cli.encode", "Images to packed codes"),
         "data": ("reid_hash.cli.data", "What a data set holds; write the built-in one to files"),
     },

@@ -41,6 +41,30 @@ skip_option = click.option(
 )
 
 
+def parse_methods(
+    _: click.Context, parameter: click.Parameter, value: str | None
+) -> list[str] | None:
+    """Read "dsch,recipe" as names of methods; "all" is all of them."""
+    if value is None:
+        return None
+    # imported when it is used: most commands know no methods
+    from reid_hash.experiments.methods import choose_methods
+
+    return choose_methods(value.split(","))
+
+
+methods_option = click.option(
+    "--methods",
+    callback=parse_methods,
+    help="Of dsch, drsch, bs-drsch, recipe; several with commas, or all.",
+)
+fast_option = click.option(
+    "--fast",
+    is_flag=True,
+    help="Trainings scaled down to a twentieth of their epochs; the figures say so.",
+)
+
+
 def verbosity_options(command: Command) -> Command:
     """Add -q and -v; the command gets `verbosity`: 0 quiet, 1 usual, 2 more."""
 

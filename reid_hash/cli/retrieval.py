@@ -5,8 +5,11 @@ from pathlib import Path
 import click
 
 from reid_hash.cli import options, show
-from reid_hash.experiments.benchmark import run_retrieval
+from reid_hash.errors import ConfigError
+from reid_hash.experiments.benchmark import RetrievalReport, run_retrieval
 from reid_hash.experiments.describe import write_json
+from reid_hash.experiments.methods import Variant
+from reid_hash.experiments.methods_report import MethodsReport, run_methods
 from reid_hash.report.plots import save_figure
 
 
@@ -18,6 +21,8 @@ from reid_hash.report.plots import save_figure
     help="Code length, or several: 16,24,32,48,64. All the usual ones when left out.",
 )
 @options.model_option
+@options.methods_option
+@options.fast_option
 @options.data_option
 @click.option("--protocol", help="full or 5k; else the one that the model was trained under.")
 @click.option("--split", type=click.IntRange(0), help="Which split, or draw of the 5k protocol.")
@@ -34,6 +39,8 @@ def command(
     dataset: str,
     bits: list[int] | None,
     model: Path | None,
+    methods: list[str] | None,
+    fast: bool,
     data: Path | None,
     protocol: str | None,
     split: int | None,
@@ -48,19 +55,39 @@ def command(
     for each code length, ranked by weighted and by plain Hamming distance; all are expected values
     over tied distances. A query within whose radius there is no image counts as 0; how many
     there are stands beside it.
+
+    With --methods, the paper's methods and the current recipe are compared; networks of theirs that
+    are missing in runs/reproduce/DATASET are trained first, as by `reid-hash reproduce`.
     """
+    if methods is not None and model is not None:
+        raise ConfigError("--methods trains networks of its own: leave out --model")
+    if fast and methods is None:
+        raise ConfigError("--fast scales trainings down: it goes with --methods")
     console = options.progress_console()
-    report = run_retrieval(
-        dataset,
-        bits,
-        model,
-        data,
-        protocol=protocol,
-        split=split,
-        device=device,
-        skip_unreadable=skip_unreadable,
-        console=console,
-    )
+    report: RetrievalReport | MethodsReport
+    if methods is not None:
+        report = run_methods(
+            dataset,
+            methods,
+            bits,
+            Variant(protocol, split, fast=fast),
+            data,
+            device=device,
+            skip_unreadable=skip_unreadable,
+            console=console,
+        )
+    else:
+        report = run_retrieval(
+            dataset,
+            bits,
+            model,
+            data,
+            protocol=protocol,
+            split=split,
+            device=device,
+            skip_unreadable=skip_unreadable,
+            console=console,
+        )
     show.notes(report.notes, console)
     for line in report.headlines:
         click.echo(line)

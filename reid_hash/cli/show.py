@@ -42,6 +42,11 @@ def results_table(
         spread: print deviations where there are any.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    # the float embedding has its name in the column of distances
+    names = {r.get("method") for r in records if r.get("reported") or r["weighted"] is not None}
+    several = len(names) > 1
+    if several:
+        table.add_column("method", no_wrap=True)
     table.add_column("bits", justify="right", no_wrap=True)
     table.add_column("distance", no_wrap=True)
     columns = [name for name in columns if any(name in record for record in records)]
@@ -50,7 +55,8 @@ def results_table(
         table.add_column(header, justify="right", no_wrap=True)
     for record in records:
         cells = [_figure(record, name, spread and name == "rank1") for name in columns]
-        table.add_row(str(record["bits"]), distance_name(record), *cells)
+        method = [str(record.get("method") or MISSING)] if several else []
+        table.add_row(*method, str(record["bits"]), distance_name(record), *cells)
     # a pipe or a file has no width: nothing may be cut there
     console = Console(highlight=False)
     if not console.is_terminal:

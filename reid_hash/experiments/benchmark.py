@@ -71,17 +71,6 @@ class RetrievalReport:
 
     def as_object(self) -> dict[str, Any]:
         """The object that `--json` writes."""
-        curves = [
-            {
-                "bits": row.figures["bits"],
-                "weighted": row.figures["weighted"],
-                "returned": row.curves.precision_curve[0].tolist(),
-                "precision": row.curves.precision_curve[1].tolist(),
-                "recall_levels": row.curves.pr_curve[0].tolist(),
-                "precision_at_recall": row.curves.pr_curve[1].tolist(),
-            }
-            for row in self.rows
-        ]
         return describe.result_object(
             self.dataset,
             str(self.model),
@@ -94,7 +83,7 @@ class RetrievalReport:
             fingerprint=self.fingerprint,
             unreadable=list(self.unreadable),
             seconds=dict(self.seconds),
-            curves=curves,
+            curves=curve_objects(self.rows),
         )
 
     def plots(self) -> dict[str, Figure]:
@@ -170,6 +159,22 @@ def run_retrieval(
         seconds,
         notes,
     )
+
+
+def curve_objects(rows: Sequence[RetrievalRow]) -> list[dict[str, Any]]:
+    """The curves of rows as `--json` has them."""
+    return [
+        {
+            "method": row.figures["method"],
+            "bits": row.figures["bits"],
+            "weighted": row.figures["weighted"],
+            "returned": row.curves.precision_curve[0].tolist(),
+            "precision": row.curves.precision_curve[1].tolist(),
+            "recall_levels": row.curves.pr_curve[0].tolist(),
+            "precision_at_recall": row.curves.pr_curve[1].tolist(),
+        }
+        for row in rows
+    ]
 
 
 def _overlap(config: DataConfig, trained: DataConfig) -> list[str]:

@@ -45,7 +45,9 @@ def protocol_line(dataset: Dataset, draws: int) -> str:
 
 def distance_name(record: Mapping[str, Any]) -> str:
     """The distance a record was ranked by, in words."""
-    if record.get("method", "codes") != "codes":
+    if record.get("reported"):
+        return "as reported"
+    if record["weighted"] is None:
         return f"{record['method']}, cosine"
     return "weighted Hamming" if record["weighted"] else "Hamming"
 

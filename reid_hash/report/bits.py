@@ -75,7 +75,7 @@ def bits_plot(
             handle = _draw_line(axes, rows, figure, style)
         handles.append(handle)
         labels.append((", ".join(words) or name) + (AS_REPORTED if reported else ""))
-    _bits_axis(axes, sorted(set[int]().union(*(lengths[method] for method in drawn))))
+    bits_axis(axes, sorted(set[int]().union(*(lengths[method] for method in drawn))))
     ends = [
         row[figure] + sign * (row[f"{figure}_std"] if has(row, f"{figure}_std") else 0)
         for rows in lines.values()
@@ -140,7 +140,7 @@ def _draw_line(
     return Line2D([], [], marker=style.marker or "o", markerfacecolor=face, **common)
 
 
-def _bits_axis(axes: Axes, lengths: Sequence[int]) -> None:
+def bits_axis(axes: Axes, lengths: Sequence[int]) -> None:
     """A logarithmic axis with the real lengths as ticks, of which close ones have no label."""
     axes.set_xscale("log", base=2)
     low, high = lengths[0], lengths[-1]

@@ -41,6 +41,8 @@ class Report:
             `reported` where they apply.
         figures: (caption, figure).
         config: the configuration, YAML text.
+        figures_first: whether the figures stand above the table of results, and not below it.
+        item: what a code stands for.
     """
 
     title: str
@@ -50,6 +52,8 @@ class Report:
     records: Sequence[Mapping[str, Any]] = ()
     figures: Sequence[tuple[str, Figure]] = ()
     config: str = ""
+    figures_first: bool = False
+    item: str = "person"
 
 
 @dataclass(frozen=True)

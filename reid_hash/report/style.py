@@ -132,7 +132,8 @@ def add_title(figure: Figure, title: str, **place: float) -> None:
     """Put a title that is already broken into lines at the upper left of a figure."""
     left = 0.1 / figure.get_figwidth()
     text = figure.suptitle(title, x=left, ha="left", size=12, weight="bold", color=INK, **place)
-    literal(text)
+    # where the caller places it, the caller also keeps the room for it
+    literal(text).set_in_layout(not place)
 
 
 def style_axes(axes: Axes) -> None:

@@ -1,0 +1,70 @@
+"""`reid-hash reproduce`."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from reid_hash.cli import options, show
+from reid_hash.experiments import describe
+from reid_hash.experiments.methods import Variant
+from reid_hash.experiments.reproduce import FIGURES, ReproduceOptions, reproduce
+from reid_hash.experiments.reproduce_write import write_reproduction
+from reid_hash.experiments.runs import RUNS
+
+COLUMNS = (*show.RETRIEVAL_COLUMNS, "map_at_50000", "precision_at_10")
+
+
+@click.command("reproduce", short_help="The paper's figures: train what is missing, draw them")
+@click.argument("figures", nargs=-1, required=True, type=click.Choice(list(FIGURES)))
+@options.data_option
+@click.option(
+    "--output", type=options.FOLDER, help="Folder of the files; else runs/reproduce/FIGURE."
+)
+@options.methods_option
+@click.option(
+    "--bits", callback=options.parse_bits, help="These code lengths alone: 16,24,32,48,64."
+)
+@options.fast_option
+@options.seed_option
+@options.device_option
+@options.skip_option
+@options.verbosity_options
+def command(
+    figures: tuple[str, ...],
+    data: Path | None,
+    output: Path | None,
+    methods: list[str] | None,
+    bits: list[int] | None,
+    fast: bool,
+    seed: int | None,
+    device: str,
+    skip_unreadable: bool,
+) -> None:
+    """Reproduce FIGURES of the paper (Zhang et al. 2015).
+
+    fig1 MNIST, fig2 CIFAR-10, fig3 NUS-WIDE, fig4 CIFAR-20: precision within Hamming radius 2,
+    precision of the 500 nearest images and mAP by code length, precision by number of images
+    returned. fig5: one 64-bit network beside a network for each length. fig6: ranking lists.
+
+    Networks that are missing are listed with the time they take, then trained, and kept in
+    runs/reproduce/DATASET for other figures. Ctrl-C loses nothing: the same command goes on. Each
+    figure is written as FIGURE.png, .svg, .csv, .json and .html.
+    """
+    chosen = ReproduceOptions(
+        methods, bits, Variant(seed=seed, fast=fast), data, device, skip_unreadable
+    )
+    console = options.progress_console()
+    for result in reproduce(figures, chosen, console):
+        name = result.spec.name
+        folder = output or RUNS / "reproduce" / (f"{name}-fast" if fast else name)
+        click.echo(result.heading.title)
+        click.echo(f"{describe.protocol_line(result.dataset, 0)} (split {result.split})")
+        if result.heading.notice:
+            click.echo(result.heading.notice)
+        show.notes(result.notes, console)
+        show.results_table(result.records, COLUMNS)
+        command_line = shlex.join(["reid-hash", *sys.argv[1:]])
+        for path in write_reproduction(result, folder, command_line):
+            show.written(path)
