@@ -84,7 +84,9 @@ class LossConfig(_Section):
     code_cross_entropy: NotNegative = Field(0.0, description="classification of the prefixes")
     label_smoothing: Share = 0.1
     feature_triplet: NotNegative = Field(0.0, description="soft-margin batch-hard on the features")
-    prefixes: tuple[Count, ...] = Field((), description="code lengths trained beside the full one")
+    prefixes: tuple[Count, ...] = Field(
+        (), description="code lengths trained beside the full one, by the triplets and classifiers"
+    )
 
 
 class AugmentConfig(_Section):

@@ -27,7 +27,7 @@ class TrainingModel(nn.Module):
         self.net = net
         self.loss = net.config.loss
         bits = net.config.model.bits
-        self.lengths = sorted({*(b for b in self.loss.prefixes if b < bits), bits})
+        self.lengths = trained_lengths(self.loss, bits)
         self.classifier: nn.Linear | None = None
         self.code_classifiers = nn.ModuleDict()
         if self.loss.cross_entropy:
@@ -47,6 +47,11 @@ class TrainingModel(nn.Module):
         for length, classifier in self.code_classifiers.items():
             result[f"logits_{length}"] = classifier(relaxed[:, : int(length)])
         return result
+
+
+def trained_lengths(loss: LossConfig, bits: int) -> list[int]:
+    """The code lengths that the losses look at: prefixes shorter than the code, and the code."""
+    return sorted({*(length for length in loss.prefixes if length < bits), bits})
 
 
 def _classifier(inputs: int, classes: int) -> nn.Linear:
@@ -69,7 +74,8 @@ def objective(
         labels: [b] int or [b, classes] of 0 and 1, of this process's images.
         images: [b, 3, height, width], what the regulariser calls appearance.
         config: the weights of the terms.
-        margin: of the triplet hinge, in weighted distance.
+        margin: of the triplet hinge, in weighted distance, for the full code; prefixes have
+            their share of it.
 
     Returns:
         Scalars by name; their sum is the loss. `active` and `spread`, without gradient, are
@@ -79,8 +85,14 @@ def objective(
     codes = gather_batch(outputs["codes"].float())
     terms: dict[str, Tensor] = {}
     if config.triplet:
-        distances = losses.squared_distances(codes)
-        terms["triplet"] = config.triplet * losses.all_triplets_hinge(distances, labels, margin)
+        bits = codes.shape[1]
+        of_lengths = [
+            losses.all_triplets_hinge(
+                losses.squared_distances(codes[:, :length]), labels, margin * length / bits
+            )
+            for length in trained_lengths(config, bits)
+        ]
+        terms["triplet"] = config.triplet * torch.stack(of_lengths).mean()
     if config.regulariser:
         if config.similarity == "labels":
             similarity = losses.label_similarity(labels)

@@ -1,0 +1,51 @@
+import torch
+
+from reid_hash.nn import losses
+from reid_hash.nn.model import HashNet
+from reid_hash.nn.objective import TrainingModel, objective
+from tests.helpers import tiny_config
+
+LABELS = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2])
+
+
+def terms_of(*settings, margin=3.0):
+    config = tiny_config(*settings)
+    torch.manual_seed(0)
+    outputs = {"codes": torch.tanh(torch.randn(9, 16)), "features": torch.randn(9, 4)}
+    return outputs, objective(outputs, LABELS, torch.zeros(9, 3, 8, 8), config.loss, margin)
+
+
+def test_triplets_look_at_each_prefix_with_its_share_of_the_margin():
+    outputs, terms = terms_of("loss.prefixes=[4, 8, 99]", "loss.triplet=2")
+    expected = [
+        losses.all_triplets_hinge(
+            losses.squared_distances(outputs["codes"][:, :length]), LABELS, 3.0 * length / 16
+        )
+        for length in (4, 8, 16)  # 99 is longer than the code
+    ]
+    torch.testing.assert_close(terms["triplet"], 2 * torch.stack(expected).mean())
+
+
+def test_without_prefixes_triplets_look_at_the_full_code():
+    outputs, terms = terms_of()
+    expected = losses.all_triplets_hinge(losses.squared_distances(outputs["codes"]), LABELS, 3.0)
+    torch.testing.assert_close(terms["triplet"], expected)
+
+
+def test_terms_that_are_switched_off_are_absent():
+    _, terms = terms_of("loss.triplet=0", "loss.regulariser=0", "loss.feature_triplet=1")
+    assert list(terms) == ["feature_triplet"]
+
+
+def test_the_classifiers_see_the_prefixes():
+    config = tiny_config("loss.code_cross_entropy=1", "loss.prefixes=[4]", "loss.cross_entropy=1")
+    model = TrainingModel(HashNet(config), 3)
+    outputs = model(torch.randn(9, 3, 32, 16))
+    assert {"logits", "logits_4", "logits_16"} < set(outputs)
+    assert model.code_classifiers["4"].in_features == 4
+    terms = objective(outputs, LABELS, torch.zeros(9, 3, 8, 8), config.loss, 3.0)
+    expected = [
+        losses.classification(outputs[f"logits_{n}"], LABELS, config.loss.label_smoothing)
+        for n in (4, 16)
+    ]
+    torch.testing.assert_close(terms["code_cross_entropy"], torch.stack(expected).mean())
