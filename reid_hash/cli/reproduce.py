@@ -20,7 +20,9 @@ COLUMNS = (*show.RETRIEVAL_COLUMNS, "map_at_50000", "precision_at_10")
 @click.argument("figures", nargs=-1, required=True, type=click.Choice(list(FIGURES)))
 @options.data_option
 @click.option(
-    "--output", type=options.FOLDER, help="Folder of the files; else runs/reproduce/FIGURE."
+    "--output",
+    type=options.FOLDER,
+    help="Folder of the files; else runs/reproduce/FIGURE, with --fast FIGURE-fast.",
 )
 @options.methods_option
 @click.option(

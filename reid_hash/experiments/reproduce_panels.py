@@ -87,7 +87,8 @@ def parts(panels: Sequence[Panel], heading: Heading) -> list[tuple[str, Figure]]
     """(caption, picture) of each panel."""
     return [
         (
-            f"{panel.title or panel.y_label.capitalize()}, by {panel.x_label}.",
+            f"{panel.title or panel.y_label.capitalize()}"
+            + (", by code length." if panel.by_length else "."),
             panels_plot([panel], heading),
         )
         for panel in panels

@@ -110,7 +110,7 @@ def _page(result: Reproduction, networks: Sequence[Mapping[str, Any]], command: 
         figures=list(result.parts),
         config=_configs(result),
         figures_first=True,
-        item="image",
+        item="an image",
     )
 
 

@@ -42,7 +42,7 @@ class Report:
         figures: (caption, figure).
         config: the configuration, YAML text.
         figures_first: whether the figures stand above the table of results, and not below it.
-        item: what a code stands for.
+        item: what a code stands for, with its article.
     """
 
     title: str
@@ -53,7 +53,7 @@ class Report:
     figures: Sequence[tuple[str, Figure]] = ()
     config: str = ""
     figures_first: bool = False
-    item: str = "person"
+    item: str = "a person"
 
 
 @dataclass(frozen=True)

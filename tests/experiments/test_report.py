@@ -18,7 +18,7 @@ def run_result(folder, encoded_and_dataset=None):
     trained = {"images": 10, "identities": 2, "steps": 5, "seconds": 1.0}
     checkpoint = Checkpoint(net, np.ones(24, np.float32), np.arange(24), trained)
     rows = list(evaluate(encoded, dataset, [8, 24], embedding=True, draws=3))
-    return RunResult(folder, checkpoint, dataset, encoded, rows, 1.0)
+    return RunResult(folder, checkpoint, dataset, encoded, rows)
 
 
 def test_ranking_rows_are_the_nearest_of_the_other_camera(tmp_path):
@@ -51,6 +51,6 @@ def test_the_report_says_what_was_run(tmp_path):
 
 def test_a_run_without_a_test_set_has_a_report_too(tmp_path):
     run = run_result(tmp_path)
-    bare = RunResult(tmp_path, run.checkpoint, run.dataset, None, [], 1.0)
+    bare = RunResult(tmp_path, run.checkpoint, run.dataset, None, [])
     assert ranking_rows(bare) == []
     assert "no query and gallery" in write_run_report(bare).read_text(encoding="utf-8")
