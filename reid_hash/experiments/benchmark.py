@@ -131,7 +131,7 @@ def run_retrieval(
     changes = {"protocol": protocol, "split": split}
     config = config.model_copy(update={k: v for k, v in changes.items() if v is not None})
     dataset = load_dataset(config, data or recorded_data_root(file), trained.seed)
-    if dataset.camera_rule != "none":
+    if not dataset.by_class:
         raise ConfigError(
             f"{dataset.name} is a data set of persons and cameras: evaluate it with "
             f"`reid-hash cmc --dataset {dataset.name}`"

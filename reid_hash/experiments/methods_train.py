@@ -116,7 +116,7 @@ def announce(networks: Sequence[Network], places: Mapping[str, Workplace]) -> No
     say = next(iter(places.values())).say
     missing = [network for network in networks if not is_trained(network)]
     there = len(networks) - len(missing)
-    say(f"{len(networks)} networks are needed, {there} of them are there")
+    say(f"networks needed: {len(networks)}, of which {there} are there")
     total = 0.0
     for network in networks:
         if network not in missing:

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from reid_hash import __version__
 from reid_hash.codes import weighted
 from reid_hash.experiments import describe
+from reid_hash.experiments.ranking import ranking_row
 from reid_hash.experiments.reid import Encoded, Row, curves
 from reid_hash.experiments.retrieval import TOP
 from reid_hash.experiments.runs import RUN_FILE
 from reid_hash.experiments.train import RunResult
-from reid_hash.labels import relevance
 from reid_hash.metrics import valid_mask
 from reid_hash.report.grid import RankingRow, ranking_grid
 from reid_hash.report.html import Report, write_report
@@ -124,21 +124,12 @@ def ranking_rows(run: RunResult, rows: int = 8, top: int = 8) -> list[RankingRow
 def _ranking_row(encoded: Encoded, camera_rule: str, i: int, top: int) -> RankingRow:
     query, gallery = encoded.query_pixels, encoded.gallery_pixels
     distances = weighted(encoded.query[[i]], encoded.gallery)[0]
-    order = np.arange(len(gallery))
+    valid = None
     if camera_rule != "none":
         valid = valid_mask(
             camera_rule, query.labels[[i]], gallery.labels, query.cameras[[i]], gallery.cameras
         )[0]
-        order = np.flatnonzero(valid)
-    order = order[np.argsort(distances[order], kind="stable")][:top]
-    return RankingRow(
-        query=query.images[i],
-        query_name=query.names[i],
-        images=[gallery.images[j] for j in order],
-        names=[gallery.names[j] for j in order],
-        matches=relevance(query.labels[[i]], gallery.labels[order])[0].tolist(),
-        distances=[float(distances[j]) for j in order],
-    )
+    return ranking_row(encoded, i, distances, top, valid)
 
 
 def _summary(run: RunResult) -> str:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from reid_hash.codes import hamming, weighted
 from reid_hash.experiments.methods import METHODS, Plan
+from reid_hash.experiments.ranking import ranking_row
 from reid_hash.experiments.reid import Encoded
-from reid_hash.labels import relevance
 from reid_hash.report.grid import RankingRow
 
 QUERIES = 10
@@ -48,26 +48,10 @@ def ranking_lists(encoded: Encoded, bits: int, by_weight: bool) -> list[RankingR
         bits: length of the codes, the first bits of those given.
         by_weight: rank by weighted Hamming distance.
     """
-    query, gallery = encoded.query_pixels, encoded.gallery_pixels
-    picked = chosen_queries(query.labels)
+    picked = chosen_queries(encoded.query_pixels.labels)
     distance = weighted if by_weight else hamming
     distances = distance(encoded.query.prefix(bits)[picked], encoded.gallery.prefix(bits))
-    # class folders are read one by one: in the database's order, ties would favour a class
-    tie = np.random.default_rng(0).permutation(len(gallery))
-    rows = []
-    for i, of in zip(picked, distances, strict=True):
-        order = np.lexsort((tie, of))[:TOP]
-        rows.append(
-            RankingRow(
-                query=query.images[i],
-                query_name=query.names[i],
-                images=[gallery.images[j] for j in order],
-                names=[gallery.names[j] for j in order],
-                matches=relevance(query.labels[[i]], gallery.labels[order])[0].tolist(),
-                distances=[float(of[j]) for j in order],
-            )
-        )
-    return rows
+    return [ranking_row(encoded, int(i), of, TOP) for i, of in zip(picked, distances, strict=True)]
 
 
 def list_records(rows: Sequence[RankingRow]) -> list[dict[str, Any]]:
