@@ -88,7 +88,7 @@ def test_figure_2_trains_what_is_missing_and_writes_every_figure(here, world, ca
     # bs-drsch and recipe have one network each for both lengths
     expected = ["dsch-8", "dsch-16", "drsch-8", "drsch-16", "drsch-64", "recipe-64"]
     assert [name for name, _ in here] == expected
-    assert "6 networks are needed, 0 of them are there" in err
+    assert "networks needed: 6, of which 0 are there" in err
     assert re.search(r"drsch-64-[0-9a-f]{8}: to train, 3 steps, about \d+ s", err)
     assert err.index("on this machine") < err.index("training dsch-8")  # told before it begins
     folder = world / "runs" / "reproduce" / "fig2"
@@ -144,7 +144,7 @@ def test_a_second_figure_trains_and_evaluates_nothing_again(here, world, capsys,
         capsys, "reproduce", "fig5", "--bits", BITS, "--data", "data", "--output", "out"
     )
     assert (code, here) == (0, [])
-    assert "3 networks are needed, 3 of them are there" in err
+    assert "networks needed: 3, of which 3 are there" in err
     assert "this machine" not in err
     fig2 = json.loads((world / "runs" / "reproduce" / "fig2" / "fig2.json").read_text())
     fig5 = json.loads((world / "out" / "fig5.json").read_text())
