@@ -148,7 +148,10 @@ def style_axes(axes: Axes) -> None:
 def percent_axis(axes: Axes, low: float, high: float) -> None:
     """Make the y axis show fractions in percent, with limits that fit `low` … `high`."""
     axes.set_ylim(*share_limits(low, high))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
+    # the limits leave room for markers above 100 %, where nothing can be
+    axes.yaxis.set_major_formatter(
+        lambda value, _: f"{100 * value:.4g} %" if value < 1 + 1e-9 else ""
+    )
 
 
 def say_empty(figure: Figure, text: str) -> Figure:

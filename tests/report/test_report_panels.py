@@ -59,3 +59,12 @@ def test_a_notice_is_in_the_picture_and_nothing_overlaps():
 def test_nothing_to_draw(panels, tmp_path):
     save_figure(panels_plot(panels, Heading("Title")), tmp_path / "a.png")
     assert (tmp_path / "a.png").exists()
+
+
+def test_the_axis_names_nothing_above_100_percent():
+    panel = Panel("top", "bits", "mAP", [Line("a", [16, 32], [0.98, 0.99], look=0)])
+    figure = panels_plot([panel], Heading("t"))
+    figure.canvas.draw()
+    texts = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert "99 %" in texts
+    assert not {"101 %", "100.5 %"} & set(texts)
