@@ -87,9 +87,18 @@ def exact_weights(weights: ArrayLike) -> NDArray[np.float32]:
     largest = values.max(initial=0.0)
     if largest < 1e-30:
         raise CodeError("bit weights must not all be zero")
-    quantum = 2.0 ** (np.ceil(np.log2(largest)) - _WEIGHT_DIGITS)
+    quantum = weight_quantum(values)
     rounded: NDArray[np.float32] = (np.round(values / quantum) * quantum).astype(np.float32)
     return rounded
+
+
+def weight_quantum(weights: NDArray[np.floating]) -> float:
+    """The power of two that `exact_weights` rounds to multiples of.
+
+    Args:
+        weights: [bits] ≥ 0, not all zero.
+    """
+    return float(2.0 ** (np.ceil(np.log2(weights.max())) - _WEIGHT_DIGITS))
 
 
 @dataclass(frozen=True, eq=False)

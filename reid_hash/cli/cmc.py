@@ -19,7 +19,7 @@ from reid_hash.report.plots import save_figure
 @options.model_option
 @click.option("--dataset", help="Data set; else the one the model was trained on, else cuhk03.")
 @options.data_option
-@click.option("--protocol", help="Such as single-shot or new (cuhk03); else the usual one.")
+@click.option("--protocol", help="Of cuhk03: single-shot, cross-camera or new.")
 @click.option("--split", type=click.IntRange(0), help="Which of several published splits.")
 @click.option("--boxes", type=click.Choice(["labeled", "detected"]), help="CUHK03: whose boxes.")
 @click.option(
@@ -30,6 +30,11 @@ from reid_hash.report.plots import save_figure
     help="Gallery draws of a single-shot protocol.",
 )
 @click.option("--rerank", is_flag=True, help="k-reciprocal re-ranking of every row.")
+@click.option(
+    "--asymmetric",
+    is_flag=True,
+    help="Add rows in which the query keeps its real values and the gallery has bits.",
+)
 @click.option("--float", "embedding", is_flag=True, help="Add a row for the float embedding.")
 @click.option(
     "--plot",
@@ -51,6 +56,7 @@ def command(
     boxes: str | None,
     draws: int,
     rerank: bool,
+    asymmetric: bool,
     embedding: bool,
     plot: Path | None,
     json_file: Path | None,
@@ -73,6 +79,7 @@ def command(
             boxes=boxes,
             draws=draws,
             rerank=rerank,
+            real_query=asymmetric,
             embedding=embedding,
             seed=seed or 0,
         ),

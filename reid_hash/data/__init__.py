@@ -9,8 +9,8 @@ from reid_hash.errors import ConfigError
 
 DATASETS = {
     "walkers": "walking figures drawn by a program, built in: for trying things out",
-    "cuhk03": "CUHK03, from cuhk-03.mat or extracted: protocols single-shot (100 identities) "
-    "and new (767/700)",
+    "cuhk03": "CUHK03, from cuhk-03.mat or extracted: protocols single-shot and "
+    "cross-camera (100 identities), and new (767/700)",
     "market1501": "any folder in Market-1501's naming: protocols standard, held-out, train-only",
     "mnist": "MNIST, published files or class folders, else downloaded: protocols full, 5k",
     "cifar10": "CIFAR-10, published files or class folders, else downloaded: protocols full, 5k",

@@ -12,6 +12,7 @@ other camera.
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from reid_hash.data.listing import (
 from reid_hash.data.types import Dataset, ImageSet
 from reid_hash.errors import ConfigError, DataError
 
-PROTOCOLS = ("single-shot", "new")
+PROTOCOLS = ("single-shot", "cross-camera", "new")
 BOXES = ("labeled", "detected")
 FOLDERS = ("", "cuhk03", "cuhk03_release", "cuhk03/cuhk03_release")
 """Where below the data root the files may lie."""
@@ -48,7 +49,7 @@ _NAME = re.compile(r"([1-5])_(\d{3,4})_([12])_(\d{2})\.(?:jpg|jpeg|png)", re.IGN
 def cuhk03(
     root: Path, protocol: str = "single-shot", boxes: str = "labeled", split: int = 0
 ) -> Dataset:
-    """Read CUHK03 under one of its two protocols.
+    """Read CUHK03 under one of its protocols.
 
     - "single-shot" (Li et al. 2014): 100 identities are tested, all others are for training; each
       of 20 published splits. Gallery and query are all images of the tested identities; the
@@ -56,6 +57,8 @@ def cuhk03(
       camera only. The split comes from `cuhk-03.mat`, else from `splits_classic_{boxes}.json`
       (torchreid's), else from `splits_pair{pair}.json`
       ({"train": [person, …], "test": [person, …]}).
+    - "cross-camera": the identities of "single-shot", but every image of the first view is a query
+      against all images of the second, as vendors of re-identification models report it.
     - "new" (Zhong et al., CVPR 2017): 767 identities for training, 700 tested, with fixed
       queries, from `cuhk03_new_protocol_config_{boxes}.mat`. Evaluated as Market-1501.
 
@@ -63,7 +66,7 @@ def cuhk03(
 
     Args:
         root: the folder with the data, or the one above that calls it `cuhk03`.
-        protocol: "single-shot" or "new".
+        protocol: one of `PROTOCOLS`.
         boxes: "labeled" (drawn by people) or "detected".
         split: number of the single-shot split; 0 under the new protocol.
 
@@ -83,7 +86,8 @@ def cuhk03(
         raise DataError(f"{mat.path} holds no {boxes} images; download it again")
     if protocol == "new":
         return _new(root, images, boxes, split, notes)
-    return _single_shot(root, images, boxes, split, mat, notes)
+    dataset = _single_shot(root, images, boxes, split, mat, notes)
+    return dataset if protocol == "single-shot" else _cross_camera(dataset)
 
 
 def _find(root: Path, name: str) -> Path | None:
@@ -159,6 +163,12 @@ def _single_shot(
         why = f"; {notes[-1]}" if lonely else f" ({source})"
         raise DataError(f"no identity can be tested in {root}: the copy is incomplete{why}")
     return Dataset("cuhk03", train, test, test, "single-shot", "cuhk03", True, tuple(notes))
+
+
+def _cross_camera(dataset: Dataset) -> Dataset:
+    """The same identities, first view against second, without a draw."""
+    first, second = (dataset.query.subset(dataset.query.cameras == view) for view in (1, 2))
+    return replace(dataset, query=first, gallery=second, protocol="cross-camera", single_shot=False)
 
 
 def _new(root: Path, images: ImageSet, boxes: str, split: int, notes: list[str]) -> Dataset:

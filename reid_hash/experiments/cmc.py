@@ -13,12 +13,15 @@ from reid_hash.config import DataConfig
 from reid_hash.data import load_dataset
 from reid_hash.data.types import Dataset
 from reid_hash.encoder import Encoder
-from reid_hash.errors import DataError
+from reid_hash.errors import ConfigError, DataError
 from reid_hash.experiments import describe
 from reid_hash.experiments.progress import counting
 from reid_hash.experiments.reid import Row, check_lengths, curves, encode_dataset, evaluate
 from reid_hash.experiments.runs import find_model, lengths_up_to, recorded_data_root
 from reid_hash.report.plots import cmc_plot
+
+SAME_IDENTITIES = (None, "single-shot", "cross-camera")
+"""Protocols of CUHK03 that train and test the same identities; None is the usual one."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class CmcOptions:
         draws: gallery draws of a single-shot protocol.
         rerank: k-reciprocal re-ranking.
         embedding: also evaluate the float embedding.
+        real_query: also rank by the query's real values (asymmetric).
         seed: of the draws.
     """
 
@@ -45,6 +49,7 @@ class CmcOptions:
     draws: int = 100
     rerank: bool = False
     embedding: bool = False
+    real_query: bool = False
     seed: int = 0
 
 
@@ -128,6 +133,10 @@ def run_cmc(
         skip_unreadable: leave out images that cannot be read.
         console: for progress.
     """
+    if options.rerank and options.real_query:
+        raise ConfigError(
+            "--rerank needs distances within the gallery, and --asymmetric has none: choose one"
+        )
     file = find_model(model, options.dataset or "cuhk03")
     encoder = Encoder.load(file, device)
     trained = encoder.checkpoint.net.config.data
@@ -151,6 +160,7 @@ def run_cmc(
             encoded,
             dataset,
             lengths,
+            real_query=options.real_query,
             embedding=options.embedding,
             rerank=options.rerank,
             draws=options.draws,
@@ -193,8 +203,11 @@ def _data_config(options: CmcOptions, trained: DataConfig) -> DataConfig:
 
 def _overlap(config: DataConfig, trained: DataConfig) -> list[str]:
     """A warning where test identities may have been trained on."""
-    same = (config.protocol, config.split) == (trained.protocol, trained.split)
-    if config.dataset != trained.dataset or same:
+    one_split = [
+        ("single-shot" if data.protocol in SAME_IDENTITIES else data.protocol, data.split)
+        for data in (config, trained)
+    ]
+    if config.dataset != trained.dataset or one_split[0] == one_split[1]:
         return []
     return [
         f"the model was trained on protocol {trained.protocol or 'default'}, split {trained.split}:"

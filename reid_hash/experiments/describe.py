@@ -49,6 +49,8 @@ def distance_name(record: Mapping[str, Any]) -> str:
         return "as reported"
     if record["weighted"] is None:
         return f"{record['method']}, cosine"
+    if record.get("asymmetric"):
+        return "weighted, real query"
     return "weighted Hamming" if record["weighted"] else "Hamming"
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from reid_hash.codes import Codes, hamming, weighted
 from reid_hash.data.images import Pixels, decode
 from reid_hash.data.types import Dataset
+from reid_hash.distances import asymmetric, query_values
 from reid_hash.encoder import Encoder
 from reid_hash.errors import ConfigError
 from reid_hash.experiments import describe
@@ -42,6 +43,8 @@ class Encoded:
         gallery_pixels: the decoded gallery images.
         query_embedding: [n, features] float32, the network's float embedding.
         gallery_embedding: likewise.
+        query_values: [n, bits] float32 in (-1, 1), what a query keeps in asymmetric ranking;
+            None where it was not asked for.
     """
 
     query: Codes
@@ -50,6 +53,7 @@ class Encoded:
     gallery_pixels: Pixels
     query_embedding: NDArray[np.float32]
     gallery_embedding: NDArray[np.float32]
+    query_values: NDArray[np.float32] | None = None
 
     @property
     def unreadable(self) -> list[str]:
@@ -94,16 +98,18 @@ def encode_dataset(
     height, width = encoder.size
     query_pixels = decode(dataset.query, height, width, skip_unreadable)
     outputs, embedding = encoder.outputs(query_pixels.images, progress)
-    query = encoder.binarise(outputs)
+    query, values = encoder.binarise(outputs), query_values(outputs)
     if dataset.gallery is dataset.query:
-        return Encoded(query, query, query_pixels, query_pixels, embedding, embedding)
+        return Encoded(query, query, query_pixels, query_pixels, embedding, embedding, values)
     if dataset.gallery is dataset.train and train_pixels is not None:
         gallery_pixels = train_pixels
     else:
         gallery_pixels = decode(dataset.gallery, height, width, skip_unreadable)
     outputs, gallery_embedding = encoder.outputs(gallery_pixels.images, progress)
     gallery = encoder.binarise(outputs)
-    return Encoded(query, gallery, query_pixels, gallery_pixels, embedding, gallery_embedding)
+    return Encoded(
+        query, gallery, query_pixels, gallery_pixels, embedding, gallery_embedding, values
+    )
 
 
 def check_lengths(lengths: Sequence[int], bits: int) -> None:
@@ -121,6 +127,7 @@ def evaluate(
     lengths: Sequence[int],
     *,
     weightings: Iterable[bool] = (True, False),
+    real_query: bool = False,
     embedding: bool = False,
     rerank: bool = False,
     draws: int = 100,
@@ -133,6 +140,9 @@ def evaluate(
         dataset: for its camera rule and protocol.
         lengths: code lengths; each is a prefix of the full code.
         weightings: weighted (True) and plain (False) Hamming distance, in this order.
+        real_query: also a row for each length with the query's real values against the gallery's
+            codes (`asymmetric`), weighted; its `asymmetric` is True. Not re-ranked: queries and
+            gallery have no common distance among themselves.
         embedding: also a row for the float embedding, by cosine; its `bits` are 32 for each
             number, its `method` is "float embedding".
         rerank: k-reciprocal re-ranking (Zhong et al. 2017) of every row.
@@ -166,6 +176,12 @@ def evaluate(
                     weighted=by_weight,
                 )
                 yield _row(about, summarise(groups, CURVE))
+        if real_query and not rerank and encoded.query_values is not None:
+            about = {"method": "codes", "bits": bits, "weighted": True, "asymmetric": True}
+            values = encoded.query_values[:, :bits]
+            yield _from_distances(
+                encoded, dataset, asymmetric, values, gallery, about, False, draws, seed
+            )
     if embedding:
         floats = encoded.query_embedding.shape[1]
         about = {"method": "float embedding", "bits": 32 * floats, "weighted": None}
@@ -243,6 +259,7 @@ def curves(rows: Sequence[Row]) -> list[Curve]:
             row.curve_std,
             bits=row.figures["bits"] if row.figures["method"] == "codes" else None,
             weighted=bool(row.figures["weighted"]),
+            asymmetric=bool(row.figures.get("asymmetric")),
         )
         for row in rows
     ]

@@ -46,6 +46,7 @@ class Curve:
             marked "as reported".
         bits: code length, which decides the colour; None takes the next free colour.
         weighted: solid if True, dotted if False.
+        asymmetric: real-valued queries: dash and dot.
     """
 
     label: str
@@ -55,15 +56,16 @@ class Curve:
     reported: bool = False
     bits: int | None = None
     weighted: bool = True
+    asymmetric: bool = False
 
 
 def cmc_plot(curves: Sequence[Curve], title: str) -> Figure:
     """Draw match rate by rank.
 
     Args:
-        curves: in the order of the legend, which also gives their rates at the first
-            rank. Those of
-            one code length have one colour: weighted solid, unweighted dotted.
+        curves: in the order of the legend, which also gives their rates at the first rank. Those of
+            one code length have one colour: weighted solid, unweighted dotted, asymmetric dash and
+            dot.
         title: above the plot.
     """
     shown = [curve for curve in curves if len(curve.x)]
@@ -82,7 +84,7 @@ def cmc_plot(curves: Sequence[Curve], title: str) -> Figure:
             (colour, marker), line = (GREY, next(greys)), "--"
         else:
             colour, marker = next(free) if curve.bits is None else length_style(curve.bits)
-            line = "-" if curve.weighted else ":"
+            line = "-." if curve.asymmetric else "-" if curve.weighted else ":"
         handles.append(_draw_curve(axes, curve, colour, marker, line))
         label = shorten(curve.label, 72) + (AS_REPORTED if curve.reported else "")
         if int(curve.x[0]) == first:

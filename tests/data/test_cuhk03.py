@@ -68,6 +68,16 @@ def test_single_shot_from_extracted_images(tmp_path, touch, write_image, below):
     )
 
 
+def test_cross_camera_has_the_first_view_search_in_the_second(root):
+    data, drawn = cuhk03(root, "cross-camera"), cuhk03(root)
+    assert (data.protocol, data.camera_rule, data.single_shot) == ("cross-camera", "cuhk03", False)
+    assert data.query.names == [name for name in drawn.query.names if "_1_0" in name[19:]]
+    assert set(data.query.cameras.tolist()) == {1}
+    assert set(data.gallery.cameras.tolist()) == {2}
+    assert len(data.query) + len(data.gallery) == len(drawn.query)
+    assert data.train.names == drawn.train.names
+
+
 def test_what_a_copy_lacks(root, touch, monkeypatch):
     monkeypatch.setattr(module, "_PERSONS", {1: 6, 2: 1})
     monkeypatch.setattr(module, "_IMAGES", {"labeled": {1: 24, 2: 5}})
@@ -216,7 +226,7 @@ def test_broken_split_file(root, text, message):
 def test_wrong_wishes(root):
     with pytest.raises(DataError, match=r"one split: data\.split is 0, not 1"):
         cuhk03(root, split=1)
-    with pytest.raises(ConfigError, match="protocols single-shot, new, not 'old'"):
+    with pytest.raises(ConfigError, match="protocols single-shot, cross-camera, new, not 'old'"):
         cuhk03(root, "old")
     with pytest.raises(ConfigError, match="boxes labeled, detected, not 'drawn'"):
         cuhk03(root, boxes="drawn")

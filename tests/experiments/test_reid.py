@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from reid_hash.codes import Codes, hamming, weighted
 from reid_hash.data.hold_out import hold_out
 from reid_hash.data.images import Pixels
 from reid_hash.data.types import Dataset, ImageSet
+from reid_hash.distances import asymmetric
 from reid_hash.errors import ConfigError
 from reid_hash.experiments.reid import Encoded, check_lengths, evaluate
 from reid_hash.metrics import rerank, single_shot, summarise, tie_groups, valid_mask
@@ -101,3 +104,20 @@ def test_held_out_identities_are_tested_and_not_trained():
     assert "3 of 10 training identities held out" in held.notes[-1]
     with pytest.raises(ConfigError, match="leaves too few"):
         hold_out(dataset, 9)
+
+
+def test_asymmetric_rows_rank_real_queries_against_codes():
+    encoded, dataset = example(single_shot_protocol=True)
+    labels, cameras = encoded.query_pixels.labels, encoded.query_pixels.cameras
+    random = np.random.default_rng(5)
+    size = random.uniform(0.1, 1, encoded.query.unpack().shape)
+    values = (np.where(encoded.query.unpack(), 1, -1) * size).astype(np.float32)
+    given = dataclasses.replace(encoded, query_values=values)
+    rows = list(evaluate(given, dataset, [8, 24], weightings=[False], real_query=True, draws=5))
+    assert [bool(r.figures.get("asymmetric")) for r in rows] == [False, True, False, True]
+    distances = asymmetric(values[:, :8], encoded.gallery.prefix(8))
+    drawn = single_shot(distances, labels, labels, cameras, cameras, draws=5, seed=0)
+    assert rows[1].figures["rank1"] == pytest.approx(drawn["rank1"].mean())
+    signs = dataclasses.replace(encoded, query_values=np.sign(values))
+    both = list(evaluate(signs, dataset, [24], weightings=[True], real_query=True, draws=5))
+    assert both[0].figures["rank1"] == both[1].figures["rank1"]
