@@ -27,7 +27,16 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """Which images, and at which size they enter the network."""
 
-    dataset: str = Field("walkers", description="name of a data set, as on the command line")
+    dataset: str = Field(
+        "walkers",
+        description="name of a data set, as on the command line; or several to be trained on, "
+        "joined by +, of which the first is evaluated",
+    )
+    shares: tuple[Positive, ...] = Field(
+        (),
+        description="of joined data sets: the share of each in the identities of a batch; empty: "
+        "as many identities as each has",
+    )
     protocol: str | None = Field(None, description="split and evaluation; null: the usual one")
     boxes: Literal["labeled", "detected"] = Field("labeled", description="CUHK03: whose boxes")
     split: Annotated[int, Field(ge=0)] = Field(

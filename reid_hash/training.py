@@ -17,6 +17,7 @@ from reid_hash.bit_weights import freeze
 from reid_hash.config import Config, TrainConfig
 from reid_hash.data.augment import Augment
 from reid_hash.data.images import Pixels
+from reid_hash.data.several import source_of
 from reid_hash.encoder import pick_device
 from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
 from reid_hash.files import write_text
@@ -100,6 +101,8 @@ def train(
         options.identities_per_batch,
         options.images_per_identity,
         config.seed,
+        source_of(pixels.labels) if config.data.shares else None,
+        config.data.shares,
     )
     total_rows = sampler.identities * sampler.images
     if total_rows % accelerator.num_processes:

@@ -14,7 +14,13 @@ from reid_hash.training import MODEL_FILE
 
 @click.command("train", short_help="Train a hash network on a data set")
 @click.argument("dataset")
-@options.data_option
+@click.option(
+    "--data",
+    type=options.FOLDER,
+    multiple=True,
+    help="Folder of the data sets; else $REID_HASH_DATA, else ./data. Of joined data sets, may be "
+    "given once for each.",
+)
 @click.option("--config", help="YAML file, or a shipped one by name, such as paper/cuhk03.")
 @click.option("--bits", type=click.IntRange(1), help="Length of the code (model.bits).")
 @click.option(
@@ -32,7 +38,7 @@ from reid_hash.training import MODEL_FILE
 @options.verbosity_options
 def command(
     dataset: str,
-    data: Path | None,
+    data: tuple[Path, ...],
     config: str | None,
     bits: int | None,
     settings: tuple[str, ...],
@@ -43,6 +49,9 @@ def command(
     skip_unreadable: bool,
 ) -> None:
     """Train a hash network on DATASET and evaluate it.
+
+    Several data sets of persons are joined by +: cuhk03+market1501. The first is evaluated; each
+    one's share of a batch is set with --set data.shares=[3,1].
 
     The configuration is configs/DATASET.yaml unless --config names another. The run's folder gets
     model.safetensors, config.yaml, metrics.jsonl, TensorBoard events and report.html. Ctrl-C
@@ -86,9 +95,10 @@ def _config(
     if seed is not None:
         changes.append(f"seed={seed}")
     if name is None:
+        first = dataset.split("+")[0]
         saved = resumed / "config.yaml" if resumed is not None else None
         if saved is not None and saved.is_file():
             name = str(saved)
-        elif (configs_folder() / f"{dataset}.yaml").is_file():
-            name = dataset
+        elif (configs_folder() / f"{first}.yaml").is_file():
+            name = first
     return load_config(name, changes)

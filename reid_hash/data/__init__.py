@@ -46,8 +46,8 @@ def load_dataset(config: DataConfig, root: Path | None, seed: int = 0) -> Datase
     name = config.dataset
     if "+" in name:
         raise ConfigError(
-            f"several data sets joined ({name}) cannot be read yet; "
-            f"name one of {', '.join(DATASETS)}"
+            f"data sets are joined ({name}) to be trained on only; "
+            f"name one of {', '.join(DATASETS)} here"
         )
     if name not in DATASETS:
         raise ConfigError(f"unknown data set {name!r}; known are {', '.join(DATASETS)}")

@@ -144,7 +144,9 @@ def run_cmc(
     check_lengths(lengths, encoder.bits)
     config = _data_config(options, trained)
     # walkers are drawn from the run's seed: another one would bring people of the training back
-    drawn_from = encoder.checkpoint.net.config.seed if config.dataset == trained.dataset else 0
+    drawn_from = (
+        encoder.checkpoint.net.config.seed if config.dataset in trained.dataset.split("+") else 0
+    )
     dataset = load_dataset(config, data or recorded_data_root(file), drawn_from)
     if not len(dataset.query) or not len(dataset.gallery):
         raise DataError(f"{dataset.name}, {dataset.protocol}: there is no query or no gallery")
@@ -187,8 +189,10 @@ def run_cmc(
 
 def _data_config(options: CmcOptions, trained: DataConfig) -> DataConfig:
     """The model's own data set and split, where the options do not say otherwise."""
-    name = options.dataset or trained.dataset
-    base = trained if name == trained.dataset else DataConfig(dataset=name)
+    first = trained.dataset.split("+")[0]
+    name = options.dataset or first
+    own = trained.model_copy(update={"dataset": first, "shares": ()})
+    base = own if name == first else DataConfig(dataset=name)
     chosen = {
         key: value
         for key, value in (
@@ -207,9 +211,11 @@ def _overlap(config: DataConfig, trained: DataConfig) -> list[str]:
         ("single-shot" if data.protocol in SAME_IDENTITIES else data.protocol, data.split)
         for data in (config, trained)
     ]
-    if config.dataset != trained.dataset or one_split[0] == one_split[1]:
+    may_be = "identities tested here may be among those it was trained on"
+    first, *others = trained.dataset.split("+")
+    if config.dataset in others:
+        return [f"the model was trained on images of {config.dataset} too: {may_be}"]
+    if config.dataset != first or one_split[0] == one_split[1]:
         return []
-    return [
-        f"the model was trained on protocol {trained.protocol or 'default'}, split {trained.split}:"
-        " identities tested here may be among those it was trained on"
-    ]
+    protocol = trained.protocol or "default"
+    return [f"the model was trained on protocol {protocol}, split {trained.split}: {may_be}"]

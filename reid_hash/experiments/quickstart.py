@@ -49,7 +49,7 @@ def quickstart(
     """
     began = time.monotonic()
     config = load_config("walkers", [f"seed={seed}", *settings])
-    run = train_run(config, None, output or new_run("walkers"), device=device, console=console)
+    run = train_run(config, [], output or new_run("walkers"), device=device, console=console)
     if run is None or run.encoded is None:
         raise AssertionError("walkers has a test set, and the quickstart is one process")
     codes = run.folder / "codes.npz"

@@ -10,13 +10,14 @@ import torch
 from rich.console import Console
 
 from reid_hash.codes import Codes
-from reid_hash.config import Config
+from reid_hash.config import Config, DataConfig
 from reid_hash.data import data_root, load_dataset
 from reid_hash.data.hold_out import hold_out
 from reid_hash.data.images import Pixels, decode
+from reid_hash.data.several import join
 from reid_hash.data.types import Dataset
 from reid_hash.encoder import Encoder, network_outputs
-from reid_hash.errors import DataError
+from reid_hash.errors import ConfigError, DataError
 from reid_hash.experiments.reid import Encoded, Row, encode_dataset, evaluate
 from reid_hash.experiments.retrieval import TOP, RetrievalRow, evaluate_retrieval
 from reid_hash.experiments.runs import (
@@ -56,17 +57,39 @@ class RunResult:
         return [row.figures for row in self.rows]
 
 
-def load_for(config: Config, data: Path | None) -> Dataset:
-    """The data set of a configuration, with identities held out where it says so."""
-    dataset = load_dataset(config.data, data, config.seed)
+def load_for(config: Config, roots: Sequence[Path]) -> Dataset:
+    """The data set of a configuration, with identities held out where it says so.
+
+    Args:
+        config: of the run. Of data sets joined by +, the first is evaluated, under
+            config.data.protocol; of the others, all that is for training is taken.
+        roots: the data root, or one for each of the joined data sets; none for the usual one.
+
+    Raises:
+        ConfigError: there are more roots than data sets, or neither one nor as many as these.
+    """
+    first, *others = config.data.dataset.split("+")
+    if len(roots) not in (0, 1, 1 + len(others)):
+        raise ConfigError(
+            f"--data is given {len(roots)} times for {1 + len(others)} data sets; give it once, "
+            "or once for each, in their order"
+        )
+    places = [roots[min(n, len(roots) - 1)] if roots else None for n in range(1 + len(others))]
+    own = config.data.model_copy(update={"dataset": first, "shares": ()})
+    dataset = load_dataset(own, places[0], config.seed)
     if config.data.hold_out:
         dataset = hold_out(dataset, config.data.hold_out, config.data.split)
-    return dataset
+    more = []
+    for name, place in zip(others, places[1:], strict=True):
+        protocol = "train-only" if name == "market1501" else None
+        wanted = DataConfig(dataset=name, protocol=protocol, boxes=config.data.boxes)
+        more.append(load_dataset(wanted, place, config.seed))
+    return join([dataset, *more])
 
 
 def train_run(
     config: Config,
-    data: Path | None,
+    data: Sequence[Path],
     folder: Path | None,
     *,
     resume: bool = False,
@@ -78,7 +101,7 @@ def train_run(
 
     Args:
         config: the run.
-        data: the data root.
+        data: the data root, or one for each of several joined data sets; none for the usual one.
         folder: of the run; a new one in `runs/` where it is None.
         resume: go on with the run in `folder`.
         device: where to compute.
@@ -120,7 +143,7 @@ def train_run(
             "unreadable": len(pixels.unreadable),
         },
     )
-    record_run(folder, data_root(data))
+    record_run(folder, data_root(data[0] if data else None))
     if world_size() > 1 and torch.distributed.get_rank() > 0:
         return None
     if not len(dataset.query):

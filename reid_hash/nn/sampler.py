@@ -1,9 +1,11 @@
 """Batches of P identities with K images each, balanced over identities and cameras."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from reid_hash.errors import ConfigError
 
 
 class BalancedSampler:
@@ -19,6 +21,13 @@ class BalancedSampler:
         identities: P, identities in a batch.
         images: K, images of each.
         seed: of the random order.
+        sources: [n] int64, which of several data sets each image is from, 0, 1, …; an identity is
+            in one alone. None: all are from one.
+        shares: of each source in the identities of a batch; they need not sum to 1.
+
+    Raises:
+        ConfigError: there are more or fewer shares than sources, or one would have no identity in
+            a batch.
     """
 
     def __init__(
@@ -28,13 +37,21 @@ class BalancedSampler:
         identities: int,
         images: int,
         seed: int,
+        sources: NDArray[np.int64] | None = None,
+        shares: Sequence[float] = (),
     ) -> None:
         self.images = images
         self.seed = seed
         self._members: list[list[NDArray[np.int64]]] = []
-        for rows in _rows_of_labels(labels):
+        of_source: dict[int, list[int]] = {}
+        for number, rows in enumerate(_rows_of_labels(labels)):
             self._members.append([rows[cameras[rows] == c] for c in np.unique(cameras[rows])])
-        self.identities = min(identities, len(self._members))
+            source = 0 if sources is None else int(sources[rows[0]])
+            of_source.setdefault(source, []).append(number)
+        self._pools = [np.array(of_source[source]) for source in sorted(of_source)]
+        wanted = min(identities, len(self._members))
+        self._counts = _shared_out(wanted, self._pools, shares)
+        self.identities = sum(self._counts)
         self.batches = max(1, len(labels) // (self.identities * images))
 
     def __len__(self) -> int:
@@ -48,15 +65,19 @@ class BalancedSampler:
             yield np.concatenate([self._draw(member, random) for member in chosen])
 
     def _identities(self, random: np.random.Generator) -> Iterator[list[int]]:
-        queue: list[int] = []
+        queues: list[list[int]] = [[] for _ in self._pools]
         for _ in range(self.batches):
-            if len(queue) < self.identities:
-                # those left over come first, and not twice in one batch
-                rest = [i for i in random.permutation(len(self._members)) if i not in set(queue)]
-                again = [i for i in random.permutation(len(self._members)) if i in set(queue)]
-                queue += rest + again
-            yield queue[: self.identities]
-            queue = queue[self.identities :]
+            chosen: list[int] = []
+            for queue, pool, count in zip(queues, self._pools, self._counts, strict=True):
+                if len(queue) < count:
+                    # those left over come first, and not twice in one batch
+                    left = set(queue)
+                    rest = [int(i) for i in random.permutation(pool) if i not in left]
+                    again = [int(i) for i in random.permutation(pool) if i in left]
+                    queue += rest + again
+                chosen += queue[:count]
+                del queue[:count]
+            yield chosen
 
     def _draw(self, member: int, random: np.random.Generator) -> NDArray[np.int64]:
         pools = [random.permutation(rows) for rows in self._members[member]]
@@ -79,3 +100,26 @@ def _rows_of_labels(
     for column in labels.T:
         if column.any():
             yield np.flatnonzero(column)
+
+
+def _shared_out(
+    identities: int, pools: Sequence[NDArray[np.int64]], shares: Sequence[float]
+) -> list[int]:
+    """How many identities of each source are in a batch: largest remainders."""
+    if len(pools) == 1 and not shares:
+        return [identities]
+    if len(shares) != len(pools):
+        raise ConfigError(
+            f"data.shares has {len(shares)} numbers for {len(pools)} data sets; give one for each"
+        )
+    exact = np.array(shares) / sum(shares) * identities
+    counts = np.floor(exact).astype(int)
+    for index in np.argsort(counts - exact, kind="stable")[: identities - counts.sum()]:
+        counts[index] += 1
+    counts = np.minimum(counts, [len(pool) for pool in pools])
+    if not counts.all():
+        raise ConfigError(
+            f"data.shares={list(shares)} leaves a data set without an identity in a batch of "
+            f"{identities}; raise train.identities_per_batch, or its share"
+        )
+    return [int(count) for count in counts]

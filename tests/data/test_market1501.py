@@ -150,7 +150,7 @@ def test_wrong_wishes(root):
 def test_unknown_and_joined_names(tmp_path):
     with pytest.raises(ConfigError, match="unknown data set 'viper'; known are walkers, cuhk03"):
         load_dataset(DataConfig(dataset="viper"), tmp_path)
-    with pytest.raises(ConfigError, match=r"several data sets joined .* cannot be read yet"):
+    with pytest.raises(ConfigError, match=r"are joined .* to be trained on only"):
         load_dataset(DataConfig(dataset="cuhk03+market1501"), tmp_path)
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from reid_hash.errors import ConfigError
 from reid_hash.nn.sampler import BalancedSampler
 
 LABELS = np.repeat(np.arange(10), 8)
@@ -71,3 +72,22 @@ def test_images_with_several_classes_are_drawn_for_any_of_them():
     for batch in batches:
         shared = has[batch].reshape(4, 3, 5).all(1)  # [identity drawn, class]
         assert shared.any(1).all()
+
+
+def test_shares_decide_how_many_identities_of_each_source_are_in_a_batch():
+    sources = (LABELS >= 7).astype(np.int64)
+    sampler = BalancedSampler(LABELS, CAMERAS, 5, 2, 0, sources, (3, 1.9))
+    for batch in sampler.epoch(0):
+        assert np.bincount(sources[batch[::2]]).tolist() == [3, 2]
+    drawn = np.concatenate([LABELS[b][::2] for b in sampler.epoch(1)])
+    for of in (drawn[drawn < 7], drawn[drawn >= 7] - 7):
+        counts = np.bincount(of)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_shares_that_do_not_fit():
+    sources = (LABELS >= 7).astype(np.int64)
+    with pytest.raises(ConfigError, match="3 numbers for 2 data sets"):
+        BalancedSampler(LABELS, CAMERAS, 5, 2, 0, sources, (1, 1, 1))
+    with pytest.raises(ConfigError, match="without an identity in a batch of 5"):
+        BalancedSampler(LABELS, CAMERAS, 5, 2, 0, sources, (100, 1))
