@@ -59,6 +59,9 @@ class ModelConfig(_Section):
     pretrained: str | None = Field(
         None, description='"timm" for the weights that timm downloads, or a local weights file'
     )
+    stripes: Count | None = Field(
+        None, description="of timm's networks: horizontal stripes of the last map, pooled apart"
+    )
     batch_norm: bool = Field(True, description="batch norm before the sign: balances the bits")
     dropout: Share = 0.0
     weights: Literal["learned", "likelihood", "none"] = Field(

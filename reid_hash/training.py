@@ -23,6 +23,7 @@ from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
 from reid_hash.files import write_text
 from reid_hash.interrupt import stop_signals
 from reid_hash.nn.airbench import WhitenedNet
+from reid_hash.nn.backbones import TimmBackbone
 from reid_hash.nn.checkpoint import Checkpoint, load_state, read_facts, save_checkpoint, save_state
 from reid_hash.nn.distributed import convert_batch_norm, gather_batch
 from reid_hash.nn.head import beta_at
@@ -101,7 +102,7 @@ def train(
         options.identities_per_batch,
         options.images_per_identity,
         config.seed,
-        source_of(pixels.labels) if config.data.shares else None,
+        source_of(pixels.cameras) if config.data.shares else None,
         config.data.shares,
     )
     total_rows = sampler.identities * sampler.images
@@ -253,8 +254,13 @@ def training_targets(
 def set_normalisation(net: HashNet, images: NDArray[np.uint8]) -> None:
     """Set what a network takes from its training images before training, from up to 1,000 of them.
 
-    That is the mean and deviation of each channel, and the whitening layer where it has one.
+    That is the mean and deviation of each channel, and the whitening layer where it has one. A
+    pretrained network of timm keeps those that its weights were made with.
     """
+    if isinstance(net.backbone, TimmBackbone) and net.config.model.pretrained is not None:
+        net.mean.copy_(torch.tensor(net.backbone.mean))
+        net.std.copy_(torch.tensor(net.backbone.std))
+        return
     some = images[:: max(1, len(images) // 1000)]
     sample = some.astype(np.float64) / 255
     net.mean.copy_(torch.from_numpy(sample.mean((0, 1, 2))))

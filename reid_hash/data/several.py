@@ -13,9 +13,9 @@ SOURCE = 10**9
 """Labels of the n-th data set, counted from 0, have n · SOURCE added; so have its cameras."""
 
 
-def source_of(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which data set, counted from 0, each label of a joined training set is from."""
-    return labels // SOURCE
+def source_of(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which data set, counted from 0, each label or camera of a joined training set is from."""
+    return numbers // SOURCE
 
 
 def join(datasets: Sequence[Dataset]) -> Dataset:

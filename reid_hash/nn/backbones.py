@@ -157,12 +157,19 @@ class TimmBackbone(nn.Module):
     Args:
         name: as timm knows it.
         pretrained: load the weights that timm downloads.
+        stripes: horizontal stripes of the last map that are pooled apart; None for the network's
+            own pooling.
+
+    Attributes:
+        mean: of each channel, in 0 … 1, that the network's published weights expect.
+        std: likewise.
     """
 
-    def __init__(self, name: str, pretrained: bool) -> None:
+    def __init__(self, name: str, pretrained: bool, stripes: int | None = None) -> None:
         super().__init__()
+        pooling: dict[str, Any] = {} if stripes is None else {"global_pool": ""}
         try:
-            self.net = timm.create_model(name, pretrained=pretrained, num_classes=0)
+            self.net = timm.create_model(name, pretrained=pretrained, num_classes=0, **pooling)
         except RuntimeError as error:
             raise ConfigError(f"timm has no network {name}: {error}") from error
         except OSError as error:
@@ -170,12 +177,18 @@ class TimmBackbone(nn.Module):
                 f"the weights of {name} cannot be downloaded ({error}); give a local file as "
                 "model.pretrained, or null to start from random weights"
             ) from error
-        self.features = int(self.net.num_features)  # type: ignore[arg-type]
+        self.pool = nn.Identity() if stripes is None else _StripePool(stripes)
+        self.features = int(self.net.num_features) * (stripes or 1)  # type: ignore[arg-type]
+        self.mean = tuple(self.net.pretrained_cfg["mean"])  # type: ignore[index]
+        self.std = tuple(self.net.pretrained_cfg["std"])  # type: ignore[index]
 
     def forward(self, images: Tensor) -> Tensor:
         """[n, 3, height, width] → [n, features]."""
-        features: Tensor = self.net(images)
-        return features
+        features = self.net(images)
+        if features.ndim != 4 and not isinstance(self.pool, nn.Identity):
+            raise ConfigError("model.stripes is for networks whose last layer is a map of places")
+        pooled: Tensor = self.pool(features)
+        return pooled
 
 
 SLIM: dict[str, dict[str, Any]] = {
@@ -195,7 +208,13 @@ SLIM: dict[str, dict[str, Any]] = {
 }
 
 
-def build_backbone(name: str, height: int, width: int, pretrained: str | None = None) -> nn.Module:
+def build_backbone(
+    name: str,
+    height: int,
+    width: int,
+    pretrained: str | None = None,
+    stripes: int | None = None,
+) -> nn.Module:
     """Make a backbone.
 
     Args:
@@ -204,6 +223,8 @@ def build_backbone(name: str, height: int, width: int, pretrained: str | None = 
         width: of the input, in pixels.
         pretrained: None for random weights, "timm" to download, or a weights file whose tensors
             have the network's own names.
+
+        stripes: of timm's networks, see `TimmBackbone`; the others have their own.
 
     Returns:
         A module [n, 3, height, width] → [n, features]; its attribute `features` is that length.
@@ -220,10 +241,12 @@ def build_backbone(name: str, height: int, width: int, pretrained: str | None = 
     elif name.startswith("osnet-x"):
         net = OSNet(_multiplier(name))
     elif name.startswith("timm:"):
-        net = TimmBackbone(name.removeprefix("timm:"), pretrained == "timm")
+        net = TimmBackbone(name.removeprefix("timm:"), pretrained == "timm", stripes)
     else:
         known = ", ".join(["paper", *SLIM, "airbench", "osnet-x1.0 … osnet-x0.25", "timm:NAME"])
         raise ConfigError(f"unknown model.backbone {name}; known: {known}")
+    if stripes is not None and not name.startswith("timm:"):
+        raise ConfigError(f"model.stripes is for timm's networks, not for {name}: set it to null")
     if pretrained == "timm" and not name.startswith("timm:"):
         raise ConfigError(f"timm has no weights for model.backbone {name}")
     if pretrained is not None and pretrained != "timm":

@@ -44,7 +44,9 @@ class HashNet(nn.Module):
         super().__init__()
         self.config = config
         model, data = config.model, config.data
-        self.backbone = build_backbone(model.backbone, data.height, data.width, model.pretrained)
+        self.backbone = build_backbone(
+            model.backbone, data.height, data.width, model.pretrained, model.stripes
+        )
         features = int(self.backbone.features)  # type: ignore[arg-type]
         self.head = HashHead(features, model.bits, model.batch_norm, model.dropout)
         self.tanh = TanhLike(config.loss.beta)

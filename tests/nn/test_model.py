@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from reid_hash.bit_weights import freeze, likelihood_weights, order_by_weight
 from reid_hash.encoder import network_outputs
 from reid_hash.errors import ConfigError
 from reid_hash.nn.backbones import SLIM, build_backbone
 from reid_hash.nn.model import HashNet
+from reid_hash.training import set_normalisation
 from tests.helpers import coloured_pixels, tiny_config
 
 BACKBONES = ["paper", *SLIM, "airbench", "osnet-x0.25", "timm:resnet10t"]
@@ -48,6 +50,31 @@ def test_local_weights_are_loaded(tmp_path):
     torch.save({"other": torch.zeros(1)}, tmp_path / "w.pth")
     with pytest.raises(ConfigError, match="lacks 8 of the network's tensors, such as 0.weight"):
         build_backbone("paper", 32, 16, str(tmp_path / "w.pth"))
+
+
+def test_stripes_of_a_timm_network_are_pooled_apart():
+    net = build_backbone("timm:resnet10t", 64, 32, stripes=2).eval()
+    images = torch.rand(1, 3, 64, 32)
+    assert net.features == 2 * 512
+    top, bottom = net(images).view(512, 2).T
+    places = net.net(images)[0]  # [512, 2, 1]
+    torch.testing.assert_close(top, places[:, 0, 0] * 2)  # mean and maximum of one place
+    torch.testing.assert_close(bottom, places[:, 1, 0] * 2)
+    with pytest.raises(ConfigError, match="model.stripes is for timm's networks"):
+        build_backbone("paper", 64, 32, stripes=2)
+    with pytest.raises(ConfigError, match="whose last layer is a map"):
+        build_backbone("timm:vit_tiny_patch16_224", 224, 224, stripes=2)(torch.rand(1, 3, 224, 224))
+
+
+def test_pretrained_weights_keep_the_normalisation_they_were_made_with(tmp_path):
+    name = "timm:tf_efficientnet_lite0"
+    weights = build_backbone(name, 64, 32).net.state_dict()
+    save_file(weights, tmp_path / "w.safetensors")
+    images = np.random.default_rng(0).integers(0, 99, (4, 64, 32, 3), np.uint8)
+    for pretrained, half in ((f"{tmp_path}/w.safetensors", True), ("null", False)):
+        net = HashNet(tiny_config(f"model.backbone={name}", f"model.pretrained={pretrained}"))
+        set_normalisation(net, images)
+        assert ((net.mean == 0.5).all() and (net.std == 0.5).all()) == half
 
 
 @pytest.mark.parametrize("batch_norm", ["true", "false"])
