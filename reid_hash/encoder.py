@@ -1,17 +1,20 @@
-"""Checkpoint and images → codes."""
+"""Checkpoint or ONNX file and images → codes."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes
+from reid_hash.config import Config
 from reid_hash.errors import ConfigError
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.model import HashNet
+from reid_hash.onnx_encoder import OnnxEncoder, is_onnx
 
 
 def network_outputs(
@@ -69,6 +72,51 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+class AnyEncoder(Protocol):
+    """What makes codes of images: an `Encoder` or an `OnnxEncoder`; see there."""
+
+    fingerprint: str
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the run that trained the network."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images that the network takes, in pixels."""
+
+    @property
+    def bits(self) -> int:
+        """Length of the codes."""
+
+    def outputs(
+        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Real outputs [n, bits] and float embedding [n, features] of images; see `encode`."""
+
+    def encode(
+        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
+    ) -> Codes:
+        """Codes of images [n, height, width, 3] uint8 RGB, of `size`."""
+
+    def binarise(self, outputs: ArrayLike) -> Codes:
+        """Codes of real outputs [n, bits]."""
+
+
+def load_encoder(path: str | os.PathLike[str], device: str = "auto") -> AnyEncoder:
+    """Read a checkpoint, or an ONNX file that `reid-hash export onnx` wrote.
+
+    Args:
+        path: the file; its content says which it is, whatever it is called.
+        device: where to compute: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        CheckpointError: it cannot be read, or is something else.
+        ConfigError: the device is not there.
+    """
+    return OnnxEncoder(path, device) if is_onnx(path) else Encoder.load(path, device)
+
+
 class Encoder:
     """Makes codes of images with a trained network.
 
@@ -94,23 +142,28 @@ class Encoder:
         return cls(load_checkpoint(path), device)
 
     @property
+    def config(self) -> Config:
+        """The configuration of the run that trained the network."""
+        return self.checkpoint.net.config
+
+    @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the images that the network takes, in pixels."""
-        data = self.checkpoint.net.config.data
-        return data.height, data.width
+        return self.config.data.height, self.config.data.width
 
     @property
     def bits(self) -> int:
         """Length of the codes."""
-        return self.checkpoint.net.config.model.bits
+        return self.config.model.bits
 
     def outputs(
         self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Real outputs [n, bits] and float embedding [n, features] of images; see `encode`."""
-        net = self.checkpoint.net
-        flip = net.config.model.flip_average
-        return network_outputs(net, images, self.device, flip=flip, progress=progress)
+        flip = self.config.model.flip_average
+        return network_outputs(
+            self.checkpoint.net, images, self.device, flip=flip, progress=progress
+        )
 
     def encode(
         self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None

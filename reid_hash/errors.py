@@ -23,6 +23,10 @@ class MetricError(ReidHashError):
     """Distances, labels or cameras that cannot be evaluated."""
 
 
+class GalleryError(ReidHashError):
+    """A gallery is missing, damaged, written to by somebody else, or cannot be written to."""
+
+
 class CheckpointError(ReidHashError):
     """A file is no checkpoint of this toolkit, or does not fit the configuration."""
 
@@ -31,3 +35,8 @@ class ConfigError(ReidHashError):
     """A configuration has an unknown key or a value out of range."""
 
     exit_code = 2
+
+
+def one_line(error: BaseException) -> str:
+    """What another library's error says, in one line."""
+    return " ".join(str(error).split())

@@ -8,6 +8,7 @@ from reid_hash.cli import options, show
 from reid_hash.experiments.cmc import CmcOptions, run_cmc
 from reid_hash.experiments.describe import write_json
 from reid_hash.report.plots import save_figure
+from reid_hash.shipped import is_shipped
 
 
 @click.command("cmc", short_help="Evaluate re-identification: CMC curve, mAP, mINP")
@@ -35,6 +36,11 @@ from reid_hash.report.plots import save_figure
     is_flag=True,
     help="Add rows in which the query keeps its real values and the gallery has bits.",
 )
+@click.option(
+    "--open-set",
+    is_flag=True,
+    help="Add TPIR at 1 % FPIR: half of the identities enrolled, the others strangers.",
+)
 @click.option("--float", "embedding", is_flag=True, help="Add a row for the float embedding.")
 @click.option(
     "--plot",
@@ -57,6 +63,7 @@ def command(
     draws: int,
     rerank: bool,
     asymmetric: bool,
+    open_set: bool,
     embedding: bool,
     plot: Path | None,
     json_file: Path | None,
@@ -82,6 +89,7 @@ def command(
             real_query=asymmetric,
             embedding=embedding,
             seed=seed or 0,
+            open_set=open_set,
         ),
         model,
         data,
@@ -97,7 +105,8 @@ def command(
         write_json(json_file, result.as_object())
         show.written(json_file)
     if plot is None and len(result.lengths) > 1:
-        plot = result.model.parent / "cmc.png"
+        # beside the model, but not within the package
+        plot = (Path() if is_shipped(result.model) else result.model.parent) / "cmc.png"
     if plot is not None:
         save_figure(result.plot(), plot)
         show.written(plot)

@@ -19,7 +19,8 @@ data_option = click.option(
 model_option = click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="Checkpoint, or the folder of a run; else the newest run of the data set.",
+    help="Checkpoint, ONNX file, folder of a run, or name of a shipped model (see reid-hash "
+    "models); else the newest run of the data set, else a shipped model.",
 )
 seed_option = click.option(
     "--seed", type=click.IntRange(0), default=None, help="Of all random draws."
@@ -44,7 +45,7 @@ skip_option = click.option(
 def parse_methods(
     _: click.Context, parameter: click.Parameter, value: str | None
 ) -> list[str] | None:
-    """Read "dsch,recipe" as names of methods; "all" is all of them."""
+    """Read "dsch,ksh" as names of methods; "all" is all of them."""
     if value is None:
         return None
     # imported when it is used: most commands know no methods
@@ -56,12 +57,19 @@ def parse_methods(
 methods_option = click.option(
     "--methods",
     callback=parse_methods,
-    help="Of dsch, drsch, bs-drsch, recipe; several with commas, or all.",
+    help="Networks: dsch, drsch, bs-drsch, recipe. Hash functions on features: lsh, sh, itq, bre, "
+    "mlh, ksh. Several with commas, or all.",
+)
+features_option = click.option(
+    "--features",
+    type=click.Choice(["network", "pixels", "hog"]),
+    help="What lsh, sh, itq, bre, mlh and ksh start from: the paper's network, trained to classify "
+    "(network, the usual one), raw pixels, or HOG.",
 )
 fast_option = click.option(
     "--fast",
     is_flag=True,
-    help="Trainings scaled down to a twentieth of their epochs; the figures say so.",
+    help="Trainings of networks scaled down to a twentieth of their epochs; the figures say so.",
 )
 
 

@@ -11,7 +11,10 @@ from rich.table import Table
 from reid_hash.experiments.describe import distance_name
 from reid_hash.report.figures import MISSING, figure_name
 
-COLUMNS = ("rank1", "rank5", "rank10", "rank20", "rank30", "map", "map_trapezoid", "minp")
+COLUMNS = (
+    *("rank1", "rank5", "rank10", "rank20", "rank30", "map", "map_trapezoid", "minp"),
+    "tpir_at_fpir_1",
+)
 RETRIEVAL_COLUMNS = (
     "map",
     "map_at_5000",
@@ -20,7 +23,12 @@ RETRIEVAL_COLUMNS = (
     "precision_radius_2",
     "empty_ball_share",
 )
-SHORT = {"map_trapezoid": "mAP trap.", "precision_at_500": "P@500", "precision_radius_2": "P r≤2"}
+SHORT = {
+    "map_trapezoid": "mAP trap.",
+    "precision_at_500": "P@500",
+    "precision_radius_2": "P r≤2",
+    "tpir_at_fpir_1": "TPIR@1%",
+}
 """Headers that are shorter than the figures' names."""
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from reid_hash.config import DataConfig
 from reid_hash.data import load_dataset
 from reid_hash.data.types import Dataset
-from reid_hash.encoder import Encoder
+from reid_hash.encoder import load_encoder
 from reid_hash.errors import ConfigError, DataError
 from reid_hash.experiments import describe
 from reid_hash.experiments.progress import counting
@@ -108,7 +108,7 @@ def run_retrieval(
     Args:
         dataset_name: the data set.
         lengths: code lengths; the usual ones where it is None.
-        model: checkpoint or folder of a run; None for the newest run of the data set.
+        model: checkpoint, ONNX file or folder of a run; None for the newest run of the data set.
         data: the data root.
         protocol: how the data set is divided; None: as the model's training had it.
         split: which split or draw; None: as the model's training had it.
@@ -121,8 +121,8 @@ def run_retrieval(
         DataError: the data set is missing, or has identities and cameras instead of classes.
     """
     file = find_model(model, dataset_name)
-    encoder = Encoder.load(file, device)
-    trained = encoder.checkpoint.net.config
+    encoder = load_encoder(file, device)
+    trained = encoder.config
     chosen = list(lengths or lengths_up_to(encoder.bits, RETRIEVAL_LENGTHS))
     check_lengths(chosen, encoder.bits)
     config = DataConfig(dataset=dataset_name)

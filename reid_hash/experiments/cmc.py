@@ -12,13 +12,15 @@ from rich.console import Console
 from reid_hash.config import DataConfig
 from reid_hash.data import load_dataset
 from reid_hash.data.types import Dataset
-from reid_hash.encoder import Encoder
+from reid_hash.encoder import load_encoder
 from reid_hash.errors import ConfigError, DataError
 from reid_hash.experiments import describe
+from reid_hash.experiments.open_set import open_set_line
 from reid_hash.experiments.progress import counting
 from reid_hash.experiments.reid import Row, check_lengths, curves, encode_dataset, evaluate
 from reid_hash.experiments.runs import find_model, lengths_up_to, recorded_data_root
 from reid_hash.report.plots import cmc_plot
+from reid_hash.shipped import is_shipped
 
 SAME_IDENTITIES = (None, "single-shot", "cross-camera")
 """Protocols of CUHK03 that train and test the same identities; None is the usual one."""
@@ -39,6 +41,7 @@ class CmcOptions:
         embedding: also evaluate the float embedding.
         real_query: also rank by the query's real values (asymmetric).
         seed: of the draws.
+        open_set: also ask what strangers are answered.
     """
 
     lengths: Sequence[int] | None = None
@@ -51,6 +54,7 @@ class CmcOptions:
     embedding: bool = False
     real_query: bool = False
     seed: int = 0
+    open_set: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +63,7 @@ class CmcResult:
 
     Attributes:
         options: what was asked.
-        model: the checkpoint's file.
+        model: the checkpoint's file, or the ONNX file.
         fingerprint: of the checkpoint.
         dataset: what was evaluated.
         lengths: code lengths.
@@ -91,6 +95,7 @@ class CmcResult:
             describe.protocol_line(self.dataset, self.options.draws),
             f"camera rule {describe.CAMERA_RULES[self.dataset.camera_rule]}",
             f"ties: {describe.TIES}",
+            *([f"open set: {open_set_line(self.options.draws)}"] if self.options.open_set else []),
             f"model {self.model} ({self.fingerprint})"
             + (", k-reciprocal re-ranking" if self.options.rerank else ""),
         ]
@@ -105,6 +110,7 @@ class CmcResult:
             self.options.draws,
             fingerprint=self.fingerprint,
             rerank=self.options.rerank,
+            open_set=open_set_line(self.options.draws) if self.options.open_set else None,
             unreadable=list(self.unreadable),
             seconds=dict(self.seconds),
         )
@@ -127,7 +133,7 @@ def run_cmc(
 
     Args:
         options: what is evaluated.
-        model: checkpoint or folder of a run; None for the newest run of the data set.
+        model: checkpoint, ONNX file or folder of a run; None for the newest run of the data set.
         data: the data root.
         device: where to compute.
         skip_unreadable: leave out images that cannot be read.
@@ -138,15 +144,13 @@ def run_cmc(
             "--rerank needs distances within the gallery, and --asymmetric has none: choose one"
         )
     file = find_model(model, options.dataset or "cuhk03")
-    encoder = Encoder.load(file, device)
-    trained = encoder.checkpoint.net.config.data
+    encoder = load_encoder(file, device)
+    trained = encoder.config.data
     lengths = list(options.lengths or lengths_up_to(encoder.bits))
     check_lengths(lengths, encoder.bits)
     config = _data_config(options, trained)
     # walkers are drawn from the run's seed: another one would bring people of the training back
-    drawn_from = (
-        encoder.checkpoint.net.config.seed if config.dataset in trained.dataset.split("+") else 0
-    )
+    drawn_from = encoder.config.seed if config.dataset in trained.dataset.split("+") else 0
     dataset = load_dataset(config, data or recorded_data_root(file), drawn_from)
     if not len(dataset.query) or not len(dataset.gallery):
         raise DataError(f"{dataset.name}, {dataset.protocol}: there is no query or no gallery")
@@ -167,10 +171,13 @@ def run_cmc(
             rerank=options.rerank,
             draws=options.draws,
             seed=options.seed,
+            open_set=options.open_set,
         )
     )
     seconds = {"encode": read - began, "evaluate": time.monotonic() - read}
     notes = [*dataset.notes, *_overlap(config, trained)]
+    if model is None and is_shipped(file):
+        notes.append(f"no run of {dataset.name} here: this is the shipped model {file.stem}")
     if encoded.unreadable:
         names = "; ".join(encoded.unreadable)
         notes.append(f"{len(encoded.unreadable)} unreadable images left out: {names}")

@@ -8,7 +8,7 @@ import numpy as np
 from reid_hash.codes import Codes
 from reid_hash.data.images import SUFFIXES, decode, read_image
 from reid_hash.data.types import ImageSet
-from reid_hash.encoder import Encoder
+from reid_hash.encoder import load_encoder
 from reid_hash.errors import DataError
 
 
@@ -44,7 +44,7 @@ def encode_files(
 
     Args:
         paths: files and folders.
-        model: a checkpoint.
+        model: a checkpoint or an ONNX file.
         bits: length the codes are cut to; the model's own where it is None.
         device: where to compute.
         skip_unreadable: leave out images that cannot be read.
@@ -53,7 +53,7 @@ def encode_files(
     Returns:
         (codes, names, why each unreadable image was left out).
     """
-    encoder = Encoder.load(model, device)
+    encoder = load_encoder(model, device)
     files = find_images(paths)
     zeros = np.zeros(len(files), np.int64)
     images = ImageSet(lambda i: read_image(files[i]), [str(f) for f in files], zeros, zeros)

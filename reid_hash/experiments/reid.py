@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.codes import Codes, hamming, weighted
+from reid_hash.codes import Codes, hamming, hamming_blocks, weighted, weighted_blocks
 from reid_hash.data.images import Pixels, decode
 from reid_hash.data.types import Dataset
 from reid_hash.distances import asymmetric, query_values
-from reid_hash.encoder import Encoder
+from reid_hash.encoder import AnyEncoder
 from reid_hash.errors import ConfigError
 from reid_hash.experiments import describe
+from reid_hash.experiments.open_set import OpenSetDraws
 from reid_hash.labels import relevance
 from reid_hash.metrics import (
     rank_codes,
@@ -79,7 +81,7 @@ class Row:
 
 
 def encode_dataset(
-    encoder: Encoder,
+    encoder: AnyEncoder,
     dataset: Dataset,
     skip_unreadable: bool = False,
     progress: Callable[[int], object] | None = None,
@@ -132,6 +134,7 @@ def evaluate(
     rerank: bool = False,
     draws: int = 100,
     seed: int = 0,
+    open_set: bool = False,
 ) -> Iterator[Row]:
     """Evaluate codes at several lengths.
 
@@ -148,23 +151,27 @@ def evaluate(
         rerank: k-reciprocal re-ranking (Zhong et al. 2017) of every row.
         draws: gallery draws of a single-shot protocol.
         seed: of the draws.
+        open_set: add `tpir_at_fpir_1`, as `open_set_line` says.
 
     Yields:
         A row for each length and weighting.
     """
     check_lengths(lengths, encoded.query.bits)
     weightings = tuple(weightings)
+    q, g = encoded.query_pixels, encoded.gallery_pixels
+    strangers = OpenSetDraws(dataset, q, g, draws, seed) if open_set else None
+    ranked = partial(_from_distances, encoded, dataset, draws, seed, strangers)
     for bits in lengths:
         query, gallery = encoded.query.prefix(bits), encoded.gallery.prefix(bits)
         for by_weight in weightings:
             about = {"method": "codes", "bits": bits, "weighted": by_weight}
             if dataset.single_shot or rerank:
                 distance = weighted if by_weight else hamming
-                yield _from_distances(
-                    encoded, dataset, distance, query, gallery, about, rerank, draws, seed
-                )
+                yield ranked(distance, query, gallery, about, rerank)
             else:
-                q, g = encoded.query_pixels, encoded.gallery_pixels
+                if strangers:
+                    blocks = weighted_blocks if by_weight else hamming_blocks
+                    about |= strangers.figures(blocks(query, gallery))
                 groups = rank_codes(
                     query,
                     gallery,
@@ -179,9 +186,7 @@ def evaluate(
         if real_query and not rerank and encoded.query_values is not None:
             about = {"method": "codes", "bits": bits, "weighted": True, "asymmetric": True}
             values = encoded.query_values[:, :bits]
-            yield _from_distances(
-                encoded, dataset, asymmetric, values, gallery, about, False, draws, seed
-            )
+            yield ranked(asymmetric, values, gallery, about, False)
     if embedding:
         floats = encoded.query_embedding.shape[1]
         about = {"method": "float embedding", "bits": 32 * floats, "weighted": None}
@@ -189,9 +194,7 @@ def evaluate(
             vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
             for vectors in (encoded.query_embedding, encoded.gallery_embedding)
         )
-        yield _from_distances(
-            encoded, dataset, _cosine, q_vectors, g_vectors, about, rerank, draws, seed
-        )
+        yield ranked(_cosine, q_vectors, g_vectors, about, rerank)
 
 
 def _cosine(query: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -201,19 +204,22 @@ def _cosine(query: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray
 def _from_distances(
     encoded: Encoded,
     dataset: Dataset,
+    draws: int,
+    seed: int,
+    strangers: OpenSetDraws | None,
     distance: Callable[..., NDArray[Any]],
     query: Any,
     gallery: Any,
     about: Mapping[str, Any],
     rerank: bool,
-    draws: int,
-    seed: int,
 ) -> Row:
     distances = distance(query, gallery)
     if rerank:
         distances = k_reciprocal_rerank(
             distance(query, query), distances, distance(gallery, gallery)
         )
+    if strangers:
+        about = {**about, **strangers.figures([(slice(0, len(distances)), distances)])}
     q, g = encoded.query_pixels, encoded.gallery_pixels
     if dataset.single_shot:
         drawn = single_shot(

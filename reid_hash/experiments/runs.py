@@ -13,6 +13,7 @@ from reid_hash import __version__
 from reid_hash.data import data_root
 from reid_hash.errors import CheckpointError
 from reid_hash.files import write_text
+from reid_hash.shipped import default_model, shipped_model
 from reid_hash.training import MODEL_FILE, STATE_FILE
 
 RUN_FILE = "run.json"
@@ -23,6 +24,9 @@ LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 
 RETRIEVAL_LENGTHS = (16, 24, 32, 48, 64, 128)
 """The same for image retrieval: the paper's lengths."""
+
+PERSONS = ("cuhk03", "market1501", "walkers")
+"""Data sets that the shipped models, trained on pedestrians, are of use for."""
 
 RUNS = Path("runs")
 """The folder of all runs, below the working directory."""
@@ -55,18 +59,27 @@ def resumable_run(dataset: str) -> Path:
 
 
 def find_model(model: Path | None, dataset: str) -> Path:
-    """The checkpoint that a command uses: the given one, else the newest run's.
+    """The checkpoint that a command uses: the given one, else the newest run's, else a shipped one.
 
     Args:
-        model: a checkpoint, or the folder of a run; None for the newest run of `dataset`.
+        model: a checkpoint, the folder of a run, or the name of a shipped model; None for the
+            newest run of `dataset`, or, where that is a data set of persons that was never trained
+            on here, the shipped model.
         dataset: name of the data set.
 
     Raises:
         CheckpointError: there is none.
     """
     if model is not None:
+        shipped = shipped_model(str(model))
+        if shipped is not None:
+            return shipped.file
         return model / MODEL_FILE if model.is_dir() else model
     run = newest_run(dataset, MODEL_FILE)
+    if run is None and dataset in PERSONS:
+        shipped = default_model()
+        if shipped is not None:
+            return shipped.file
     if run is None:
         others = sorted({path.parent.parent.name for path in RUNS.glob(f"*/*/{MODEL_FILE}")})
         hint = f" (there are models of: {', '.join(others)}; see --dataset)" if others else ""

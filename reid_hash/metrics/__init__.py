@@ -13,6 +13,7 @@ from reid_hash.errors import MetricError
 from reid_hash.metrics.cutoff import RECALLS, average_precision_at, precision_at_recall
 from reid_hash.metrics.gains import Gains, gain, ndcg_at
 from reid_hash.metrics.lookup import Ball, ball, precision_within_radius
+from reid_hash.metrics.open_set import OpenSet, open_set_draws, tpir_at_fpir
 from reid_hash.metrics.packed import rank_code_blocks, rank_codes
 from reid_hash.metrics.ranking import (
     RANKS,
@@ -38,6 +39,7 @@ __all__ = [
     "Ball",
     "Gains",
     "MetricError",
+    "OpenSet",
     "RetrievalResult",
     "TieGroups",
     "average_precision",
@@ -49,6 +51,7 @@ __all__ = [
     "gain",
     "inverse_negative_penalty",
     "ndcg_at",
+    "open_set_draws",
     "precision_at",
     "precision_at_recall",
     "precision_within_radius",
@@ -60,5 +63,6 @@ __all__ = [
     "single_shot",
     "summarise",
     "tie_groups",
+    "tpir_at_fpir",
     "valid_mask",
 ]

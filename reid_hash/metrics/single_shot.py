@@ -64,7 +64,7 @@ def single_shot(
     if draws < 1:
         raise MetricError(f"at least 1 draw is needed, not {draws}")
     columns = np.ascontiguousarray(matrix.T)  # drawn images are then whole rows
-    chosen = _draw(in_gallery, seen_by, draws, np.random.default_rng(seed))
+    chosen = draw_images(in_gallery, seen_by, draws, np.random.default_rng(seed))
     by_camera = [np.flatnonzero(cameras == camera) for camera in np.unique(cameras)]
     order = np.argsort(np.argsort(cameras, kind="stable"))
     results = []
@@ -77,7 +77,7 @@ def single_shot(
     return {key: np.array([result[key] for result in results]) for key in results[0]}
 
 
-def _draw(labels: Ints, cameras: Ints, draws: int, rng: np.random.Generator) -> Ints:
+def draw_images(labels: Ints, cameras: Ints, draws: int, rng: np.random.Generator) -> Ints:
     """[draws, groups] one image of each (label, camera)."""
     order = np.lexsort((cameras, labels))
     labels, cameras = labels[order], cameras[order]

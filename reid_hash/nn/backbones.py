@@ -178,7 +178,9 @@ class TimmBackbone(nn.Module):
                 "model.pretrained, or null to start from random weights"
             ) from error
         self.pool = nn.Identity() if stripes is None else _StripePool(stripes)
-        self.features = int(self.net.num_features) * (stripes or 1)  # type: ignore[arg-type]
+        # what comes out: some networks have one more layer after their num_features
+        features = getattr(self.net, "head_hidden_size", None) or self.net.num_features
+        self.features = int(features) * (stripes or 1)  # type: ignore[arg-type]
         self.mean = tuple(self.net.pretrained_cfg["mean"])  # type: ignore[index]
         self.std = tuple(self.net.pretrained_cfg["std"])  # type: ignore[index]
 

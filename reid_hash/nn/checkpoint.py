@@ -54,18 +54,22 @@ class Checkpoint:
         return digest.hexdigest()[:16]
 
 
-def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, whole or not at all."""
+def metadata_of(checkpoint: Checkpoint) -> dict[str, str]:
+    """All of a checkpoint but its tensors, JSON by key, as files of networks hold it."""
     net = checkpoint.net
-    metadata = {
-        "format": FORMAT,
+    return {
         "config": net.config.model_dump_json(),
         "bit_weights": json.dumps([float(w) for w in checkpoint.bit_weights]),
         "bit_order": json.dumps([int(k) for k in checkpoint.bit_order]),
         "normalisation": json.dumps({"mean": net.mean.tolist(), "std": net.std.tolist()}),
         "trained_on": json.dumps(dict(checkpoint.trained_on)),
     }
-    write_tensors(path, net.state_dict(), metadata)
+
+
+def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, whole or not at all."""
+    metadata = {"format": FORMAT} | metadata_of(checkpoint)
+    write_tensors(path, checkpoint.net.state_dict(), metadata)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

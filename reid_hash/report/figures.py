@@ -10,6 +10,7 @@ NAMES = {
     "map_trapezoid": "mAP (trapezoid)",
     "minp": "mINP",
     "empty_ball_share": "empty balls",
+    "tpir_at_fpir_1": "TPIR at 1 % FPIR",
 }
 
 MEANINGS = {
@@ -26,6 +27,9 @@ MEANINGS = {
     "ndcg_at": "NDCG at k: discounted gain of the k nearest images, as a share of the best order's",
     "empty_ball_share": "empty balls: share of the queries with no image in that radius; less is "
     "better",
+    "tpir_at_fpir_1": "TPIR at 1 % FPIR: share of the queries of enrolled people whose nearest "
+    "image is right and within the threshold at which at most 1 % of strangers' queries are "
+    "answered",
 }
 
 MISSING = "–"

@@ -144,7 +144,8 @@ def test_data_info_counts(world, capsys):
         (["cmc", "--model", "DATA/../config.yaml"], 1, "no checkpoint"),
         (["cmc", "--model", "RUN", "--data", "nowhere"], 1, "there is no folder nowhere"),
         (["cmc", "--model", "RUN", "--dataset", "nosuch"], 2, "unknown data set 'nosuch'"),
-        (["cmc", "--dataset", "market1501"], 1, "train one with `reid-hash train market1501`"),
+        (["cmc", "--dataset", "market1501"], 1, "there is no folder data; name the data's"),
+        (["retrieval", "mnist"], 1, "train one with `reid-hash train mnist`"),
         (["train", "nosuch"], 2, "unknown data set 'nosuch'"),
         (["train", "cuhk03", "--data", "nowhere"], 1, "nowhere"),
         (

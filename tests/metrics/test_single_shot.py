@@ -3,7 +3,7 @@ import pytest
 
 from reid_hash import metrics
 from reid_hash.errors import ReidHashError
-from reid_hash.metrics.single_shot import _draw
+from reid_hash.metrics.single_shot import draw_images
 
 
 def people(labels=6, cameras=2, shots=3, levels=None, seed=0):
@@ -34,7 +34,7 @@ def test_all_draws_have_the_mean_of_all_galleries(cameras, levels):
 def test_a_draw_is_one_image_of_each_identity_and_camera(cameras):
     arguments = people(cameras=cameras, shots=3, levels=5)
     distances, labels, in_gallery, seen, seen_by = arguments
-    chosen = _draw(in_gallery, seen_by, 40, np.random.default_rng(7))
+    chosen = draw_images(in_gallery, seen_by, 40, np.random.default_rng(7))
     pairs = np.stack([in_gallery, seen_by], axis=1)
     everyone = np.unique(pairs, axis=0)
     results = metrics.single_shot(*arguments, draws=40, seed=7)

@@ -11,7 +11,7 @@ from reid_hash.nn.model import HashNet
 from reid_hash.training import set_normalisation
 from tests.helpers import coloured_pixels, tiny_config
 
-BACKBONES = ["paper", *SLIM, "airbench", "osnet-x0.25", "timm:resnet10t"]
+BACKBONES = ["paper", *SLIM, "airbench", "osnet-x0.25", "timm:resnet10t", "timm:mobilenetv3_small_050"]
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -1,0 +1,144 @@
+"""`reid-hash gallery create|add|export|import`."""
+
+from pathlib import Path
+
+import click
+
+from reid_hash.cli import options, show
+from reid_hash.experiments.progress import counting
+from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_tables import DATABASE
+from reid_hash.times import parse_time
+
+dataset_option = click.option(
+    "--dataset",
+    default="cuhk03",
+    show_default=True,
+    help="Whose newest run to use where no model is named or known.",
+)
+
+gallery_model_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="The model that makes the gallery's codes: checkpoint, ONNX file, folder of a run, or "
+    "name of a shipped model; else the file that the gallery was made with.",
+)
+
+
+@click.command("create", short_help="Make an empty gallery")
+@click.argument("folder", type=options.FOLDER)
+@options.model_option
+@dataset_option
+@click.option("--codes", type=options.FILE, help="Take length and model from a file of codes.")
+@click.option("--bits", type=click.IntRange(1), help="Keep only the first bits of each code.")
+@options.verbosity_options
+def create(
+    folder: Path, model: Path | None, dataset: str, codes: Path | None, bits: int | None
+) -> None:
+    """Make an empty gallery in FOLDER for the codes of one model."""
+    # torch takes seconds to import: commands that need no network do without it
+    if codes is not None:
+        from reid_hash.codes import load_codes
+
+        like, file = load_codes(codes)[0], ""
+    else:
+        from reid_hash.experiments.gallery import checkpoint_codes
+
+        like, file = checkpoint_codes(model, dataset)
+    like = like.prefix(bits or like.bits)
+    with Gallery.create(folder, like.bits, like.weights, like.model, file):
+        of = f"model {like.model}" if like.model else "an unknown model"
+        click.echo(f"gallery {folder} for codes of {like.bits} bits of {of}")
+
+
+@click.command("add", short_help="Encode images and add them")
+@click.argument("folder", type=options.FOLDER)
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@gallery_model_option
+@dataset_option
+@click.option("--camera", default="", help="Name of the camera.")
+@click.option("--time", "moment", help="When, in ISO 8601; now when left out.")
+@click.option("--source", help="What they come from; each file's path when left out.")
+@click.option(
+    "--names",
+    type=click.Choice(["market1501"]),
+    help="Read identity, camera and frame from names such as 0002_c1s1_000451_03.jpg.",
+)
+@click.option("--thumbnails/--no-thumbnails", default=True, help="Keep a small JPEG of each.")
+@options.device_option
+@options.skip_option
+@options.verbosity_options
+def add(
+    folder: Path,
+    images: tuple[Path, ...],
+    model: Path | None,
+    dataset: str,
+    camera: str,
+    moment: str | None,
+    source: str | None,
+    names: str | None,
+    thumbnails: bool,
+    device: str,
+    skip_unreadable: bool,
+) -> None:
+    """Encode IMAGES (files, or folders with all images below) and add them to the gallery.
+
+    Files of codes (.npz) are added as they are. An image file that is in the gallery already is
+    passed over, so that an interrupted command can be given again.
+    """
+    from reid_hash.experiments import gallery as filling
+    from reid_hash.experiments.encode import find_images
+
+    console = options.progress_console()
+    noted = filling.AddOptions(
+        camera=camera,
+        time=None if moment is None else parse_time(moment),
+        source=source,
+        names=names,
+        thumbnails=thumbnails,
+        skip_unreadable=skip_unreadable,
+    )
+    codes = [path for path in images if path.suffix.lower() == filling.CODES]
+    pictures = find_images([path for path in images if path not in codes])
+    with Gallery.open(folder) as gallery:
+        added = sum(filling.add_codes(gallery, path, noted).sightings for path in codes)
+        if pictures:
+            encoder = filling.gallery_encoder(gallery, model, dataset, device)
+            with counting(console, "encoding", len(pictures)) as progress:
+                result = filling.add_images(gallery, encoder, pictures, noted, progress)
+            added += result.sightings
+            if result.known:
+                show.notes([f"{result.known:,} files are in the gallery already"], console)
+            if result.unreadable:
+                left_out = f"{len(result.unreadable)} images left out:"
+                show.notes([left_out, *result.unreadable], console)
+        click.echo(f"added {added:,} sightings; gallery {folder} has {len(gallery):,}")
+
+
+@click.command("export", short_help="Write all to one file")
+@click.argument("folder", type=options.FOLDER)
+@click.argument("file", type=options.FILE)
+def export(folder: Path, file: Path) -> None:
+    """Write all sightings, identities and thumbnails to FILE (.parquet or .npz), lossless."""
+    with Gallery.open(folder, read_only=True) as gallery:
+        number = gallery.export(file)
+    click.echo(f"{number:,} sightings")
+    show.written(file)
+
+
+@click.command("import", short_help="Read what export wrote")
+@click.argument("folder", type=options.FOLDER)
+@click.argument("file", type=options.FILE)
+def import_(folder: Path, file: Path) -> None:
+    """Read FILE, which `export` wrote, into a new gallery, or add it to the one in FOLDER.
+
+    A new gallery is the same as the exported one. In one that is there already sightings get new
+    numbers, and identities of the same name are the same.
+    """
+    if (folder / DATABASE).exists():
+        with Gallery.open(folder) as gallery:
+            number = gallery.import_file(file)
+    else:
+        with Gallery.load(folder, file) as gallery:
+            number = len(gallery)
+    click.echo(f"{number:,} sightings imported into gallery {folder}")

@@ -1,0 +1,140 @@
+"""`reid-hash gallery info|verify|forget|prune|calibrate`."""
+
+import time
+from pathlib import Path
+
+import click
+
+from reid_hash.cli import options, show
+from reid_hash.cli.gallery_people import parse_identity
+from reid_hash.errors import GalleryError
+from reid_hash.experiments.describe import write_json
+from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_verify import verify as find_damage
+from reid_hash.search.sighting import Filter
+from reid_hash.times import format_time, parse_age, parse_since
+
+
+@click.command("info", short_help="What a gallery holds")
+@click.argument("folder", type=options.FOLDER)
+@click.option("--identities", "listed", is_flag=True, help="List the identities.")
+@options.json_option
+def info(folder: Path, listed: bool, json_file: Path | None) -> None:
+    """Say what the gallery in FOLDER holds."""
+    with Gallery.open(folder, read_only=True) as gallery:
+        facts = gallery.info()
+        people = gallery.identities() if listed else []
+    if listed:
+        facts["identities_listed"] = [person._asdict() for person in people]
+    if json_file is not None:
+        write_json(json_file, facts)
+    lines = {
+        "codes": f"{facts['bits']} bits, model {facts['model'] or 'unknown'}"
+        + (f", {facts['model_file']}" if facts["model_file"] else ""),
+        "sightings": f"{facts['sightings']:,}, {facts['thumbnails']:,} with a thumbnail",
+        "identities": f"{facts['identities']:,}",
+        "size": f"{facts['bytes']:,} bytes; index cache {facts['index_cache']}",
+    }
+    if facts["sightings"]:
+        lines["times"] = f"{format_time(facts['first'])} to {format_time(facts['last'])}"
+        shown = [f"{name or '(none)'}: {n:,}" for name, n in facts["cameras"].items()]
+        lines["cameras"] = ", ".join(shown[:20] + ["…"] * (len(shown) > 20))
+    if facts["calibrated_bits"]:
+        lines["calibrated"] = ", ".join(map(str, facts["calibrated_bits"])) + " bits"
+    click.echo(f"gallery {folder}")
+    for key, text in lines.items():
+        click.echo(f"  {key:11}{text}")
+    for person in people:
+        times = f"{format_time(person.first)} to {format_time(person.last)}"
+        click.echo(f"  #{person.id} {person.name or ''}: {person.sightings:,} sightings, {times}")
+    if json_file is not None:
+        show.written(json_file)
+
+
+@click.command("verify", short_help="Look for damage")
+@click.argument("folder", type=options.FOLDER)
+def verify(folder: Path) -> None:
+    """Read all of the gallery in FOLDER, and name what is damaged; exit code 1 if anything is."""
+    damage = find_damage(folder)
+    for line in damage:
+        click.echo(line)
+    if damage:
+        raise GalleryError(f"gallery {folder} is damaged; see above")
+    click.echo(f"gallery {folder}: no damage found")
+
+
+@click.command("forget", short_help="Erase sightings for good")
+@click.argument("folder", type=options.FOLDER)
+@click.option("--identity", help="Of this identity: its name, or its number as #12.")
+@click.option("--source", help="From this source.")
+@click.option("--camera", help="From this camera.")
+@click.option("--before", help="Older than a time in ISO 8601, or than an age such as 30d.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def forget(
+    folder: Path,
+    identity: str | None,
+    source: str | None,
+    camera: str | None,
+    before: str | None,
+    yes: bool,
+) -> None:
+    """Erase sightings, their thumbnails, and names of which nobody is left, from all files.
+
+    Of several options all must be true of a sighting.
+    """
+    where: Filter = {}
+    if identity is not None:
+        where["identities"] = [parse_identity(identity)]
+    if source is not None:
+        where["sources"] = [source]
+    if camera is not None:
+        where["cameras"] = [camera]
+    if before is not None:
+        where["until"] = parse_since(before, time.time())
+    if not where:
+        raise click.UsageError("say what to forget: --identity, --source, --camera or --before")
+    if not yes:
+        # read-only: others may write while the question waits
+        with Gallery.open(folder, read_only=True) as gallery:
+            question = f"Erase {gallery.count(**where):,} of {len(gallery):,} sightings for good?"
+        if not click.confirm(question):
+            click.echo("nothing was erased")
+            return
+    with Gallery.open(folder) as gallery:
+        erased = gallery.forget(**where)
+        click.echo(f"erased {erased:,} sightings; gallery {folder} has {len(gallery):,}")
+
+
+@click.command("prune", short_help="Erase what is older than an age")
+@click.argument("folder", type=options.FOLDER)
+@click.option("--keep", required=True, help="Age up to which sightings stay, such as 30d or 12h.")
+def prune(folder: Path, keep: str) -> None:
+    """Erase the sightings that are older than an age, as `forget` does, without asking."""
+    age = parse_age(keep)
+    with Gallery.open(folder) as gallery:
+        erased = gallery.prune(age)
+        click.echo(f"erased {erased:,} sightings; gallery {folder} has {len(gallery):,}")
+
+
+@click.command("calibrate", short_help="Learn what distances strangers have")
+@click.argument("folder", type=options.FOLDER)
+@click.option("--bits", callback=options.parse_bits, help="Code lengths; 16,32,64 … when left out.")
+@click.option("--far", default=0.01, show_default=True, help="False accept rate to print for.")
+@options.seed_option
+def calibrate(folder: Path, bits: list[int] | None, far: float, seed: int | None) -> None:
+    """Learn from the gallery's own identities which distances tell them from strangers.
+
+    They must be people whom the model was not trained on, seen by several cameras. `search --far`
+    uses the result, which stays in the gallery.
+    """
+    with Gallery.open(folder) as gallery:
+        usual = [length for length in (16, 32, 64, 128, 256, 512) if length < gallery.bits]
+        result = gallery.calibrate(bits or [*usual, gallery.bits], seed=seed or 0)
+    click.echo(f"calibrated on {result.about}")
+    click.echo(f"{'bits':>5}  {'distance':16}{'threshold':>10}{'found':>8}   at a FAR of {far:g}")
+    for (length, weighted), table in result.tables.items():
+        limit = table.threshold(far)
+        shown = "none" if limit < 0 else f"{limit:.3f}"
+        kind = "weighted Hamming" if weighted else "Hamming"
+        few = "" if table.resolved(far) else "   too few strangers to tell"
+        click.echo(f"{length:5}  {kind:16}{shown:>10}{100 * table.tpir(limit):7.1f}%{few}")

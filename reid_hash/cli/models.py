@@ -1,0 +1,55 @@
+"""`reid-hash models`."""
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from reid_hash.errors import CheckpointError
+from reid_hash.shipped import ShippedModel, default_model, shipped_model, shipped_models
+
+
+@click.command("models", short_help="The models that come with the toolkit")
+@click.argument("name", required=False)
+def command(name: str | None) -> None:
+    """List the shipped models, or print the card of the one called NAME.
+
+    `--model NAME` of other commands picks one; one of them is used where a command has no model
+    and there is no trained one for the data set.
+    """
+    if name is not None:
+        found = shipped_model(name)
+        if found is None:
+            known = ", ".join(model.name for model in shipped_models())
+            raise CheckpointError(f"no shipped model is called {name!r}; there are: {known}")
+        _, _, text = found.card.read_text(encoding="utf-8").split("---\n", 2)
+        click.echo(text.strip())
+        return
+    _print_table(shipped_models())
+
+
+def _print_table(models: list[ShippedModel]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in ("name", "parameters", "size", "input", "bits", "rank-1 by bits", "trained on"):
+        table.add_column(header, justify="right" if header in ("parameters", "size") else "left")
+    chosen = default_model()
+    for model in models:
+        facts = model.facts
+        rates = " · ".join(f"{100 * rate:.0f} @{bits}" for bits, rate in facts["rank1"].items())
+        table.add_row(
+            model.name + (" (default)" if model == chosen else ""),
+            f"{facts['parameters']:,}",
+            f"{model.file.stat().st_size / 1e6:.1f} MB",
+            str(facts["input"]),
+            str(facts["bits"]),
+            rates,
+            str(facts["trained_on"]),
+        )
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
+    console.print(
+        "rank-1 in percent, weighted Hamming distance, by the test that the card names: "
+        "reid-hash models NAME"
+    )

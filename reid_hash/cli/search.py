@@ -1,0 +1,174 @@
+"""`reid-hash search QUERY --gallery DIR`."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from reid_hash.cli import options, show
+from reid_hash.cli.gallery_fill import dataset_option, gallery_model_option
+from reid_hash.experiments.describe import write_json
+from reid_hash.search.answers import Answer, answers
+from reid_hash.search.gallery import Gallery
+from reid_hash.search.sighting import Filter, Match
+from reid_hash.times import format_time, parse_since
+
+
+@click.command("search", short_help="Find the sightings nearest to an image")
+@click.argument("query", type=click.Path(path_type=Path))
+@click.option("--gallery", "folder", type=options.FOLDER, required=True, help="Its folder.")
+@click.option("--bits", type=click.IntRange(1), help="Compare the first so many bits only.")
+@click.option("--unweighted", is_flag=True, help="By plain Hamming distance.")
+@click.option(
+    "--top", type=click.IntRange(1), default=10, show_default=True, help="How many to find."
+)
+@click.option(
+    "--far",
+    type=click.FloatRange(0, 1),
+    help="False accept rate: say who is a stranger (after `gallery calibrate`).",
+)
+@click.option("--camera", "cameras", multiple=True, help="Only of this camera; may be repeated.")
+@click.option("--source", "sources", multiple=True, help="Only from this source; likewise.")
+@click.option("--since", help="Not before a time in ISO 8601, or an age such as 12h.")
+@click.option("--until", help="Before a time in ISO 8601, or an age.")
+@gallery_model_option
+@dataset_option
+@click.option("--plain", is_flag=True, help="One match a line, columns separated by tabs.")
+@options.json_option
+@options.device_option
+@options.verbosity_options
+def command(
+    query: Path,
+    folder: Path,
+    bits: int | None,
+    unweighted: bool,
+    top: int,
+    far: float | None,
+    cameras: tuple[str, ...],
+    sources: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    model: Path | None,
+    dataset: str,
+    plain: bool,
+    json_file: Path | None,
+    device: str,
+) -> None:
+    """Find the sightings of a gallery that are nearest to QUERY.
+
+    QUERY is an image, a folder of images, or a file of codes (.npz). --plain prints query, rank,
+    distance, whether within the threshold of --far, sighting, camera, time, source, frame, track
+    and identity.
+    """
+    where: Filter = {}
+    if cameras:
+        where["cameras"] = cameras
+    if sources:
+        where["sources"] = sources
+    now = time.time()
+    if since is not None:
+        where["since"] = parse_since(since, now)
+    if until is not None:
+        where["until"] = parse_since(until, now)
+    # torch takes seconds to import, and --help needs none of it
+    from reid_hash.experiments.gallery import read_query
+
+    with Gallery.open(folder, read_only=True) as gallery:
+        asked = read_query(gallery, query, model, dataset, device)
+        found = answers(gallery, asked.codes, asked.names, top, bits, not unweighted, far, where)
+        about = {
+            "gallery": str(folder),
+            "model": gallery.model,
+            "bits": bits or gallery.bits,
+            "weighted": not unweighted,
+            "far": far,
+        }
+    if json_file is not None:
+        write_json(json_file, {**about, "queries": [_as_object(answer) for answer in found]})
+    kind = "Hamming" if unweighted else "weighted Hamming"
+    for answer in found:
+        if plain:
+            _print_plain(answer)
+        else:
+            click.echo(f"{answer.query}: {about['bits']} bits, {kind}, {_verdict(answer, far)}")
+            _print_table(answer)
+    if json_file is not None:
+        show.written(json_file)
+
+
+def _verdict(answer: Answer, far: float | None) -> str:
+    among = f"among {answer.searched:,} sightings"
+    if answer.threshold is None:
+        return f"{len(answer.matches)} nearest {among}"
+    limit = f"within {answer.threshold:.3f} at a FAR of {far:g} {among}"
+    few = "" if answer.resolved else " (calibrated with too few strangers to tell)"
+    if answer.stranger:
+        return f"stranger: nobody {limit}{few}"
+    return f"{sum(map(answer.within, answer.matches))} {limit}{few}"
+
+
+def _cells(match: Match) -> list[str]:
+    seen = match.sighting
+    who = seen.name or (f"#{seen.identity}" if seen.identity is not None else "")
+    numbers = ["" if number is None else str(number) for number in (seen.frame, seen.track)]
+    return [str(seen.id), seen.camera, format_time(seen.time or 0.0), seen.source, *numbers, who]
+
+
+def _print_plain(answer: Answer) -> None:
+    for rank, match in enumerate(answer.matches, 1):
+        within = "" if answer.threshold is None else ("yes" if answer.within(match) else "no")
+        cells = [answer.query, str(rank), repr(match.distance), within, *_cells(match)]
+        click.echo("\t".join(" ".join(cell.split()) for cell in cells))
+
+
+def _print_table(answer: Answer) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    names = ("sighting", "camera", "time", "source", "frame", "track", "identity")
+    rows = [_cells(match) for match in answer.matches]
+    kept = [i for i in range(len(names)) if any(row[i] for row in rows)]
+    for header in ("rank", "distance"):
+        table.add_column(header, justify="right", no_wrap=True)
+    if answer.threshold is not None:
+        table.add_column("known")
+    for i in kept:
+        fold = names[i] == "source"
+        table.add_column(names[i], no_wrap=not fold, overflow="fold" if fold else "ellipsis")
+    for rank, (match, row) in enumerate(zip(answer.matches, rows, strict=True), 1):
+        known = [] if answer.threshold is None else ["yes" if answer.within(match) else "no"]
+        table.add_row(str(rank), f"{match.distance:.3f}", *known, *(row[i] for i in kept))
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:  # a pipe or a file has no width: nothing may be cut there
+        console.width = 160
+    if answer.matches:
+        console.print(table)
+
+
+def _as_object(answer: Answer) -> dict[str, Any]:
+    return {
+        "query": answer.query,
+        "searched": answer.searched,
+        # JSON knows no infinity, which is the threshold where every match counts
+        "threshold": None if answer.threshold == float("inf") else answer.threshold,
+        "stranger": answer.stranger,
+        "matches": [
+            {
+                "rank": rank,
+                "distance": match.distance,
+                "within": None if answer.threshold is None else answer.within(match),
+                "sighting": match.sighting.id,
+                "camera": match.sighting.camera,
+                "time": format_time(match.sighting.time or 0.0),
+                "source": match.sighting.source,
+                "frame": match.sighting.frame,
+                "track": match.sighting.track,
+                "box": match.sighting.box,
+                "identity": match.sighting.identity,
+                "name": match.sighting.name,
+            }
+            for rank, match in enumerate(answer.matches, 1)
+        ],
+    }

@@ -1,0 +1,113 @@
+"""Searches among parts: queries in batches, chunks of them on threads, the fetch learned."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_hash.codes import Codes
+from reid_hash.search.checks import check_search, no_matches
+from reid_hash.search.costs import Costs, check_values, query_costs
+from reid_hash.search.parts import Searchable
+from reid_hash.search.scan import Answer, look, nearest
+from reid_hash.search.threads import faiss_threads, pool
+from reid_hash.search.types import Matches
+
+_CHUNK = 32  # queries in a call of fast scan: enough that the calls themselves do not count
+_BATCH = 256  # queries whose tables and candidates are held at a time
+_SMALL = 2**20  # codes times queries from which on handing work to threads pays
+_SPARE = 1.25  # what to fetch more than was needed before
+_FORGET = 0.9  # for each chunk of queries that needed less
+
+Slots = Sequence[NDArray[np.int64] | None]
+
+
+class Engine:
+    """What searches of one index share.
+
+    Args:
+        threads: that search at a time.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._fetch: dict[int, float] = {}  # for each k: codes of a part to fetch; learned
+
+    def search(
+        self,
+        parts: Sequence[Searchable],
+        like: Codes,
+        width: int,
+        scanned: int,
+        query: Codes | NDArray[np.floating],
+        k: int,
+        only: NDArray[np.int64] | None,
+    ) -> Matches:
+        """The k nearest codes of each query, as `CodeIndex.search`.
+
+        Args:
+            parts: all codes, or those that are worth a look.
+            like: codes of the length, weights and model that count.
+            width: bytes of a stored code; further bits than `like` has are free.
+            scanned: how many of these fast scan compares.
+            query: codes, or real values [queries, bits].
+            k: how many to find, ≥ 1.
+            only: ids to search among.
+        """
+        only = check_search(k, only)
+        if not isinstance(query, Codes):
+            query = check_values(query, like.bits)
+        slots: Slots = [None] * len(parts)
+        if only is not None:
+            parts, slots = among(parts, only)
+        possible = sum(len(p if s is None else s) for p, s in zip(parts, slots, strict=True))
+        wanted = min(k, possible)
+        matches = no_matches(len(query), k)
+        for start in range(0, max(len(query), 1), _BATCH):  # once at least, for its checks
+            costs = query_costs(query[start : start + _BATCH], like, width, scanned)
+            if not wanted:
+                break
+            fetch = self._fetch.get(wanted, 1.5 * wanted + 16)
+            for first, answer in self._answers(parts, slots, costs, wanted, int(fetch)):
+                rows = slice(start + first, start + first + len(answer.matches.ids))
+                matches.distances[rows, :wanted] = answer.matches.distances
+                matches.ids[rows, :wanted] = answer.matches.ids
+                if only is None:
+                    fetch = max(_SPARE * answer.needed + 8, _FORGET * fetch)
+                    self._fetch[wanted] = fetch
+        return matches
+
+    def _answers(
+        self, parts: Sequence[Searchable], slots: Slots, costs: Costs, k: int, fetch: int
+    ) -> Iterator[tuple[int, Answer]]:
+        """One chunk of queries after the other: (first query, answer)."""
+        chunks = [(i, costs.rows(slice(i, i + _CHUNK))) for i in range(0, len(costs), _CHUNK)]
+        pairs = list(zip(parts, slots, strict=True))
+        with faiss_threads(1):
+            if self.threads == 1 or len(costs) * sum(part.work for part in parts) < _SMALL:
+                for first, chunk in chunks:
+                    found = [look(part, chunk, k, fetch, some) for part, some in pairs]
+                    yield first, nearest(parts, slots, found, chunk, k, fetch)
+                return
+            workers = pool(self.threads)
+            looking = [
+                [workers.submit(look, part, chunk, k, fetch, some) for part, some in pairs]
+                for _, chunk in chunks
+            ]
+            for (first, chunk), futures in zip(chunks, looking, strict=True):
+                found = [future.result() for future in futures]
+                yield first, nearest(parts, slots, found, chunk, k, fetch)
+
+
+def among(
+    parts: Sequence[Searchable], only: NDArray[np.int64]
+) -> tuple[list[Searchable], list[NDArray[np.int64] | None]]:
+    """The parts that hold some of these ids (ascending), and the places where they hold them."""
+    holding: list[Searchable] = []
+    slots: list[NDArray[np.int64] | None] = []
+    for part in parts:
+        places = part.places(only)
+        if len(places):
+            holding.append(part)
+            slots.append(places)
+    return holding, slots

@@ -1,0 +1,258 @@
+"""The gallery: sightings of people with their codes, in a folder.
+
+`gallery.sqlite` is the truth; everything else in the folder is a cache that may be deleted. One
+process writes at a time, and any number of others read meanwhile.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_hash.codes import Codes
+from reid_hash.errors import CodeError, GalleryError
+from reid_hash.search import gallery_people
+from reid_hash.search import gallery_query as select
+from reid_hash.search import gallery_rows as rows
+from reid_hash.search.gallery_erase import erase
+from reid_hash.search.gallery_folder import GalleryFolder
+from reid_hash.search.openset import Calibration, calibrate_codes
+from reid_hash.search.sighting import Filter, Identity, Match, Sighting
+
+_CALIBRATED = 50_000  # sightings that a calibration looks at: some seconds for each length
+
+_ATTEMPTS = 3
+"""Another thread may have made the index newer than the rows that a search sees: look again."""
+
+
+class Gallery(GalleryFolder):
+    """Sightings of people, to be searched by code; make one with `create`, `open` or `load`.
+
+    A context manager. May be used from several threads; what writes takes turns, searches do not
+    wait for it. Every method that writes raises GalleryError where the gallery is open read-only or
+    the disk does not take the data; then nothing of that call is kept, and all before it is.
+
+    Attributes: see `GalleryFolder`.
+
+    Example:
+        >>> import tempfile
+        >>> codes = Codes.from_outputs([[1.0, 1.0], [-1.0, 1.0]], model="a")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with Gallery.create(folder, codes.bits, codes.weights, codes.model) as gallery:
+        ...         _ = gallery.add(codes, [Sighting(camera="door"), Sighting(camera="hall")])
+        ...         (nearest,) = gallery.search(codes[:1], k=1, cameras=["hall"])
+        >>> nearest[0].sighting.id, nearest[0].distance
+        (2, 1.0)
+    """
+
+    def __len__(self) -> int:
+        """Number of sightings."""
+        return self.count()
+
+    def add(self, codes: Codes, sightings: Sequence[Sighting]) -> NDArray[np.int64]:
+        """Add sightings with their codes in one transaction: on the disk when it returns.
+
+        Args:
+            codes: n codes, of the gallery's model and length.
+            sightings: n of them, without ids.
+
+        Returns:
+            [n] int64, their ids: ascending, above all that there ever were.
+
+        Raises:
+            CodeError: the codes are of another model or length.
+            GalleryError: see the class; or a sighting's values cannot be stored.
+        """
+        self._check(codes.bits, codes.model)
+        if codes.model != self.model:
+            raise CodeError(
+                f"the codes do not say which model made them; gallery {self.folder} takes those "
+                f"of model {self.model}"
+            )
+        if len(codes) != len(sightings):
+            raise CodeError(f"{len(codes)} codes for {len(sightings)} sightings")
+        with self._database.writing() as db:
+            return rows.insert(db, codes.packed, sightings, time.time())
+
+    def search(
+        self,
+        query: Codes | NDArray[np.floating],
+        k: int = 10,
+        *,
+        bits: int | None = None,
+        weighted: bool = True,
+        **where: Unpack[Filter],
+    ) -> list[list[Match]]:
+        """Find the nearest sightings of each query.
+
+        Args:
+            query: codes of the gallery's model and length, or of length `bits`; or real values
+                [queries, bits] in -1 … 1 of its model (`distances.query_values`), compared as
+                `distances.asymmetric` does. Nobody checks of which model those are.
+            k: how many to find, ≥ 1.
+            bits: compare the first so many bits only; all when left out.
+            weighted: by weighted Hamming distance, else by the plain one.
+            where: among which sightings; see `Filter`.
+
+        Returns:
+            For each query its matches by (distance, id); fewer than k where there are no more.
+
+        Raises:
+            CodeError: the query is of another model or length.
+        """
+        if k < 1:
+            raise GalleryError(f"at least 1 match is to be found, not {k}")
+        cut = self._cut(query, bits)
+        for _ in range(_ATTEMPTS):
+            with self._database.reading() as db:
+                only, dropped = select.candidates(db, where)
+                found = self._index.search(db, cut, k + len(dropped), weighted, only)
+                ids = np.unique(found.ids[found.ids >= 0]).tolist()
+                seen = {sighting.id: sighting for sighting in select.sightings(db, {"ids": ids})}
+            if len(seen) == len(ids):
+                break
+        answers = []
+        for numbers, distances in zip(found.ids.tolist(), found.distances.tolist(), strict=True):
+            pairs = zip(numbers, distances, strict=True)
+            matches = [
+                Match(seen[number], distance)
+                for number, distance in pairs
+                if number in seen and number not in dropped
+            ]
+            answers.append(matches[:k])
+        return answers
+
+    def _cut(
+        self, query: Codes | NDArray[np.floating], bits: int | None
+    ) -> Codes | NDArray[np.floating]:
+        """The query at the length that is compared."""
+        length = self.bits if bits is None else self._template.prefix(bits).bits
+        if not isinstance(query, Codes):
+            values = np.asarray(query)
+            if values.ndim != 2 or values.shape[1] not in (self.bits, length):
+                raise CodeError(
+                    f"real values of shape {list(values.shape)} do not fit gallery {self.folder}, "
+                    f"which holds {self.bits} bits"
+                )
+            return values[:, :length]
+        if query.bits < self.bits and query.bits != length:
+            raise CodeError(
+                f"codes of {query.bits} bits do not fit gallery {self.folder}, which holds "
+                f"{self.bits} bits; compare their length alone with --bits {query.bits}"
+            )
+        # who asks for a length may come with codes that are cut to it already
+        self._check(self.bits if query.bits == length else query.bits, query.model)
+        return query.prefix(length)
+
+    def sightings(
+        self,
+        *,
+        after: int = 0,
+        limit: int | None = None,
+        newest: bool = False,
+        thumbnails: bool = False,
+        **where: Unpack[Filter],
+    ) -> list[Sighting]:
+        """Sightings by id, or by time from the newest on.
+
+        Args:
+            after: only ids above this one: the next page.
+            limit: how many at most.
+            newest: from the newest on.
+            thumbnails: with their thumbnails.
+            where: which; see `Filter`.
+        """
+        with self._database.reading() as db:
+            return list(select.sightings(db, where, after, limit, newest, thumbnails))
+
+    def count(self, **where: Unpack[Filter]) -> int:
+        """Number of sightings; see `Filter`."""
+        with self._database.reading() as db:
+            return select.count(db, where)
+
+    def codes(self, **where: Unpack[Filter]) -> tuple[Codes, NDArray[np.int64]]:
+        """Codes of sightings and their ids [n] int64, by id; see `Filter`."""
+        with self._database.reading() as db:
+            blocks = list(select.codes(db, self._template.packed.shape[1], chosen=where))
+        ids = np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in blocks)])
+        packed = np.concatenate([self._template.packed, *(packed for _, packed in blocks)])
+        return Codes(packed, self.bits, self.weights, self.model), ids
+
+    def identities(self) -> list[Identity]:
+        """All identities with how many sightings they have and from when to when."""
+        with self._database.reading() as db:
+            return gallery_people.identities(db)
+
+    def assign(self, ids: Sequence[int], identity: int | str | None) -> int | None:
+        """Say of whom sightings are: a number, a name (made where it is new), or None.
+
+        Returns:
+            The identity's number.
+        """
+        with self._database.writing() as db:
+            return gallery_people.assign(db, ids, identity)
+
+    def merge(self, kept: int | str, other: int | str) -> int:
+        """Make two identities one; gives its number. The name of `kept` stays, if it has one."""
+        with self._database.writing() as db:
+            return gallery_people.merge(db, kept, other)
+
+    def split(
+        self,
+        identity: int | str,
+        ids: Sequence[int] = (),
+        tracks: Sequence[int] = (),
+        name: str | None = None,
+    ) -> int:
+        """Take sightings or tracks of an identity out into a new one; gives the new number."""
+        with self._database.writing() as db:
+            return gallery_people.split(db, identity, ids, tracks, name)
+
+    def name(self, identity: int | str, name: str | None) -> int:
+        """Name an identity, or take its name away with None; gives its number."""
+        with self._database.writing() as db:
+            return gallery_people.rename(db, identity, name)
+
+    def forget(self, **where: Unpack[Filter]) -> int:
+        """Erase sightings so that nothing of them is left in the folder; gives how many.
+
+        Rows, thumbnails, names of identities of which none is left, and what log and caches hold.
+
+        Args:
+            where: which; all that is given must be true of a sighting. See `Filter`.
+        """
+        if not any(value is not None for value in where.values()):
+            raise GalleryError("say what to forget: an identity, a source, a camera or a time")
+        return erase(self._database, self._index, where)
+
+    def prune(self, keep: timedelta, now: float | None = None) -> int:
+        """Erase what is older than `keep`; gives how many sightings that was.
+
+        Args:
+            keep: age up to which sightings stay.
+            now: time the age is counted from, seconds since 1970, UTC; the present when left out.
+        """
+        moment = time.time() if now is None else now
+        return self.forget(until=moment - keep.total_seconds())
+
+    def calibrate(self, lengths: Sequence[int], queries: int = 2000, seed: int = 0) -> Calibration:
+        """Calibrate on the gallery's own identities, and keep the result in the gallery.
+
+        They must be people that the network was not trained on, seen by several cameras. Each is
+        searched for once with the own sightings enrolled and once without, as a stranger.
+
+        Args:
+            lengths: code lengths.
+            queries: how many sightings are searched for; drawn where there are more.
+            seed: of the draw.
+        """
+        with self._database.reading() as db:
+            labels, cameras, ids = select.labels(db, _CALIBRATED, seed)
+        codes, _ = self.codes(ids=ids)
+        about = f"{len(ids):,} sightings of {len(set(labels)):,} identities of the gallery"
+        calibration = calibrate_codes(codes, labels, cameras, lengths, queries, seed, about)
+        self.calibration = calibration
+        return calibration

@@ -1,0 +1,59 @@
+"""Erasing sightings so that nothing of them is left in the gallery's folder.
+
+Deleting a row leaves its bytes in the file. Here the rows go in a transaction, index files are
+deleted, the database is written anew without the gaps (VACUUM; `secure_delete` has zeroed what was
+freed), and the log is emptied into it and cut off. A note in the database says that this is under
+way: what a killed process or a full disk interrupts, the next writer finishes. What a file system
+or a disk keeps of blocks that no file has any more is out of reach: that is for disk encryption.
+"""
+
+import sqlite3
+
+from reid_hash.errors import GalleryError
+from reid_hash.search import gallery_rows as rows
+from reid_hash.search.gallery_db import WAIT, Database
+from reid_hash.search.gallery_index import GalleryIndex
+from reid_hash.search.gallery_tables import get_meta, put_meta
+from reid_hash.search.sighting import Filter
+
+
+def erase(database: Database, index: GalleryIndex, chosen: Filter) -> int:
+    """Erase the chosen sightings, and identities of which none is left; gives how many.
+
+    Raises:
+        GalleryError: nothing was erased, or the rows are gone but their bytes are not yet; the
+            message says which.
+    """
+    with database.reading() as db:
+        index.warm(db)
+    with database.writing() as db:
+        gone = rows.remove(db, chosen)
+        erasures = int(get_meta(db, "erasures", 0)) + 1
+        if len(gone):
+            put_meta(db, "erasures", erasures)
+            put_meta(db, "erasing", 1)
+    if len(gone):
+        index.remove(gone, erasures)
+    finish_erasing(database, index)  # also what an erasure before left to do
+    if len(gone):
+        with database.reading() as db:  # now, for those who open the gallery meanwhile
+            index.write(db)
+    return len(gone)
+
+
+def finish_erasing(database: Database, index: GalleryIndex) -> None:
+    """Do what is left to do after rows were removed; nothing where that is nothing."""
+    with database.alone() as db:
+        if not get_meta(db, "erasing", 0):
+            return
+        try:
+            index.delete()
+            db.execute("VACUUM")
+            if db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                raise GalleryError(f"a reader kept the log for {WAIT:.0f} seconds")
+        except (sqlite3.Error, GalleryError) as error:
+            raise GalleryError(
+                f"the sightings are gone from gallery {database.folder}, but their bytes not yet "
+                f"from its files ({error}); whoever opens it next to write goes on with that"
+            ) from error
+        put_meta(db, "erasing", 0)

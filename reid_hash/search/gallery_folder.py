@@ -1,0 +1,229 @@
+"""Making, opening and closing a gallery; what is done with an open one is in `gallery`."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reid_hash.codes import Codes
+from reid_hash.errors import CodeError, GalleryError, ReidHashError
+from reid_hash.files import replacing
+from reid_hash.search import gallery_io
+from reid_hash.search import gallery_query as select
+from reid_hash.search.gallery_cache import remove_leftovers
+from reid_hash.search.gallery_db import Database, plain_errors
+from reid_hash.search.gallery_erase import finish_erasing
+from reid_hash.search.gallery_index import GalleryIndex
+from reid_hash.search.gallery_tables import DATABASE, SCHEMA, create_database, get_meta, put_meta
+from reid_hash.search.gallery_verify import require_schema, verify
+from reid_hash.search.openset import Calibration
+
+StrPath = str | os.PathLike[str]
+
+
+class GalleryFolder:
+    """A gallery's folder, open; see `gallery.Gallery`.
+
+    Attributes:
+        folder: where it is.
+        read_only: nothing can be changed.
+        bits: length of its codes.
+        weights: [bits] float32, its bit weights: they count, not those of the query.
+        model: fingerprint of the network whose codes it takes; empty where that is unknown.
+        model_file: where that network's checkpoint was; empty where that is unknown.
+    """
+
+    def __init__(self, folder: Path, read_only: bool) -> None:
+        self.folder, self.read_only = folder, read_only
+        self._database = Database(folder, read_only)
+        try:
+            with self._database.reading() as db:
+                require_schema(db, folder, SCHEMA)
+                self.bits, self.model = int(get_meta(db, "bits")), str(get_meta(db, "model"))
+                self.model_file = str(get_meta(db, "model_file", ""))
+                self.weights: NDArray[np.float32] = np.frombuffer(get_meta(db, "weights"), "<f4")
+                name = str(get_meta(db, "gallery"))
+            empty = np.zeros((0, -(-self.bits // 8)), np.uint8)
+            self._template = Codes(empty, self.bits, self.weights, self.model)
+            self._index = GalleryIndex(folder, name, self._template)
+            if not read_only:
+                remove_leftovers(folder)
+                finish_erasing(self._database, self._index)
+        except BaseException:
+            self._database.close()
+            raise
+
+    @classmethod
+    def create(
+        cls,
+        path: StrPath,
+        bits: int,
+        weights: ArrayLike | None = None,
+        model: str = "",
+        model_file: str = "",
+    ) -> Self:
+        """Make an empty gallery and open it.
+
+        Args:
+            path: its folder, which may be there already, but hold no gallery.
+            bits: length of its codes.
+            weights: [bits] real ≥ 0; all ones when left out.
+            model: fingerprint of the network whose codes it takes.
+            model_file: where that network's checkpoint is, to find it again.
+
+        Raises:
+            GalleryError: there is a gallery already, or it cannot be written.
+            CodeError: the weights do not fit.
+        """
+        folder = Path(path)
+        template = Codes(np.zeros((0, -(-bits // 8)), np.uint8), bits, weights, model)  # type: ignore[arg-type]
+        if (folder / DATABASE).exists():
+            raise GalleryError(f"there is a gallery in {folder} already")
+        meta = {
+            "schema": SCHEMA,
+            "gallery": secrets.token_hex(8),
+            "bits": bits,
+            "weights": template.weights.astype("<f4").tobytes(),
+            "model": model,
+            "model_file": model_file,
+            "erasures": 0,
+        }
+        with replacing(folder / DATABASE) as temporary, plain_errors(folder, "create"):
+            create_database(temporary, meta)
+        _sync(folder, folder.absolute().parent)
+        return cls(folder, False)
+
+    @classmethod
+    def open(cls, path: StrPath, read_only: bool = False) -> Self:
+        """Open a gallery, to write to it or only to read.
+
+        Args:
+            path: its folder.
+            read_only: write nothing; then there may be any number of others.
+
+        Raises:
+            GalleryError: there is none, it is damaged, or somebody else writes to it.
+        """
+        return cls(Path(path), read_only)
+
+    @classmethod
+    def load(cls, path: StrPath, file: StrPath) -> Self:
+        """Make a gallery of what `export` wrote, ids included, and open it."""
+        header = gallery_io.read_file(Path(file)).header
+        gallery = cls.create(path, header["bits"], header["weights"], header["model"])
+        try:
+            gallery.import_file(file)
+        except BaseException:
+            gallery.close()
+            for left in gallery.folder.glob(f"{DATABASE}*"):
+                left.unlink()
+            raise
+        return gallery
+
+    def close(self) -> None:
+        """Write the cache of the indexes if it is too far behind, and close."""
+        if not self.read_only:
+            # a cache: the rows are safe without it
+            with contextlib.suppress(ReidHashError), self._database.reading() as db:
+                self._index.write(db)
+        self._database.close()
+
+    def write_cache(self) -> bool:
+        """Write the cache of the indexes now, whole; gives whether it was behind.
+
+        `close` does so where the cache lacks more than a hundredth of the sightings. A program
+        that runs for long may do it at times, for others that open the gallery meanwhile.
+        """
+        with self._database.alone(), self._database.reading() as db:
+            return self._index.write(db, lag=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check(self, bits: int, model: str) -> None:
+        """Raise CodeError unless codes of that length and model belong here; "" is unknown."""
+        if bits != self.bits:
+            raise CodeError(
+                f"codes of {bits} bits do not fit gallery {self.folder}, which holds {self.bits} "
+                "bits"
+            )
+        if model and model != self.model:
+            raise CodeError(
+                f"codes of model {model} do not fit gallery {self.folder}, which holds codes of "
+                f"{'model ' + self.model if self.model else 'an unknown model'}; encode them with "
+                "the gallery's model"
+            )
+
+    def verify(self) -> list[str]:
+        """A line for each thing in the folder that is damaged; none where all is well."""
+        return verify(self.folder)
+
+    def info(self) -> dict[str, Any]:
+        """What the gallery holds: numbers, times in seconds since 1970, bytes, state of caches."""
+        with self._database.reading() as db:
+            return {
+                "folder": str(self.folder),
+                "bits": self.bits,
+                "model": self.model,
+                "model_file": self.model_file,
+                **select.summary(db),
+                "bytes": sum(p.stat().st_size for p in self.folder.glob("gallery*")),
+                "index_cache": self._index.state(db),
+                "calibrated_bits": self.calibration.lengths if self.calibration else [],
+            }
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What distances mean in this gallery, or None where that was not calibrated."""
+        with self._database.reading() as db:
+            text = get_meta(db, "calibration")
+        return None if text is None else Calibration.from_json(text)
+
+    @calibration.setter
+    def calibration(self, calibration: Calibration | None) -> None:
+        with self._database.writing() as db:
+            put_meta(db, "calibration", calibration and calibration.to_json())
+
+    def export(self, file: StrPath) -> int:
+        """Write the gallery to a .parquet or .npz file; gives the number of sightings."""
+        with self._database.reading() as db:
+            exported = gallery_io.read_database(db)
+            gallery_io.write_file(Path(file), exported)
+        return int(exported.header["sightings"])
+
+    def import_file(self, file: StrPath) -> int:
+        """Add all that `export` wrote, in one transaction; gives how many sightings.
+
+        A gallery that was never used takes over the ids. In another one sightings get new ids, and
+        identities of the same name are the same.
+
+        Raises:
+            CodeError: it is of another model or length.
+            GalleryError: see the class; or the file is damaged.
+        """
+        exported = gallery_io.read_file(Path(file))
+        bits, model = int(exported.header["bits"]), exported.header["model"]
+        self._check(bits, model)
+        with self._database.writing() as db:
+            added = gallery_io.insert_file(db, exported)
+            if exported.header["calibration"] and get_meta(db, "calibration") is None:
+                put_meta(db, "calibration", exported.header["calibration"])
+        return added
+
+
+def _sync(*folders: Path) -> None:
+    """Have the names in folders on the disk: a file is safe only where its name is."""
+    for folder in folders:
+        with contextlib.suppress(OSError):  # Windows opens no folders
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)

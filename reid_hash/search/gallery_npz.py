@@ -1,0 +1,95 @@
+"""A gallery as an .npz file: plain arrays, no pickle.
+
+Each part of the rows has its own arrays. Text and thumbnails are joined to one array of bytes
+with an array of lengths; numbers that may be missing come with an array that says where they are.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reid_hash.errors import GalleryError, one_line
+
+_TEXT, _WHOLE = ("camera", "source"), ("track", "frame", "identity")
+_REAL = ("time", "x", "y", "w", "h")
+
+Part = dict[str, list[Any]]
+"""Columns of some rows by name; `gallery_io` says which."""
+
+
+def write_npz(path: Path, header: dict[str, Any], parts: Iterable[Part]) -> None:
+    """Write a gallery; `gallery_io` says what header and parts are."""
+    with zipfile.ZipFile(path, "w") as archive:
+
+        def put(name: str, array: np.ndarray[Any, Any]) -> None:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+
+        put("header", np.frombuffer(json.dumps(header).encode(), np.uint8))
+        for i, part in enumerate(parts):
+            start = f"part{i:05d}_"
+            put(start + "id", np.array(part["id"], np.int64))
+            code = np.frombuffer(b"".join(part["code"]), np.uint8)
+            put(start + "code", code.reshape(len(part["id"]), -1))
+            for name in _REAL:
+                put(start + name, np.array([_or(v, np.nan) for v in part[name]], np.float64))
+            for name in _WHOLE:
+                put(start + name, np.array([_or(v, 0) for v in part[name]], np.int64))
+                put(f"{start}{name}_known", np.array([v is not None for v in part[name]]))
+            for name in (*_TEXT, "thumbnail"):
+                data = [v.encode() if isinstance(v, str) else v for v in part[name]]
+                # −1 stands for none, which is not the same as nothing
+                lengths = [-1 if v is None else len(v) for v in data]
+                put(f"{start}{name}_length", np.array(lengths, np.int64))
+                joined = b"".join([v for v in data if v is not None])
+                put(start + name, np.frombuffer(joined, np.uint8))
+
+
+def _or(value: Any, other: Any) -> Any:
+    return other if value is None else value
+
+
+def read_npz(path: Path) -> tuple[dict[str, Any], Iterator[Part]]:
+    """Read what `write_npz` wrote; the parts when they are asked for."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header: dict[str, Any] = json.loads(file["header"].tobytes())
+    except Exception as error:  # zipfile, zlib, NumPy and json each have their own
+        reason = one_line(error)
+        raise GalleryError(f"{path} is no exported gallery, or damaged: {reason}") from error
+
+    def parts() -> Iterator[Part]:
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                starts = [n.removesuffix("id") for n in file.files if n.endswith("_id")]
+                for start in starts:
+                    yield _npz_part(file, start)
+        except GalleryError:
+            raise
+        except Exception as error:
+            raise GalleryError(f"{path} is damaged: {one_line(error)}") from error
+
+    return header, parts()
+
+
+def _npz_part(file: Any, start: str) -> Part:
+    part: Part = {"id": file[start + "id"].tolist()}
+    part["code"] = [code.tobytes() for code in file[start + "code"]]
+    for name in _REAL:
+        part[name] = [None if v != v else v for v in file[start + name].tolist()]
+    for name in _WHOLE:
+        pairs = zip(file[start + name].tolist(), file[f"{start}{name}_known"], strict=True)
+        part[name] = [value if known else None for value, known in pairs]
+    for name in (*_TEXT, "thumbnail"):
+        lengths, data = file[f"{start}{name}_length"], file[start + name].tobytes()
+        ends = np.cumsum(lengths.clip(0)).tolist()
+        values: list[Any] = [
+            None if n < 0 else data[end - n : end]
+            for n, end in zip(lengths.tolist(), ends, strict=True)
+        ]
+        part[name] = values if name == "thumbnail" else [v.decode() for v in values]
+    return part

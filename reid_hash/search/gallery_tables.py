@@ -1,0 +1,81 @@
+"""The tables of a gallery's database, and the values of the gallery as a whole.
+
+Every row carries a checksum over all its values, so that a flipped byte is found and named.
+"""
+
+import contextlib
+import sqlite3
+import zlib
+from pathlib import Path
+from typing import Any
+
+from reid_hash.errors import GalleryError
+
+DATABASE = "gallery.sqlite"
+
+SCHEMA = 1
+"""Version of the tables below."""
+
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value, checksum INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE identities (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, checksum INTEGER NOT NULL
+);
+CREATE TABLE sightings (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: an index asks for ids above its own
+    code BLOB NOT NULL,
+    camera TEXT NOT NULL, time REAL NOT NULL, source TEXT NOT NULL,
+    track INTEGER, frame INTEGER, x REAL, y REAL, w REAL, h REAL,
+    identity INTEGER REFERENCES identities (id),
+    checksum INTEGER NOT NULL
+);
+CREATE INDEX by_time ON sightings (time);
+CREATE INDEX by_camera ON sightings (camera, time);
+CREATE INDEX by_source ON sightings (source, track);
+CREATE INDEX by_identity ON sightings (identity) WHERE identity IS NOT NULL;
+CREATE TABLE thumbnails (  -- apart from the sightings, so that those stay close together
+    sighting INTEGER PRIMARY KEY REFERENCES sightings (id) ON DELETE CASCADE,
+    jpeg BLOB NOT NULL, checksum INTEGER NOT NULL
+);
+"""
+
+
+def checksum(*values: Any) -> int:
+    """CRC-32 of the values of a row; the same function is there in SQL under this name."""
+    last = values[-1]
+    if isinstance(last, bytes):  # an image: writing it out as text would take long
+        return zlib.crc32(last, zlib.crc32(repr(values[:-1]).encode()))
+    return zlib.crc32(repr(values).encode())
+
+
+def create_database(path: Path, meta: dict[str, Any]) -> None:
+    """Write an empty database with its meta rows to `path`, a temporary name."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        prepare(db)
+        db.executescript(f"PRAGMA journal_mode=WAL; BEGIN; {TABLES} COMMIT;")
+        for key, value in meta.items():
+            put_meta(db, key, value)
+
+
+def put_meta(db: sqlite3.Connection, key: str, value: Any) -> None:
+    """Set a value of the gallery as a whole."""
+    db.execute("REPLACE INTO meta VALUES (?, ?, ?)", (key, value, checksum(key, value)))
+
+
+def get_meta(db: sqlite3.Connection, key: str, default: Any = None) -> Any:
+    """A value of the gallery as a whole; GalleryError where it is damaged."""
+    row = db.execute("SELECT value, checksum FROM meta WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        return default
+    if row[1] != checksum(key, row[0]):
+        raise GalleryError(f"the gallery's {key} is damaged: its checksum differs")
+    return row[0]
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Make a new connection ready: durable, and leaving nothing of what is deleted."""
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute("PRAGMA foreign_keys=ON")
+    db.execute("PRAGMA secure_delete=ON")
+    db.execute("PRAGMA cache_size=-32000")  # KiB
+    db.create_function("checksum", -1, checksum, deterministic=True)

@@ -1,0 +1,50 @@
+"""The models that come with the toolkit: each loads, and is what its card says."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reid_hash.cli import main
+from reid_hash.encoder import Encoder
+from reid_hash.experiments.runs import find_model
+from reid_hash.shipped import default_model, is_shipped, shipped_model, shipped_models
+
+MODELS = shipped_models()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_a_model_is_what_its_card_says(model):
+    encoder = Encoder.load(model.file, "cpu")
+    net = encoder.checkpoint.net
+    assert model.facts["bits"] == encoder.bits
+    assert model.facts["input"] == "{}×{}".format(*encoder.size)
+    assert model.facts["parameters"] == sum(p.numel() for p in net.parameters())
+    assert set(model.facts["rank1"]) <= set(range(8, encoder.bits + 1))
+    assert model.facts["licence"]
+    codes = encoder.encode(np.zeros((1, *encoder.size, 3), np.uint8))
+    assert codes.packed.shape == (1, encoder.bits // 8)
+
+
+def test_they_are_small():
+    assert sum(model.file.stat().st_size for model in MODELS) <= 12e6
+    assert shipped_model("small").facts["parameters"] <= 1_000_000
+
+
+def test_a_model_is_found_by_its_name_and_used_where_none_was_trained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert is_shipped(find_model(Path("small"), "mnist"))
+    assert find_model(None, "cuhk03") == default_model().file
+    with pytest.raises(Exception, match="no trained model for mnist"):
+        find_model(None, "mnist")
+
+
+def test_models_are_listed_and_have_cards(capsys):
+    for arguments, words in ((["models"], "small"), (["models", "small"], "Limits")):
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        assert exit_.value.code == 0
+        assert words in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["models", "huge"])
+    assert "no shipped model is called 'huge'; there are: " in capsys.readouterr().err
