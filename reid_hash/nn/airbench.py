@@ -45,10 +45,11 @@ class WhitenedNet(nn.Module):
     """Whitening 2×2 convolution → three blocks of two 3×3 convolutions → maximum over the map.
 
     Args:
-        widths: channels of the blocks.
+        widths: channels of the blocks. The paper's second block has 256 channels; half of them
+            take 0.6 of the time on a CPU.
     """
 
-    def __init__(self, widths: Sequence[int] = (64, 256, 256)) -> None:
+    def __init__(self, widths: Sequence[int] = (64, 128, 256)) -> None:
         super().__init__()
         whitened = 2 * 3 * PATCH**2
         self.whiten = nn.Conv2d(3, whitened, PATCH)
