@@ -28,6 +28,7 @@ COLUMNS = (*show.RETRIEVAL_COLUMNS, "map_at_50000", "precision_at_10")
 @click.option(
     "--bits", callback=options.parse_bits, help="These code lengths alone: 16,24,32,48,64."
 )
+@options.features_option
 @options.fast_option
 @options.seed_option
 @options.device_option
@@ -39,6 +40,7 @@ def command(
     output: Path | None,
     methods: list[str] | None,
     bits: list[int] | None,
+    features: str | None,
     fast: bool,
     seed: int | None,
     device: str,
@@ -49,13 +51,20 @@ def command(
     fig1 MNIST, fig2 CIFAR-10, fig3 NUS-WIDE, fig4 CIFAR-20: precision within Hamming radius 2,
     precision of the 500 nearest images and mAP by code length, precision by number of images
     returned. fig5: one 64-bit network beside a network for each length. fig6: ranking lists.
+    Hash functions on features join fig1 to fig4 where they are named with --methods, or have been
+    evaluated by `reid-hash retrieval DATASET --methods all`.
 
     Networks that are missing are listed with the time they take, then trained, and kept in
     runs/reproduce/DATASET for other figures. Ctrl-C loses nothing: the same command goes on. Each
     figure is written as FIGURE.png, .svg, .csv, .json and .html.
     """
     chosen = ReproduceOptions(
-        methods, bits, Variant(seed=seed, fast=fast), data, device, skip_unreadable
+        methods,
+        bits,
+        Variant(seed=seed, fast=fast, features=features or "network"),
+        data,
+        device,
+        skip_unreadable,
     )
     console = options.progress_console()
     for result in reproduce(figures, chosen, console):

@@ -22,6 +22,7 @@ from reid_hash.report.plots import save_figure
 )
 @options.model_option
 @options.methods_option
+@options.features_option
 @options.fast_option
 @options.data_option
 @click.option("--protocol", help="full or 5k; else the one that the model was trained under.")
@@ -40,6 +41,7 @@ def command(
     bits: list[int] | None,
     model: Path | None,
     methods: list[str] | None,
+    features: str | None,
     fast: bool,
     data: Path | None,
     protocol: str | None,
@@ -56,13 +58,18 @@ def command(
     over tied distances. A query within whose radius there is no image counts as 0; how many
     there are stands beside it.
 
-    With --methods, the paper's methods and the current recipe are compared; networks of theirs that
-    are missing in runs/reproduce/DATASET are trained first, as by `reid-hash reproduce`.
+    With --methods, the paper's methods, the current recipe and hash functions on features are
+    compared. Networks that are missing in runs/reproduce/DATASET are trained first, as by
+    `reid-hash reproduce`. Hash functions are fitted for each length: LSH, SH and ITQ to all
+    training images, BRE, MLH and KSH to 5,000 drawn ones; their bits have no weights, and every
+    row is kept as soon as it is there.
     """
     if methods is not None and model is not None:
         raise ConfigError("--methods trains networks of its own: leave out --model")
     if fast and methods is None:
         raise ConfigError("--fast scales trainings down: it goes with --methods")
+    if features is not None and methods is None:
+        raise ConfigError("--features is of hash functions: it goes with --methods")
     console = options.progress_console()
     report: RetrievalReport | MethodsReport
     if methods is not None:
@@ -70,7 +77,7 @@ def command(
             dataset,
             methods,
             bits,
-            Variant(protocol, split, fast=fast),
+            Variant(protocol, split, fast=fast, features=features or "network"),
             data,
             device=device,
             skip_unreadable=skip_unreadable,

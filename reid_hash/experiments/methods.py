@@ -1,14 +1,19 @@
-"""The methods of the paper's figures: how the configuration of each is made, and their networks."""
+"""The methods of the paper's figures: how each gets its networks, and what it is compared with."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from reid_hash.config import Config, configs_folder, load_config
 from reid_hash.errors import ConfigError
-from reid_hash.experiments.runs import RUNS
+from reid_hash.experiments.methods_sources import (
+    CLASSIFIER,
+    FEATURES,
+    Hashing,
+    Network,
+    Plan,
+    Source,
+    epochs_of,
+)
 
 LENGTHS = (16, 24, 32, 48, 64)
 """Code lengths of the paper's figures, in bits."""
@@ -21,16 +26,19 @@ _PROTOCOLS = {"mnist": "full", "cifar10": "full", "cifar20": "full"}  # the pape
 
 @dataclass(frozen=True)
 class Method:
-    """How the networks of a method are made.
+    """How the codes of a method are made.
 
     Attributes:
-        title: what a reader calls it; {} is the length of its network, where it has one alone.
+        title: what a reader calls it; {} is the length of its network, where it has one alone, or
+            what its hash function starts from.
         config: a shipped configuration; {} is the data set.
         settings: what is changed in it.
         family: its networks' folders are named after it: methods of one family share networks.
         networks: "each": one for each code length. "longest": one of the longest length, shorter
             codes are its first bits. "given": one of the length that the configuration names.
-        weighted: whether its line in a plot is of the weighted Hamming distance; tables have both.
+            "none": a hash function for each length; a network gives features at most.
+        weighted: whether its line in a plot is of the weighted Hamming distance; tables have both,
+            where bits have weights.
     """
 
     title: str
@@ -46,7 +54,18 @@ class Method:
         return self.title.partition(" (")[0]
 
 
-METHODS = {
+_CLASSIFICATION = (
+    *("loss.triplet=0", "loss.regulariser=0", "loss.feature_triplet=0"),
+    *("loss.code_cross_entropy=0", "loss.cross_entropy=1"),
+)
+
+
+def _baseline(title: str) -> Method:
+    """A hash function on features, such as those of the paper's network, trained to classify."""
+    return Method(f"{title} ({{}})", "paper/{}", _CLASSIFICATION, CLASSIFIER, "none", False)
+
+
+NETWORK_METHODS = {
     "dsch": Method(
         "DSCH (network per length)",
         "paper/{}",
@@ -65,35 +84,16 @@ METHODS = {
 }
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network that a figure needs.
-
-    Attributes:
-        family: see `Method`.
-        config: of its training.
-        full_epochs: of the training that is not scaled down.
-    """
-
-    family: str
-    config: Config
-    full_epochs: int
-
-    @property
-    def name(self) -> str:
-        """Family and length, such as "drsch-64"."""
-        return f"{self.family}-{self.config.model.bits}"
-
-    @property
-    def folder(self) -> Path:
-        """Its run: runs/reproduce/DATASET/FAMILY-BITS-HASH, the hash that of its configuration."""
-        canonical = json.dumps(self.config.model_dump(mode="json"), sort_keys=True)
-        digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
-        return RUNS / "reproduce" / self.config.data.dataset / f"{self.name}-{digest}"
-
-
-Plan = Mapping[str, Mapping[int, Network]]
-"""Method → code length → the network that it comes from."""
+BASELINES = {
+    "lsh": _baseline("LSH"),
+    "sh": _baseline("SH"),
+    "itq": _baseline("ITQ"),
+    "bre": _baseline("BRE"),
+    "mlh": _baseline("MLH"),
+    "ksh": _baseline("KSH"),
+}
+METHODS = {**NETWORK_METHODS, **BASELINES}
+"""All methods by their names on the command line."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,24 @@ class Variant:
         protocol: how the data set is divided; None: the paper's, else the configuration's.
         split: which split or draw; None: the configuration's.
         seed: of the trainings; None: the configuration's.
-        fast: scale the trainings down, see `FAST`.
+        fast: scale the trainings of networks down, see `FAST`.
+        features: what the hash functions start from, of `FEATURES`.
+
+    Raises:
+        ConfigError: unknown features.
     """
 
     protocol: str | None = None
     split: int | None = None
     seed: int | None = None
     fast: bool = False
+    features: str = "network"
+
+    def __post_init__(self) -> None:
+        if self.features not in FEATURES:
+            raise ConfigError(
+                f"unknown features {self.features!r}; known are {', '.join(FEATURES)}"
+            )
 
 
 def choose_methods(names: Iterable[str]) -> list[str]:
@@ -130,7 +141,7 @@ def choose_methods(names: Iterable[str]) -> list[str]:
 def plan(
     dataset: str, methods: Iterable[str], lengths: Sequence[int], variant: Variant | None = None
 ) -> Plan:
-    """The networks that methods need for codes of some lengths.
+    """The networks and hash functions that methods need for codes of some lengths.
 
     Args:
         dataset: name of the data set.
@@ -142,13 +153,15 @@ def plan(
         ConfigError: a configuration is missing or wrong, or a length that it does not give.
     """
     variant = variant or Variant()
-    return {name: _networks(dataset, name, lengths, variant) for name in methods}
+    return {name: _sources(dataset, name, lengths, variant) for name in methods}
 
 
-def _networks(
+def _sources(
     dataset: str, name: str, lengths: Sequence[int], variant: Variant
-) -> dict[int, Network]:
+) -> Mapping[int, Source]:
     method = METHODS[name]
+    if method.networks == "none":
+        return {bits: _hashing(dataset, name, bits, variant) for bits in lengths}
     if method.networks == "each":
         return {bits: _network(dataset, name, bits, variant) for bits in lengths}
     longest = max(LENGTHS[-1], *lengths) if method.networks == "longest" else None
@@ -162,15 +175,45 @@ def _networks(
     return dict.fromkeys(lengths, network)
 
 
+def _hashing(dataset: str, name: str, bits: int, variant: Variant) -> Hashing:
+    if variant.features == "network":
+        network = _network(dataset, name, None, variant)
+        data, seed = network.data, network.seed
+    else:  # images of the size of today's recipe: MNIST's own, where the paper's network has more
+        network = None
+        config = _config(dataset, "{}", (), None, variant)
+        data, seed = config.data, config.seed
+    return Hashing(name, bits, variant.features, data, seed, network)
+
+
 def _network(dataset: str, name: str, bits: int | None, variant: Variant) -> Network:
     method = METHODS[name]
-    source = method.config.format(dataset)
-    if not (configs_folder() / f"{source}.yaml").is_file():
-        others = ", ".join(other for other in METHODS if METHODS[other].config != method.config)
-        raise ConfigError(
-            f"method {name} has no configuration for {dataset} (configs/{source}.yaml); "
-            f"choose others with --methods, such as {others}"
+    source = method.config
+    if method.networks == "none" and not _is_there(source.format(dataset)):
+        source = "{}"  # not the paper's data set: the network of today's recipe gives features
+    elif not _is_there(source.format(dataset)):
+        others = ", ".join(
+            other for other in NETWORK_METHODS if METHODS[other].config != method.config
         )
+        raise ConfigError(
+            f"method {name} has no configuration for {dataset} (configs/{source.format(dataset)}"
+            f".yaml); choose others with --methods, such as {others}"
+        )
+    config = _config(dataset, source, method.settings, bits, variant)
+    epochs = config.train.epochs
+    if variant.fast:
+        few = f"train.epochs={max(1, round(epochs / FAST))}"
+        config = _config(dataset, source, (*method.settings, few), bits, variant)
+    return Network(method.family, config, epochs)
+
+
+def _is_there(source: str) -> bool:
+    return (configs_folder() / f"{source}.yaml").is_file()
+
+
+def _config(
+    dataset: str, source: str, settings: Sequence[str], bits: int | None, variant: Variant
+) -> Config:
     values = {
         "data.protocol": variant.protocol or _PROTOCOLS.get(dataset),
         "data.split": variant.split,
@@ -178,38 +221,26 @@ def _network(dataset: str, name: str, bits: int | None, variant: Variant) -> Net
         "model.bits": bits,
     }
     changes = [f"{key}={value}" for key, value in values.items() if value is not None]
-    config = load_config(source, [*method.settings, *changes])
-    epochs = config.train.epochs
-    if variant.fast:
-        config = load_config(
-            source, [*method.settings, *changes, f"train.epochs={max(1, round(epochs / FAST))}"]
-        )
-    return Network(method.family, config, epochs)
-
-
-def networks_of(plans: Iterable[Plan]) -> list[Network]:
-    """The networks of some plans, each once."""
-    return list(
-        dict.fromkeys(
-            network for plan in plans for lengths in plan.values() for network in lengths.values()
-        )
-    )
+    return load_config(source.format(dataset), [*settings, *changes])
 
 
 def title(name: str, plan: Plan) -> str:
     """What a reader calls a method of a plan."""
-    longest = max(network.config.model.bits for network in plan[name].values())
-    return METHODS[name].title.format(longest)
+    sources = list(plan[name].values())
+    if isinstance(sources[0], Hashing):
+        return METHODS[name].title.format(FEATURES[sources[0].features])
+    return METHODS[name].title.format(max(source.bits for source in sources))
 
 
 def scaled_down(plan: Plan) -> str:
     """Says by how much the trainings of a plan are shorter than they should be; else empty."""
     cut: dict[tuple[int, int], list[str]] = {}
-    for name, lengths in plan.items():
-        for network in lengths.values():
-            epochs = (network.config.train.epochs, network.full_epochs)
-            if epochs[0] < epochs[1] and name not in cut.setdefault(epochs, []):
-                cut[epochs].append(name)
+    for name, by_length in plan.items():
+        for source in by_length.values():
+            of = epochs_of(source)
+            if of and of["epochs"] < of["full_epochs"]:
+                names = cut.setdefault((of["epochs"], of["full_epochs"]), [])
+                names += [] if name in names else [name]
     if not cut:
         return ""
     parts = [

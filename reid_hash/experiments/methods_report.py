@@ -11,8 +11,15 @@ from rich.console import Console
 from reid_hash.data.types import Dataset
 from reid_hash.experiments import describe, methods
 from reid_hash.experiments.benchmark import curve_objects
-from reid_hash.experiments.methods import LENGTHS, METHODS, Plan, Variant
+from reid_hash.experiments.methods import LENGTHS, METHODS, Variant
 from reid_hash.experiments.methods_evaluate import method_rows
+from reid_hash.experiments.methods_sources import (
+    Plan,
+    hashing_notes,
+    hashings_of,
+    networks_of,
+    sources_of,
+)
 from reid_hash.experiments.methods_train import Workplace, announce
 from reid_hash.experiments.retrieval import TOP, RetrievalRow
 from reid_hash.report.plots import bits_plot
@@ -23,7 +30,7 @@ class MethodsReport:
     """Figures of several methods, with what they are figures of.
 
     Attributes:
-        plan: the networks behind them.
+        plan: the networks and hash functions behind them.
         dataset: what was evaluated.
         split: which split or draw.
         rows: one a method, length and weighting.
@@ -57,11 +64,11 @@ class MethodsReport:
 
     def as_object(self) -> dict[str, Any]:
         """The object that `--json` writes."""
-        networks = methods.networks_of([self.plan])
+        sources = sources_of([self.plan])
         return describe.result_object(
             self.dataset,
-            ", ".join(str(network.folder) for network in networks),
-            networks[0].config.seed,
+            ", ".join(str(source.folder) for source in sources),
+            sources[0].seed,
             self.records,
             0,
             split=self.split,
@@ -88,7 +95,7 @@ def run_methods(
     skip_unreadable: bool = False,
     console: Console | None = None,
 ) -> MethodsReport:
-    """Evaluate methods by image retrieval; networks that are missing are trained first.
+    """Evaluate methods by image retrieval; what is missing is trained or fitted first.
 
     Args:
         dataset_name: the data set.
@@ -106,8 +113,8 @@ def run_methods(
         Stopped: Ctrl-C; the same call goes on from there.
     """
     plan = methods.plan(dataset_name, names, list(lengths or LENGTHS), variant)
-    networks = methods.networks_of([plan])
-    place = Workplace(networks, data, device, skip_unreadable, console)
-    announce(networks, {dataset_name: place})
+    place = Workplace(sources_of([plan]), data, device, skip_unreadable, console)
+    announce(networks_of([plan]), hashings_of([plan]), {dataset_name: place})
     rows = method_rows(plan, place)
-    return MethodsReport(plan, place.dataset, place.split, rows, place.dataset.notes)
+    notes = [*place.dataset.notes, *hashing_notes(plan)]
+    return MethodsReport(plan, place.dataset, place.split, rows, notes)

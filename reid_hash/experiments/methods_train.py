@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from accelerate.state import AcceleratorState
+from numpy.typing import NDArray
 from rich.console import Console
 
 from reid_hash.config import parse_config
@@ -13,36 +16,60 @@ from reid_hash.data.images import Pixels, decode
 from reid_hash.data.types import Dataset
 from reid_hash.errors import ConfigError, DataError
 from reid_hash.experiments.estimate import duration, seconds_a_step, training_steps
-from reid_hash.experiments.methods import Network
+from reid_hash.experiments.methods_sources import Hashing, Network, Source
 from reid_hash.experiments.runs import record_run
 from reid_hash.nn.checkpoint import FORMAT, Checkpoint, load_checkpoint, read_facts, read_tensors
 from reid_hash.training import MODEL_FILE, STATE_FILE, Stopped, train
 
+EVALUATION_FILE = "evaluation.json"
+"""The figures of codes, in the folder of a network or hash function; can be deleted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What hash functions start from, of all images of a workplace.
+
+    Attributes:
+        train: [n, dims] float32.
+        query: [Q, dims] likewise.
+        gallery: [G, dims] likewise; the array of `train` where these are the same images.
+        train_pixels: the decoded training images, with their labels.
+        query_pixels: the decoded query images.
+        gallery_pixels: the decoded database images.
+    """
+
+    train: NDArray[np.float32]
+    query: NDArray[np.float32]
+    gallery: NDArray[np.float32]
+    train_pixels: Pixels
+    query_pixels: Pixels
+    gallery_pixels: Pixels
+
 
 class Workplace:
-    """A data set under one protocol, with its training images decoded once for all networks.
+    """A data set under one protocol, with its training images decoded once for all sources.
 
     Args:
-        networks: that will be trained and evaluated; all on the same data.
+        sources: of the codes that will be evaluated; all of the same data.
         data: the data root.
         device: where to compute.
         skip_unreadable: leave out images that cannot be read.
         console: for progress.
 
     Raises:
-        ConfigError: the networks are of several data sets or protocols, or of persons.
+        ConfigError: the sources are of several data sets or protocols, or of persons.
         DataError: the data set is missing, or has no training images, queries or database.
     """
 
     def __init__(
         self,
-        networks: Sequence[Network],
+        sources: Sequence[Source],
         data: Path | None,
         device: str = "auto",
         skip_unreadable: bool = False,
         console: Console | None = None,
     ) -> None:
-        parts = [network.config.data for network in networks]
+        parts = [source.data for source in sources]
         kinds = {(part.dataset, part.protocol, part.split, part.hold_out) for part in parts}
         if len(kinds) > 1:
             protocols = " and ".join(sorted({str(part.protocol) for part in parts}))
@@ -50,13 +77,14 @@ class Workplace:
                 f"the methods' configurations divide {parts[0].dataset} in different ways "
                 f"(protocol {protocols}); choose one with --protocol, or leave out a method"
             )
-        self.dataset: Dataset = load_dataset(parts[0], data, networks[0].config.seed)
+        self.dataset: Dataset = load_dataset(parts[0], data, sources[0].seed)
         self.split = parts[0].split
         self.root = data_root(data)
         self.device = device
         self.skip_unreadable = skip_unreadable
         self.console = console
         self._train: dict[tuple[int, int], Pixels] = {}
+        self.features: dict[tuple[str, str], Features] = {}
         if not self.dataset.by_class:
             raise ConfigError(
                 f"{self.dataset.name} is a data set of persons and cameras; the methods' figures "
@@ -103,17 +131,25 @@ def steps_done(network: Network) -> int:
     return int(facts["step"]) if same else 0
 
 
-def announce(networks: Sequence[Network], places: Mapping[str, Workplace]) -> None:
+def announce(
+    networks: Sequence[Network], hashings: Sequence[Hashing], places: Mapping[str, Workplace]
+) -> None:
     """List networks: which are there, which must be trained, and how long that takes here.
 
     Args:
         networks: each once.
+        hashings: the hash functions on features, of which only the number is told.
         places: by name of the data set.
     """
     consoles = {id(p.console): p.console for p in places.values() if p.console is not None}
     if not consoles:
         return
     say = next(iter(places.values())).say
+    if hashings:
+        fitted = sum((hashing.folder / EVALUATION_FILE).exists() for hashing in hashings)
+        say(f"hash functions needed: {len(hashings)}, of which {fitted} are evaluated")
+    if not networks:
+        return
     missing = [network for network in networks if not is_trained(network)]
     there = len(networks) - len(missing)
     say(f"networks needed: {len(networks)}, of which {there} are there")

@@ -1,4 +1,4 @@
-"""The whole path on the built-in data: figures drawn, a network trained, codes, CMC, a report."""
+"""The whole path on the built-in data: a network trained, codes, CMC, a report, a video."""
 
 import time
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ from rich.console import Console
 
 from reid_hash.codes import save_codes
 from reid_hash.config import load_config
+from reid_hash.experiments.demo_result import DemoResult
+from reid_hash.experiments.demo_run import FILM, TIMELINE, VIDEO, Wanted, demo
 from reid_hash.experiments.report import write_run_report
 from reid_hash.experiments.runs import new_run
 from reid_hash.experiments.train import RunResult, train_run
@@ -22,12 +24,18 @@ class QuickstartResult:
         run: the training run with its figures.
         codes: file with the codes of the test images.
         report: the HTML report.
+        demo: what the network recognised in the two-camera video of walkers.
+        video: the drawn frames of it.
+        timeline: the page of who was where and when.
         seconds: it took in all.
     """
 
     run: RunResult
     codes: Path
     report: Path
+    demo: DemoResult
+    video: Path
+    timeline: Path
     seconds: float
 
 
@@ -37,8 +45,9 @@ def quickstart(
     device: str = "auto",
     console: Console | None = None,
     settings: Sequence[str] = (),
+    film: float = FILM,
 ) -> QuickstartResult:
-    """Train on `walkers` and write model, codes and report.
+    """Train on `walkers`, write model, codes and report, and recognise walkers in a video.
 
     Args:
         output: folder of the run; a new one in `runs/walkers/` where it is None.
@@ -46,6 +55,7 @@ def quickstart(
         device: where to compute.
         console: for progress.
         settings: changes to `configs/walkers.yaml`, as `--set` takes them.
+        film: length of the video, in seconds.
     """
     began = time.monotonic()
     config = load_config("walkers", [f"seed={seed}", *settings])
@@ -54,4 +64,10 @@ def quickstart(
         raise AssertionError("walkers has a test set, and the quickstart is one process")
     codes = run.folder / "codes.npz"
     save_codes(codes, run.encoded.query, run.encoded.query_pixels.names)
-    return QuickstartResult(run, codes, write_run_report(run), time.monotonic() - began)
+    report = write_run_report(run)
+    folder = run.folder / "demo"
+    wanted = Wanted(folder=folder, model=run.folder, seed=seed, device=device, film=film)
+    shown = demo(wanted, lambda line: None, console)
+    video, timeline = folder / VIDEO, folder / TIMELINE
+    seconds = time.monotonic() - began
+    return QuickstartResult(run, codes, report, shown.result, video, timeline, seconds)

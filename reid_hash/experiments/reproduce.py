@@ -14,9 +14,18 @@ from rich.console import Console
 
 from reid_hash.data.types import Dataset
 from reid_hash.experiments import methods, reproduce_lists, reproduce_panels
-from reid_hash.experiments.methods import LENGTHS, METHODS, Plan, Variant
+from reid_hash.experiments.methods import BASELINES, LENGTHS, METHODS, NETWORK_METHODS, Variant
 from reid_hash.experiments.methods_evaluate import encoded_by, method_rows
-from reid_hash.experiments.methods_train import Workplace, announce
+from reid_hash.experiments.methods_sources import (
+    Plan,
+    Source,
+    epochs_of,
+    hashing_notes,
+    hashings_of,
+    networks_of,
+    sources_of,
+)
+from reid_hash.experiments.methods_train import EVALUATION_FILE, Workplace, announce
 from reid_hash.experiments.retrieval import RetrievalRow
 from reid_hash.report.beside import Block, lists_beside
 from reid_hash.report.heading import Heading
@@ -32,7 +41,8 @@ class FigureSpec:
         dataset: of whose images.
         title: a reader's words.
         kind: "retrieval" (figures 1–4), "lengths" (5) or "lists" (6).
-        methods: that are shown unless others are chosen.
+        methods: that are shown unless others are chosen; hash functions on features join them
+            in figures 1–4 where they have been evaluated at all lengths.
         lengths: code lengths, likewise.
     """
 
@@ -40,7 +50,7 @@ class FigureSpec:
     dataset: str
     title: str
     kind: str = "retrieval"
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = tuple(NETWORK_METHODS)
     lengths: tuple[int, ...] = LENGTHS
 
 
@@ -86,7 +96,7 @@ class Reproduction:
 
     Attributes:
         spec: which figure.
-        plan: the networks behind it.
+        plan: the networks and hash functions behind it.
         dataset: what it is of.
         split: which split or draw.
         records: flat result records; published ones are marked `reported`.
@@ -114,7 +124,7 @@ class Reproduction:
 def reproduce(
     names: Sequence[str], options: ReproduceOptions, console: Console | None = None
 ) -> Iterator[Reproduction]:
-    """Reproduce figures one by one; networks that are missing are listed, then trained.
+    """Reproduce figures one by one; what is missing is listed, then trained or fitted.
 
     Args:
         names: of `FIGURES`.
@@ -122,7 +132,7 @@ def reproduce(
         console: for progress.
 
     Yields:
-        Each figure as soon as its networks are trained and evaluated.
+        Each figure as soon as its methods are trained and evaluated.
 
     Raises:
         ConfigError: a method, length or configuration that is not there.
@@ -133,11 +143,11 @@ def reproduce(
     plans = {spec.name: _plan(spec, options) for spec in specs}
     places: dict[str, Workplace] = {}
     for dataset in dict.fromkeys(spec.dataset for spec in specs):
-        networks = methods.networks_of(plans[s.name] for s in specs if s.dataset == dataset)
+        sources = sources_of(plans[s.name] for s in specs if s.dataset == dataset)
         places[dataset] = Workplace(
-            networks, options.data, options.device, options.skip_unreadable, console
+            sources, options.data, options.device, options.skip_unreadable, console
         )
-    announce(methods.networks_of(plans.values()), places)
+    announce(networks_of(plans.values()), hashings_of(plans.values()), places)
     for spec in specs:
         make = _lists if spec.kind == "lists" else _curves
         yield make(spec, plans[spec.name], places[spec.dataset])
@@ -148,7 +158,15 @@ def _plan(spec: FigureSpec, options: ReproduceOptions) -> Plan:
     lengths = list(options.lengths or spec.lengths)
     if spec.kind == "lists":
         lengths = [32 if 32 in lengths else lengths[-1]]
-    return methods.plan(spec.dataset, chosen, lengths, options.variant)
+    plan = methods.plan(spec.dataset, chosen, lengths, options.variant)
+    if options.methods is None and spec.kind == "retrieval":
+        baselines = methods.plan(spec.dataset, BASELINES, lengths, options.variant)
+        plan = {**plan, **{name: of for name, of in baselines.items() if _is_evaluated(of)}}
+    return plan
+
+
+def _is_evaluated(by_length: Mapping[int, Source]) -> bool:
+    return all((source.folder / EVALUATION_FILE).exists() for source in by_length.values())
 
 
 def _curves(spec: FigureSpec, plan: Plan, place: Workplace) -> Reproduction:
@@ -188,14 +206,13 @@ def _lists(spec: FigureSpec, plan: Plan, place: Workplace) -> Reproduction:
     records: list[Mapping[str, Any]] = []
     bits = max(next(iter(plan.values())))  # a plan of lists has one length
     for name, by_length in plan.items():
-        (network,) = by_length.values()
-        encoded = encoded_by(network, place)
+        (source,) = by_length.values()
+        encoded = encoded_by(source, place)
         found = reproduce_lists.ranking_lists(encoded, bits, METHODS[name].weighted)
         blocks.append((reproduce_lists.block_title(name, plan, bits), found))
         about = {"method": name, "bits": bits, "weighted": METHODS[name].weighted}
         lists += [{**about, **image} for image in reproduce_lists.list_records(found)]
-        epochs = {"epochs": network.config.train.epochs, "full_epochs": network.full_epochs}
-        records.append({**about, **reproduce_lists.figures(found), **epochs})
+        records.append({**about, **reproduce_lists.figures(found), **epochs_of(source)})
     heading = Heading(
         f"Figure {spec.name[3:]} · {spec.title} at {bits} bits",
         f"{reproduce_lists.CHOSEN}; {len(place.dataset.gallery):,} database images, equal "
@@ -232,5 +249,6 @@ def _notes(plan: Plan, dataset: Dataset) -> list[str]:
     return [
         *([f"{scaled}: these figures are not those of the whole training"] if scaled else []),
         *dataset.notes,
+        *hashing_notes(plan),
         f"Drawn in the picture: {'; '.join(ranked)}",
     ]

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import hamming, weighted
-from reid_hash.experiments.methods import METHODS, Plan
+from reid_hash.experiments import methods
+from reid_hash.experiments.methods import METHODS
+from reid_hash.experiments.methods_sources import Hashing, Plan
 from reid_hash.experiments.ranking import ranking_row
 from reid_hash.experiments.reid import Encoded
 from reid_hash.report.grid import RankingRow
@@ -79,7 +81,10 @@ def figures(rows: Sequence[RankingRow]) -> Mapping[str, float]:
 
 def block_title(name: str, plan: Plan, bits: int) -> str:
     """What stands above a method's lists."""
-    trained = plan[name][bits].config.model.bits
+    source = plan[name][bits]
+    if isinstance(source, Hashing):
+        return f"{methods.title(name, plan)}, {bits} bits"
+    trained = source.bits
     return f"{METHODS[name].short}, {trained}-bit network" + (
         f" cut to {bits} bits" if bits < trained else ""
     )

@@ -6,7 +6,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from reid_hash.experiments import methods
-from reid_hash.experiments.methods import METHODS, Plan
+from reid_hash.experiments.methods import METHODS
+from reid_hash.experiments.methods_sources import Plan
 from reid_hash.experiments.retrieval import RADIUS, TOP, RetrievalRow
 from reid_hash.report.figures import figure_name, has
 from reid_hash.report.heading import Heading

@@ -9,7 +9,14 @@ from typing import Any
 from reid_hash import __version__
 from reid_hash.experiments import describe, methods
 from reid_hash.experiments.benchmark import curve_objects
-from reid_hash.experiments.methods import METHODS, Network
+from reid_hash.experiments.methods import METHODS
+from reid_hash.experiments.methods_sources import (
+    Network,
+    hashings_of,
+    network_of,
+    networks_of,
+    sources_of,
+)
 from reid_hash.experiments.reproduce import Reproduction
 from reid_hash.files import write_text
 from reid_hash.nn.checkpoint import load_checkpoint
@@ -30,7 +37,7 @@ def write_reproduction(result: Reproduction, folder: Path, command: str = "") ->
         The files.
     """
     name = result.spec.name
-    networks = [_network_facts(network) for network in methods.networks_of([result.plan])]
+    networks = [_network_facts(network) for network in networks_of([result.plan])]
     paths = {
         suffix: folder / f"{name}.{suffix}" for suffix in ("png", "svg", "csv", "json", "html")
     }
@@ -73,7 +80,7 @@ def _as_object(result: Reproduction, networks: Sequence[Mapping[str, Any]]) -> d
     value = describe.result_object(
         result.dataset,
         f"{len(networks)} networks, see `networks`",
-        int(networks[0]["seed"]),
+        sources_of([result.plan])[0].seed,
         result.records,
         0,
         figure=result.spec.name,
@@ -91,7 +98,7 @@ def _page(result: Reproduction, networks: Sequence[Mapping[str, Any]], command: 
     scaled = methods.scaled_down(result.plan)
     summary = (
         f"Figure {result.spec.name[3:]} of Zhang et al. (IEEE TIP 2015), made anew with "
-        f"{len(networks)} networks trained here."
+        f"{len(networks)} networks trained here{_fitted_too(result)}."
     )
     return Report(
         title=result.heading.title,
@@ -114,9 +121,14 @@ def _page(result: Reproduction, networks: Sequence[Mapping[str, Any]], command: 
     )
 
 
+def _fitted_too(result: Reproduction) -> str:
+    count = len(hashings_of([result.plan]))
+    return f" and {count} hash functions fitted to features" if count else ""
+
+
 def _shown(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record as the page's table has it: a short name, and not every figure."""
-    left_out = ("recall_at_", "map_at_1000")
+    left_out = ("recall_at_", "map_at_1000", "features", "train_samples", "fit_seconds")
     kept = {key: value for key, value in record.items() if not key.startswith(left_out)}
     if record.get("reported"):
         return kept
@@ -131,10 +143,12 @@ def _network_line(facts: Mapping[str, Any]) -> str:
 
 
 def _configs(result: Reproduction) -> str:
-    """The configuration of each method's longest network, as YAML."""
-    parts = []
+    """The configuration of each method's longest network, as YAML; of features, once for all."""
+    parts: dict[str, list[str]] = {}
     for name, by_length in result.plan.items():
-        network = by_length[max(by_length)]
+        network = network_of(by_length[max(by_length)])
         others = "; other lengths differ in model.bits" if METHODS[name].networks == "each" else ""
-        parts.append(f"# {name}: {network.name}{others}\n{network.config.to_yaml()}")
-    return "---\n".join(parts)
+        if network is not None:
+            yaml = f"{network.name}{others}\n{network.config.to_yaml()}"
+            parts.setdefault(yaml, []).append(name)
+    return "---\n".join(f"# {', '.join(names)}: {yaml}" for yaml, names in parts.items())

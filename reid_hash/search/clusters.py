@@ -47,6 +47,11 @@ def default_lists(count: int) -> int:
     return int(2 ** np.round(np.log2(count) / 2))
 
 
+def default_probes(lists: int) -> int:
+    """How many lists to look at: the square root of their number, for a recall@10 of about .95."""
+    return int(np.ceil(np.sqrt(lists)))
+
+
 def train(codes: Codes, lists: int, seed: int) -> NDArray[np.bool_]:
     """Cluster centres by k-means on some of the codes.
 
@@ -80,11 +85,11 @@ def assign(codes: Codes, centres: NDArray[np.bool_]) -> NDArray[np.int64]:
     packed = np.packbits(centres, axis=1, bitorder="little")
     scanner = make_scanner(pack_blocks(packed), len(centres))
     owner = np.empty(len(codes), np.int64)
-    cost = codes.weights / codes.weights.max()
+    cost = codes.weights / codes.weights.max()  # of a differing bit; vectors as in `Costs`
     for start in range(0, len(codes), _BLOCK):
         some = codes[start : start + _BLOCK]
         vectors = np.full((len(some), scanner.d), 0.5, np.float32)
-        vectors[:, : codes.bits] = np.where(some.unpack(), 1 + cost, 1 - cost) / 2
+        vectors[:, : codes.bits] = some.unpack() * cost + (1 - cost) / 2
         owner[start : start + len(some)] = scanner.search(vectors, 2)[1][:, 0]
     return owner
 

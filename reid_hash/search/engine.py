@@ -31,7 +31,8 @@ class Engine:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._fetch: dict[int, float] = {}  # for each k: codes of a part to fetch; learned
+        # How many codes of a part to fetch, learned, for each length of code and k.
+        self._fetch: dict[tuple[int, int], float] = {}
 
     def search(
         self,
@@ -67,14 +68,14 @@ class Engine:
             costs = query_costs(query[start : start + _BATCH], like, width, scanned)
             if not wanted:
                 break
-            fetch = self._fetch.get(wanted, 1.5 * wanted + 16)
+            fetch = self._fetch.get((like.bits, wanted), 1.5 * wanted + 16)
             for first, answer in self._answers(parts, slots, costs, wanted, int(fetch)):
                 rows = slice(start + first, start + first + len(answer.matches.ids))
                 matches.distances[rows, :wanted] = answer.matches.distances
                 matches.ids[rows, :wanted] = answer.matches.ids
                 if only is None:
                     fetch = max(_SPARE * answer.needed + 8, _FORGET * fetch)
-                    self._fetch[wanted] = fetch
+                    self._fetch[like.bits, wanted] = fetch
         return matches
 
     def _answers(

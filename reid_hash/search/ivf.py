@@ -55,7 +55,8 @@ class IvfWeightedIndex:
     Args:
         weights: [bits] ≥ 0, 1024 bits at most.
         lists: how many clusters; when left out, about the square root of the number of codes.
-        probes: how many of them a query looks at. More find more and take longer.
+        probes: how many of them a query looks at; when left out, the square root of their number.
+            More find more and take longer.
         model: fingerprint of the network whose codes these are; of the first codes when left out.
         threads: that search at a time; when left out, the processors of this process, 8 at most.
         seed: of the clustering.
@@ -69,7 +70,7 @@ class IvfWeightedIndex:
         weights: ArrayLike,
         *,
         lists: int | None = None,
-        probes: int = 32,
+        probes: int | None = None,
         model: str = "",
         threads: int | None = None,
         seed: int = 0,
@@ -191,7 +192,7 @@ class IvfWeightedIndex:
         codes = Codes(packed, self.bits, self._like.weights, self._like.model)
         wanted, _, seed = self._settings
         number = max(2, min(wanted or default_lists(len(codes)), len(codes) // 2))
-        with faiss_threads(1):
+        with faiss_threads(self._engine.threads):
             owner = assign(codes, train(codes, number, seed))
         made = self._mapped(cluster_arrays(codes, ids, owner, number))
         return _Codes(made, store._replace(parts=(), buffer=Buffer.empty(store.width)))

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.search.clusters import lay_out
+from reid_hash.search.clusters import default_probes, lay_out
 from reid_hash.search.index_file import read_index_file
 from reid_hash.search.layout import LANES, block_nibbles, unit_centroids, unpack_blocks
 from reid_hash.search.parts import Scanned, Searchable
@@ -21,16 +21,16 @@ class Lists(Searchable):
 
     Args:
         path: the file. It may be deleted while it is in use, where the system allows that.
-        probes: how many lists a query looks at.
+        probes: how many lists a query looks at; `default_probes` when left out.
     """
 
-    def __init__(self, path: str | os.PathLike[str], probes: int) -> None:
+    def __init__(self, path: str | os.PathLike[str], probes: int | None = None) -> None:
         self.header, self.arrays = read_index_file(path, "weighted-ivf")
         self.ids: NDArray[np.int64] = self.arrays["ids"]
-        self.probes = probes
         self._means: NDArray[np.float32] = self.arrays["means"]
+        lists = len(self._means)
+        self._probes = min(probes or default_probes(lists), lists)
         self._width = int(self._means.shape[1] // 8)
-        self._region: NDArray[np.uint8] = self.arrays["region"]
         self._layout = lay_out(self.arrays["sizes"], self._width)
         self._open(path)
 
@@ -46,10 +46,14 @@ class Lists(Searchable):
         self._inverted.read_only, self._inverted.prefetch_nthread = True, 0
         self._inverted.totsize = os.path.getsize(path)
         self._inverted.do_mmap()
+        # FAISS's own mapping of the file: of two, the process would have two copies of the pages
+        mapped = faiss.rev_swig_ptr(self._inverted.ptr, self._inverted.totsize)
+        self._region: NDArray[np.uint8] = mapped[start : start + self._layout.total]
         self._quantizer = faiss.IndexFlatL2(bits)  # of no use: lists are chosen in `scan`
         self._ivf = faiss.IndexIVFPQFastScan(self._quantizer, bits, lists, bits // 4, 4)
         faiss.copy_array_to_vector(unit_centroids(self._width), self._ivf.pq.centroids)
         self._ivf.replace_invlists(self._inverted, False)
+        self._ivf.nprobe = self._probes
         self._ivf.is_trained, self._ivf.ntotal = True, len(self.ids)
 
     @cached_property
@@ -65,15 +69,13 @@ class Lists(Searchable):
     def work(self) -> int:
         """How many codes a query is compared with, about."""
         lists = len(self._means)
-        return int(len(self) * min(self.probes, lists) // lists)
+        return int(len(self) * self._probes // lists)
 
     def scan(self, vectors: NDArray[np.float32], fetch: int) -> Scanned:
         """The nearest codes of the most promising lists, as `Part.scan`."""
-        probes = min(self.probes, len(self._means))
         # What the codes of a list cost on average, but for what is the same for all lists.
         expected = (1 - 2 * vectors) @ self._means.T
-        chosen = np.argpartition(expected, probes - 1, axis=1)[:, :probes]
-        self._ivf.nprobe = probes
+        chosen = np.argpartition(expected, self._probes - 1, axis=1)[:, : self._probes]
         nothing = np.zeros(chosen.shape, np.float32)  # distances of lists: of use to residuals only
         return Scanned(*self._ivf.search_preassigned(vectors, fetch, chosen, nothing))
 

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
+from reid_hash.search.weighted import WeightedIndex
 
 _QUERIES = 64
 _OTHERS = 2**15
@@ -12,42 +13,39 @@ _BIT = 0.0037  # for comparing a bit of a code
 _SURVIVOR = 600.0  # for fetching a candidate and computing its distance
 
 
-def choose_scan_bits(codes: Codes, count: int, k: int = 100, seed: int = 0) -> int:
-    """Choose `WeightedIndex`'s `scan_bits` for codes like these.
+def choose_scan_bits(codes: Codes, k: int = 100, threads: int | None = None, seed: int = 0) -> int:
+    """Choose `WeightedIndex`'s `scan_bits` for searches among these codes.
 
     The distance of a prefix is a lower bound of the whole distance. Scanning it is enough to drop
     all codes whose prefix is farther than the whole of the k-th nearest code. It pays where the
     nearest are very near, as in many pictures of the same scene, and hardly ever otherwise.
 
     Args:
-        codes: an example of what will be searched, a thousand codes or more. The queries are
-            expected to lie among them as they do among each other.
-        count: how many codes will be searched.
+        codes: what will be searched, or a good part of it; the queries are taken from it, too.
         k: how many will be wanted.
+        threads: as for `WeightedIndex`.
         seed: of the sample.
 
     Returns:
         A multiple of 8, or `codes.bits` where a prefix does not pay.
     """
     sample = np.random.default_rng(seed).permutation(len(codes))[: _QUERIES + _OTHERS]
-    query, others = codes[sample[:_QUERIES]], codes[sample[_QUERIES:]]
+    query, others = codes[np.sort(sample[:_QUERIES])], codes[np.sort(sample[_QUERIES:])]
     if len(others) < _QUERIES:
         return codes.bits
-    whole = np.zeros((len(query), len(others)))
-    for part in _by_byte(query, others):
-        whole += part
-    rank = min(max(1, round(k * len(others) / max(count, 1))), len(others))
-    within = np.partition(whole, rank - 1, axis=1)[:, rank - 1]
+    index = WeightedIndex(codes.weights, threads=threads)
+    index.add(codes, np.arange(len(codes)))
+    within = index.search(query, k + 1).distances[:, -1]  # itself, and k
     weights = np.zeros(8 * codes.packed.shape[1])
     weights[: codes.bits] = codes.weights
     step = weights.reshape(-1, 4).sum(axis=1).max() / 255  # of fast scan's tables, about
-    prefix = np.zeros_like(whole)
+    prefix = np.zeros((len(query), len(others)))
     costs = []
     for byte, part in enumerate(_by_byte(query, others)):
         prefix += part
         margin = 2 * (byte + 1) * step
-        surviving = np.mean(prefix <= within[:, None] + margin) * count
-        costs.append(8 * (byte + 1) * _BIT * count + surviving * _SURVIVOR)
+        surviving = np.mean(prefix <= within[:, None] + margin) * len(codes)
+        costs.append(8 * (byte + 1) * _BIT * len(codes) + surviving * _SURVIVOR)
     return min(8 * (int(np.argmin(costs)) + 1), codes.bits)
 
 

@@ -1,5 +1,6 @@
 """Exact search by weighted Hamming distance, or with real-valued queries, at fast-scan speed."""
 
+import copy
 import os
 import threading
 from typing import Any
@@ -141,8 +142,9 @@ class WeightedIndex:
         """
         if not 1 <= bits <= self.bits:
             raise CodeError(f"{bits} bits asked of an index of {self.bits}; choose 1 to it")
-        view = WeightedIndex(self.weights[:bits], model=self.model, threads=self._engine.threads)
-        view._shelf, view._whole = self._shelf, False
+        view = copy.copy(self)  # shares the codes, and what was learned of searches
+        view.bits, view._whole = bits, False
+        view._like = no_codes(bits, self.weights[:bits], self.model)
         return view
 
     def search(

@@ -10,9 +10,16 @@ from reid_hash.nn.checkpoint import load_checkpoint
 @pytest.mark.slow
 def test_the_whole_path_on_the_built_in_data(tmp_path):
     result = quickstart(
-        tmp_path / "run", device="cpu", settings=["train.epochs=1", "train.identities_per_batch=32"]
+        tmp_path / "run",
+        device="cpu",
+        settings=["train.epochs=1", "train.identities_per_batch=32"],
+        film=2,
     )
     run = result.run
+    assert result.demo.frames == 50
+    assert result.demo.score.true > 2
+    assert result.video.stat().st_size > 10_000
+    assert "Who was where" in result.timeline.read_text(encoding="utf-8")
     codes, names = load_codes(result.codes)
     assert len(codes) == len(names) == 800
     assert codes.model == load_checkpoint(tmp_path / "run" / "model.safetensors").fingerprint

@@ -8,9 +8,10 @@ import pytest
 from reid_hash.codes import Codes
 from reid_hash.data.images import Pixels
 from reid_hash.errors import ConfigError
-from reid_hash.experiments import methods, reproduce_lists, reproduce_panels
+from reid_hash.experiments import reproduce_lists, reproduce_panels
 from reid_hash.experiments.estimate import seconds_a_step, training_steps
 from reid_hash.experiments.methods import METHODS, Variant, choose_methods, plan, scaled_down
+from reid_hash.experiments.methods_sources import networks_of
 from reid_hash.experiments.reid import Encoded
 from reid_hash.experiments.retrieval import RetrievalRow
 from tests.experiments.test_reproduce import at, write_world
@@ -30,7 +31,7 @@ def test_plans_share_networks_and_differ_by_what_is_changed(here):
     assert made["dsch"][64].config.loss.regulariser == 0
     assert made["dsch"][64].config.model.order == "given"
     assert [made["drsch"][bits].config.model.bits for bits in (32, 64)] == [32, 64]
-    assert {n.config.data.protocol for n in methods.networks_of([made])} == {"full"}
+    assert {n.config.data.protocol for n in networks_of([made])} == {"full"}
     variants = [Variant(), Variant(seed=5), Variant(protocol="5k"), Variant("5k", 1)]
     folders = {plan("cifar10", ["drsch"], [64], v)["drsch"][64].folder for v in variants}
     assert len(folders) == 4

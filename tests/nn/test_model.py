@@ -11,7 +11,8 @@ from reid_hash.nn.model import HashNet
 from reid_hash.training import set_normalisation
 from tests.helpers import coloured_pixels, tiny_config
 
-BACKBONES = ["paper", *SLIM, "airbench", "osnet-x0.25", "timm:resnet10t", "timm:mobilenetv3_small_050"]
+TIMM = ["timm:resnet10t", "timm:mobilenetv3_small_050"]
+BACKBONES = ["paper", *SLIM, "airbench", "osnet-x0.25", *TIMM]
 
 
 @pytest.mark.parametrize("name", BACKBONES)

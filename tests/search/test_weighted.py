@@ -95,7 +95,7 @@ def test_a_fetch_that_is_too_small_is_made_larger(seed, bits):
     codes = make_codes(random, 3000, bits, random.choice([None, 40]), draw_weights(random, bits))
     index = WeightedIndex(codes.weights, threads=1)
     index.add(codes, np.arange(3000))
-    index._engine._fetch = dict.fromkeys([1, 7, 50], 1.0)
+    index._engine._fetch = dict.fromkeys([(bits, 1), (bits, 7), (bits, 50)], 1.0)
     for k in (1, 7, 50):
         check(index, make_codes(random, 4, bits), codes, np.arange(3000), k)
 

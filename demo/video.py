@@ -1,0 +1,68 @@
+"""Follow the people in a video and tell them apart, with every stage in view.
+
+    python demo/video.py street.mp4 [detector.onnx]
+
+Without a file in YOLOX form, moving shapes before a fixed camera are taken for people. The command
+`reid-hash demo street.mp4` does the same and more; this shows the parts it is made of.
+"""
+
+import sys
+import tempfile
+import threading
+
+import numpy as np
+
+from reid_hash.encoder import load_encoder
+from reid_hash.experiments.runs import find_model
+from reid_hash.search.gallery import Gallery
+from reid_hash.search.sighting import Sighting
+from reid_hash.video.address import parse_source
+from reid_hash.video.crops import CropOptions, cut, network_input
+from reid_hash.video.detectors.choose import open_detector
+from reid_hash.video.source import open_source
+from reid_hash.video.track_code import TrackCode, Vote
+from reid_hash.video.tracker import Tracker
+
+
+def main(video: str, detector_name: str = "motion") -> None:
+    source = open_source(parse_source(video))
+    detector = open_detector(detector_name)
+    tracker = Tracker(source.fps, shapes=detector.shapes)
+    encoder = load_encoder(find_model(None, "cuhk03"))
+    tracks: dict[int, TrackCode] = {}
+
+    # frames → boxes → tracks → crops → codes: a track's code is the majority of its best crops
+    for seconds, frame in source.frames(threading.Event(), print):
+        tracked = tracker.update(detector.detect(frame), seconds)
+        crops = cut(frame, tracked.boxes, tracked.boxes, CropOptions())
+        crops = [
+            crop
+            for crop in crops
+            if tracks.setdefault(int(tracked.tracks[crop.row]), TrackCode()).wants(seconds)
+        ]
+        if crops:
+            codes = encoder.encode(network_input(crops, encoder.size))
+            for i, crop in enumerate(crops):
+                vote = Vote(codes[[i]], crop.quality, seconds)
+                tracks[int(tracked.tracks[crop.row])].add(vote)
+    source.close()
+
+    # codes → gallery: each track is looked for among those before it
+    like = encoder.binarise(np.zeros((0, encoder.bits)))
+    limit = 0.22 * float(like.weights.sum())
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Gallery.create(folder, like.bits, like.weights, like.model) as gallery,
+    ):
+        for number, track in tracks.items():
+            if len(track) < 3:
+                continue
+            (nearest,) = gallery.search(track.code(), k=1)
+            found = nearest[0] if nearest and nearest[0].distance <= limit else None
+            looks = f"looks like track {found.sighting.track}" if found else "is new"
+            print(f"track {number}: {looks}")
+            gallery.add(track.code(), [Sighting(source=video, track=number)])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""People in videos: source → detector → tracker → crops → codes → gallery → drawn frames."""

@@ -1,0 +1,80 @@
+"""The size of an ONNX network's input, without a package that reads ONNX.
+
+An ONNX file is a protocol buffer. Its first input's shape is found by the numbers of the fields:
+ModelProto.graph 7, GraphProto.input 11, ValueInfoProto.type 2, TypeProto.tensor_type 1,
+Tensor.shape 2, TensorShapeProto.dim 1, Dimension.dim_value 1.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from reid_hash.errors import DataError
+
+_PATH = (7, 11, 2, 1, 2)
+
+
+def input_shape(file: Path) -> tuple[int, int]:
+    """Height and width of the pictures that a network takes.
+
+    Raises:
+        DataError: there is no such file, it is no ONNX file, or takes no pictures of fixed size.
+    """
+    try:
+        data = memoryview(file.read_bytes())
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror or 'cannot be read'}") from error
+    try:
+        for field in _PATH:
+            data = next(_messages(data, field))
+        sizes = [_value(dimension) for dimension in _messages(data, 1)]
+    except (StopIteration, IndexError, ValueError) as error:
+        raise DataError(f"{file} is no ONNX file") from error
+    if len(sizes) != 4 or sizes[1] != 3 or min(sizes[2:]) < 32:
+        raise DataError(
+            f"{file} is no detector in YOLOX form: its input is {sizes}, not [1, 3, height, width]"
+        )
+    return sizes[2], sizes[3]
+
+
+def _value(dimension: memoryview) -> int:
+    """A dimension's number; 0 where it has a name instead."""
+    return next((value for number, value in _fields(dimension) if number == 1), 0)  # type: ignore[misc, return-value]
+
+
+def _messages(data: memoryview, wanted: int) -> Iterator[memoryview]:
+    """All sub-messages of a field."""
+    for number, value in _fields(data):
+        if number == wanted and isinstance(value, memoryview):
+            yield value
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """(number of the field, integer or bytes) of each field of a message."""
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == 0:
+            value, at = _varint(data, at)
+            yield key >> 3, value
+        elif kind == 2:
+            length, at = _varint(data, at)
+            if at + length > len(data):
+                raise ValueError("cut off")
+            yield key >> 3, data[at : at + length]
+            at += length
+        elif kind in (1, 5):
+            at += 8 if kind == 1 else 4
+        else:
+            raise ValueError("no protocol buffer")
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    """(number, where the next thing begins)."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at

@@ -1,0 +1,125 @@
+"""Detectors in YOLOX form, from an ONNX file (Ge et al. 2021)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_hash.errors import DataError
+from reid_hash.video.detectors.base import suppress
+from reid_hash.video.detectors.onnx_input import input_shape
+from reid_hash.video.types import Detections, Picture
+
+_STRIDES = (8, 16, 32)
+_FILL = 114  # the grey that YOLOX is trained with around a picture
+
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+class Yolox:
+    """A network whose output is [1, n, 5 + classes]: box, objectness, classes; class 0 is person.
+
+    Its input is [1, 3, height, width] BGR in 0 … 255, the frame scaled into its upper left and
+    the rest grey; boxes come relative to the cells of three grids of strides 8, 16 and 32.
+
+    Args:
+        file: the ONNX file.
+        threads: of the network; all cores when left out.
+
+    Attributes:
+        engine: what runs it: "onnxruntime" where that is installed, else "OpenCV".
+
+    Raises:
+        DataError: the file cannot be read, or is of another form.
+    """
+
+    shapes = False
+
+    def __init__(self, file: Path, threads: int | None = None) -> None:
+        self._size = input_shape(file)
+        self._run, self.engine = _load(file, threads)
+        grids, strides = _cells(self._size)
+        self._grids, self._strides = grids, strides
+        try:
+            found = self._run(np.full((1, 3, *self._size), _FILL, np.float32)).shape
+        except Exception as error:  # each engine has its own
+            raise DataError(f"{file}: the network cannot be run: {error}") from error
+        if len(found) != 3 or found[1] != len(grids) or found[2] < 6:
+            raise DataError(
+                f"{file} is no detector in YOLOX form: its output is {list(found)}, not "
+                f"[1, {len(grids)}, 5 + classes]"
+            )
+
+    def another(self) -> "Yolox":
+        """See `Detector`: it keeps nothing between frames."""
+        return self
+
+    def detect(self, picture: Picture) -> Detections:
+        """See `Detector`."""
+        height, width = self._size
+        scale = min(height / picture.shape[0], width / picture.shape[1])
+        rows = max(1, round(picture.shape[0] * scale))
+        columns = max(1, round(picture.shape[1] * scale))
+        canvas = np.full((height, width, 3), _FILL, np.uint8)
+        canvas[:rows, :columns] = cv2.resize(picture, (columns, rows))
+        pixels = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], np.float32)
+        raw = self._run(pixels)[0]
+        scores = raw[:, 4] * raw[:, 5]
+        likely = scores >= 0.05  # the exponential of all others is not needed
+        raw, grids, strides = raw[likely], self._grids[likely], self._strides[likely, None]
+        middle = (raw[:, :2] + grids) * strides
+        half = np.exp(np.minimum(raw[:, 2:4], 20.0)) * strides / 2
+        boxes = np.concatenate([middle - half, middle + half], axis=1) / scale
+        return suppress(boxes.astype(np.float32), scores[likely], picture.shape)
+
+
+def _cells(size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Column and row of each cell [n, 2], and its stride [n]."""
+    grids, strides = [], []
+    for stride in _STRIDES:
+        rows, columns = size[0] // stride, size[1] // stride
+        x, y = np.meshgrid(np.arange(columns), np.arange(rows))
+        grids.append(np.stack([x.ravel(), y.ravel()], axis=1))
+        strides.append(np.full(rows * columns, stride))
+    return np.concatenate(grids).astype(np.float32), np.concatenate(strides).astype(np.float32)
+
+
+def _load(file: Path, threads: int | None) -> tuple[Run, str]:
+    try:
+        import onnxruntime
+    except ImportError:
+        return _load_opencv(file), "OpenCV"
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    # its threads would otherwise keep a core busy while they wait for the next frame
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(
+            str(file), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # it has a dozen classes of them
+        raise DataError(f"{file} is no ONNX file that can be read") from error
+    name = session.get_inputs()[0].name
+
+    def run(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        outputs: list[Any] = session.run(None, {name: pixels})
+        return np.asarray(outputs[0], np.float32)
+
+    return run, "onnxruntime"
+
+
+def _load_opencv(file: Path) -> Run:
+    try:
+        net = cv2.dnn.readNetFromONNX(str(file))
+    except cv2.error as error:
+        raise DataError(f"{file} is no ONNX file that can be read") from error
+
+    def run(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        net.setInput(pixels)
+        return np.asarray(net.forward(), np.float32)
+
+    return run

@@ -1,0 +1,177 @@
+"""How many identities are right, against a ground truth in the format of the MOT challenges."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_hash.errors import DataError
+from reid_hash.video.presence import Key, Presences
+from reid_hash.video.scene import Scene
+from reid_hash.video.types import Boxes, iou
+
+VISIBLE = 0.3
+"""Share of a person that must be visible in a frame for it to count."""
+
+_OVERLAP = 0.5  # IoU from which a box is that of a true person
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many identities are right.
+
+    Attributes:
+        idf1: of identities over all cameras together (Ristani et al. 2016), 0 … 1.
+        idp: its precision.
+        idr: its recall.
+        matches: tracks whose identity has tracks of another camera too.
+        matched: those of them that show the person whom most of these show.
+        people: persons who were identified before two cameras or more.
+        right: those of them whose frames before each of these have mostly one identity, the same
+            before all, and nobody else's.
+        identities: how many were told apart.
+        true: how many there were.
+    """
+
+    idf1: float
+    idp: float
+    idr: float
+    matches: int
+    matched: int
+    people: int
+    right: int
+    identities: int
+    true: int
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Who was where in the frames of one camera.
+
+    Attributes:
+        boxes: by frame from 0: [n, 4] left, top, right, bottom.
+        people: by frame: [n] int64.
+    """
+
+    boxes: Mapping[int, Boxes]
+    people: Mapping[int, NDArray[np.int64]]
+
+
+def read_truth(file: Path, least_height: float, visible: float = VISIBLE) -> Truth:
+    """Read rows frame, identity, left, top, width, height, counts, class, visibility.
+
+    Args:
+        file: frames count from 1.
+        least_height: rows of less height are left out, in pixels.
+        visible: rows of less visibility are left out.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        rows = np.loadtxt(file, delimiter=",", ndmin=2)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} is no ground truth of a MOT challenge: {error}") from error
+    rows = rows[(rows[:, 5] >= least_height) & (rows[:, 6] == 1) & (rows[:, 8] >= visible)]
+    frames = rows[:, 0].astype(np.int64) - 1
+    boxes = rows[:, 2:6].astype(np.float32)
+    boxes[:, 2:] += boxes[:, :2]
+    people = rows[:, 1].astype(np.int64)
+    there = np.unique(frames).tolist()
+    return Truth(
+        {frame: boxes[frames == frame] for frame in there},
+        {frame: people[frames == frame] for frame in there},
+    )
+
+
+@dataclass(eq=False)
+class Record:
+    """The boxes of all scenes, to be scored once it is known whose they are.
+
+    Attributes:
+        rows: (camera, frame, boxes, tracks).
+    """
+
+    rows: list[tuple[int, int, Boxes, list[Key]]] = field(default_factory=list)
+
+    def add(self, scene: Scene) -> None:
+        """Keep what a scene shows."""
+        keys = [presence.key for presence in scene.people]
+        self.rows.append((scene.frame.camera, scene.frame.number, scene.boxes, keys))
+
+    def score(self, presences: Presences, truths: Sequence[Truth]) -> Score:
+        """Compare with the truth, with the identities as they are at the end.
+
+        Args:
+            presences: the tracks of the run.
+            truths: one a camera.
+        """
+        from trackers.eval.identity import compute_identity_metrics
+
+        true_ids, our_ids, similarities = [], [], []
+        # of each person before each camera: in how many frames it had which identity
+        votes: dict[int, dict[int, Counter[int]]] = defaultdict(lambda: defaultdict(Counter))
+        shown: dict[Key, Counter[int]] = defaultdict(Counter)  # in how many frames whom
+        for camera, frame, boxes, keys in self.rows:
+            who = [presences.all[key].identity for key in keys]
+            named = np.array([one is not None for one in who], bool)
+            boxes = boxes[named] if len(who) else boxes
+            mine = [key for key, one in zip(keys, who, strict=True) if one is not None]
+            ours = np.array([one for one in who if one is not None], np.int64)
+            truth = truths[camera]
+            true_boxes = truth.boxes.get(frame, np.zeros((0, 4), np.float32))
+            people = truth.people.get(frame, np.zeros(0, np.int64))
+            alike = iou(true_boxes, boxes)
+            true_ids.append(people)
+            our_ids.append(ours)
+            similarities.append(alike.astype(np.float64))
+            for i in range(len(people) if len(ours) else 0):
+                nearest = int(alike[i].argmax())
+                if alike[i, nearest] >= _OVERLAP:
+                    votes[int(people[i])][camera][int(ours[nearest])] += 1
+                    shown[mine[nearest]][int(people[i])] += 1
+        found: dict[str, Any] = compute_identity_metrics(true_ids, our_ids, similarities, _OVERLAP)
+        right, several = _across(votes)
+        matched, matches = _matches(presences, shown)
+        return Score(
+            idf1=float(found["IDF1"]),
+            idp=float(found["IDP"]),
+            idr=float(found["IDR"]),
+            matches=matches,
+            matched=matched,
+            people=several,
+            right=right,
+            identities=len(presences.identities()),
+            true=len(set(np.concatenate([*true_ids, np.zeros(0, np.int64)]).tolist())),
+        )
+
+
+def _across(votes: Mapping[int, Mapping[int, Counter[int]]]) -> tuple[int, int]:
+    """(people with one identity of their own before all cameras, people before several)."""
+    main = {
+        person: [counter.most_common(1)[0][0] for counter in cameras.values()]
+        for person, cameras in votes.items()
+    }
+    owners = Counter(identity for identities in main.values() for identity in set(identities))
+    several = {person: ids for person, ids in main.items() if len(ids) > 1}
+    right = sum(len(set(ids)) == 1 and owners[ids[0]] == 1 for ids in several.values())
+    return right, len(several)
+
+
+def _matches(presences: Presences, shown: Mapping[Key, Counter[int]]) -> tuple[int, int]:
+    """(tracks that are rightly matched with another camera, tracks that are matched)."""
+    right = count = 0
+    for identity in presences.identities():
+        keys = [one.key for one in presences.of(identity)]
+        for key in keys:
+            others = sum((shown[k] for k in keys if k[0] != key[0] and k in shown), Counter[int]())
+            if not any(k[0] != key[0] for k in keys):
+                continue
+            count += 1
+            if key in shown and others:
+                right += shown[key].most_common(1)[0][0] == others.most_common(1)[0][0]
+    return right, count

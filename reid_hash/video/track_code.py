@@ -1,0 +1,113 @@
+"""One code for a track: the weighted majority of the bits of its best crops."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from reid_hash.codes import Codes, pack, weighted
+
+MOST = 16
+"""Crops that a track's code is made of at most."""
+
+_GAPS = (0.3, 0.6, 1.2)  # seconds from crop to crop: neighbouring frames tell the same
+_ROUNDING = 1e-3  # seconds: frames at 10 a second lie on the bounds of the gaps
+_QUICK = 6  # crops at the first gap, until it is clear how somebody looks; at the last from MOST on
+_BREAK = 0.28  # share of the bit weights' sum by which the crops of one person do not differ often
+_DOUBTS = 3  # crops in a row that look like somebody else, after which it is somebody else
+
+
+def majority(codes: Codes, quality: ArrayLike) -> Codes:
+    """The code each bit of which is what most of the given codes have, weighted by quality.
+
+    Args:
+        codes: n ≥ 1 codes of one person.
+        quality: [n] real ≥ 0, the weight of each vote.
+
+    Returns:
+        One code. A tied vote goes to the code of the highest quality.
+
+    Example:
+        >>> codes = Codes.from_outputs([[1, 1, -1], [1, -1, -1], [-1, 1, 1]])
+        >>> majority(codes, [1, 1, 1]).unpack().astype(int)
+        array([[1, 1, 0]])
+    """
+    weights = np.asarray(quality, np.float64)
+    bits = codes.unpack()
+    votes = weights @ np.where(bits, 1.0, -1.0)
+    won = np.where(votes == 0, bits[int(weights.argmax())], votes > 0)
+    return Codes(pack(won[None]), codes.bits, codes.weights, codes.model)
+
+
+class Vote(NamedTuple):
+    """The code of a crop.
+
+    Attributes:
+        code: one code.
+        quality: see `crops.cut`.
+        time: of the frame, seconds.
+    """
+
+    code: Codes
+    quality: float
+    time: float
+
+
+class TrackCode:
+    """Collects the codes of a track's best crops.
+
+    Trackers that go by place alone hand a track over from one person to another where two pass
+    each other. The codes tell: `add` says so where several crops in a row look like somebody else.
+
+    Attributes:
+        offered: crops that were taken up so far, those that others replaced included.
+        doubts: the last crops, where they look like somebody else.
+    """
+
+    def __init__(self) -> None:
+        self.offered = 0
+        self.doubts: list[Vote] = []
+        self._votes: list[Vote] = []
+        self._last: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._votes)
+
+    def wants(self, time: float) -> bool:
+        """Whether it is time for another crop.
+
+        The times are the same for all tracks: a network takes half as long for several crops
+        together as for each by itself.
+        """
+        gap = _GAPS[(self.offered >= _QUICK) + (self.offered >= MOST)]
+        if self._last is None:
+            return True
+        return (self._last + _ROUNDING) // gap < (time + _ROUNDING) // gap
+
+    def add(self, vote: Vote) -> bool:
+        """Take up a crop; False where the track has gone over to somebody else.
+
+        Then `doubts` are that person's crops, and nothing of them is in the code.
+        """
+        self._last = vote.time
+        if len(self) >= _DOUBTS:
+            apart = float(weighted(self.code(), vote.code)[0, 0])
+            if apart > _BREAK * float(vote.code.weights.sum()):
+                self.doubts.append(vote)
+                return len(self.doubts) < _DOUBTS
+        self.doubts.clear()
+        if len(self) == MOST:
+            worst = min(range(MOST), key=lambda i: self._votes[i].quality)
+            if self._votes[worst].quality >= vote.quality:
+                return True
+            del self._votes[worst]
+        self._votes.append(vote)
+        self.offered += 1
+        return True
+
+    def code(self) -> Codes:
+        """The track's code so far; there must be a crop."""
+        like = self._votes[0].code
+        packed = np.concatenate([vote.code.packed for vote in self._votes])
+        codes = Codes(packed, like.bits, like.weights, like.model)
+        return majority(codes, [vote.quality for vote in self._votes])

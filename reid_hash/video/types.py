@@ -1,0 +1,95 @@
+"""What the stages hand to each other."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_hash.codes import Codes
+
+Picture = NDArray[np.uint8]
+"""A frame or a part of one: [height, width, 3] uint8, BGR, as OpenCV has it."""
+
+Boxes = NDArray[np.float32]
+"""[n, 4] float32: left, top, right, bottom in pixels of the frame, from 0."""
+
+
+class Frame(NamedTuple):
+    """A frame of a source.
+
+    Attributes:
+        camera: index of the source, from 0.
+        number: of the frame within its source, from 0.
+        time: when it was taken, seconds since 1970, UTC.
+        picture: [height, width, 3] uint8 BGR.
+    """
+
+    camera: int
+    number: int
+    time: float
+    picture: Picture
+
+
+class Detections(NamedTuple):
+    """People that a detector found in a frame.
+
+    Attributes:
+        boxes: [n, 4] float32, left, top, right, bottom.
+        scores: [n] float32 in 0 … 1, how sure the detector is.
+    """
+
+    boxes: Boxes
+    scores: NDArray[np.float32]
+
+    @classmethod
+    def none(cls) -> "Detections":
+        """Nobody."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+
+class Encodes(Protocol):
+    """Images → codes: a checkpoint's encoder, or one on another engine."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images that it takes, in pixels."""
+        ...
+
+    def encode(self, images: NDArray[np.uint8]) -> Codes:
+        """Codes of images [n, height, width, 3] uint8 RGB."""
+        ...
+
+
+def box_tuple(box: NDArray[np.float32]) -> tuple[float, float, float, float]:
+    """A box as x, y, width, height, rounded to a tenth of a pixel, as galleries keep it."""
+    left, top, right, bottom = (float(value) for value in box)
+    return round(left, 1), round(top, 1), round(right - left, 1), round(bottom - top, 1)
+
+
+def overlaps(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
+    """Area that each pair of boxes has in common, [n, m] float32, in square pixels."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    common: NDArray[np.float32] = np.clip(high - low, 0, None).prod(axis=2, dtype=np.float32)
+    return common
+
+
+def areas(boxes: Boxes) -> NDArray[np.float32]:
+    """[n] float32, in square pixels."""
+    sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
+    product: NDArray[np.float32] = sides.prod(axis=1, dtype=np.float32)
+    return product
+
+
+def iou(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
+    """Intersection over union of each pair of boxes, [n, m] float32.
+
+    Example:
+        >>> a = np.array([[0, 0, 2, 2]], np.float32)
+        >>> iou(a, a + np.float32([1, 0, 1, 0])).round(2)
+        array([[0.33]], dtype=float32)
+    """
+    common = overlaps(boxes, others)
+    union = areas(boxes)[:, None] + areas(others)[None] - common
+    shares: NDArray[np.float32] = common / np.maximum(union, np.float32(1e-9))
+    return shares

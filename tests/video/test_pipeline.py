@@ -1,0 +1,237 @@
+"""From frames to identities, pictures and a page: the whole of reid_hash.video."""
+
+import json
+import os
+import re
+import signal
+import threading
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from reid_hash.errors import CodeError, ReidHashError
+from reid_hash.experiments.demo import run_demo
+from reid_hash.experiments.demo_options import DemoOptions
+from reid_hash.experiments.demo_run import _page
+from reid_hash.report.timeline import Timeline, clock, write_timeline
+from reid_hash.search.gallery import Gallery
+from reid_hash.video import text
+from reid_hash.video.crops import CropOptions
+from reid_hash.video.draw import identity_colour, ink_on
+from reid_hash.video.identify import IdentifyOptions
+from reid_hash.video.score import read_truth
+from tests.video.streams import Camera, plain_frames, write_frames
+
+IDENTIFY = IdentifyOptions(crops=CropOptions(least_height=24))
+
+
+@pytest.fixture
+def options(film, model, tmp_path):
+    return DemoOptions(
+        sources=[str(one.video) for one in film],
+        folder=tmp_path / "run",
+        detector="motion",
+        model=model,
+        far=0.05,
+        start=1_000_000.0,
+        video=tmp_path / "out.mp4",
+        events=tmp_path / "events.jsonl",
+        device="cpu",
+        identify=IDENTIFY,
+    )
+
+
+def frames_of(path):
+    video, frames = cv2.VideoCapture(str(path)), []
+    while (got := video.read())[0]:
+        frames.append(got[1])
+    return frames
+
+
+def test_two_cameras_from_end_to_end(film, options, tmp_path):
+    truths = [read_truth(one.truth, 24) for one in film]
+    result = run_demo(options, print, truths=truths)
+    assert [one["frames"] for one in result.cameras] == [56, 56]
+    assert [one["frames_dropped"] for one in result.cameras] == [0, 0]
+    assert result.error == ""
+    assert not result.interrupted
+    assert len(result.people) >= 3
+    assert set(result.stages) == {"detect", "track", "hash", "search", "draw", "write"}
+    score = result.score
+    assert 0.2 < score.idf1 <= 1
+    assert score.true == 4
+    assert score.right <= score.people
+    assert score.matched <= score.matches
+
+    drawn = frames_of(options.video)
+    assert len(drawn) == 56  # one picture for both cameras at each time
+    assert drawn[0].shape[0] % 2 == drawn[0].shape[1] % 2 == 0
+
+    events = [json.loads(line) for line in options.events.read_text().splitlines()]
+    kinds = {event["event"] for event in events}
+    assert {"new", "leave"} <= kinds
+    assert all(event["time"].startswith("1970-01-12T13:46") for event in events)
+
+    # what is said is in the gallery
+    with Gallery.open(tmp_path / "run" / "gallery") as gallery:
+        identities = {one.id: one for one in gallery.identities()}
+        assert set(identities) == {person.identity for person in result.people}
+        seen = gallery.sightings(thumbnails=True)
+        assert len(seen) >= len(identities)
+        for one in seen:
+            assert one.camera in ("camera1", "camera2")
+            assert one.thumbnail[:2] == b"\xff\xd8"
+            assert 1_000_000 <= one.time <= 1_000_007
+            assert one.track >= 1
+            assert one.box[3] >= 24
+            assert one.frame == round((one.time - 1_000_000) * 8)
+        # and can be corrected afterwards
+        first, second = sorted(identities)[:2]
+        assert gallery.merge(first, second) == first
+
+    page = tmp_path / "timeline.html"
+    write_timeline(page, _page(result))
+    html = page.read_text(encoding="utf-8")
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:|//)""", html)
+    assert all(person.label in html for person in result.people)
+    assert html.count('class="bar"') == sum(len(person.visits) for person in result.people)
+
+
+def test_the_same_files_give_the_same_result(options, tmp_path):
+    found = []
+    for name in ("a", "b"):
+        again = replace(options, folder=tmp_path / name, max_frames=30, video=None)
+        result = run_demo(again, print).to_json()
+        found.append((result["people"], result["frames"]))
+    assert found[0] == found[1]
+
+
+def test_people_are_known_the_second_time_and_watched_ones_are_told(options, tmp_path):
+    gallery = tmp_path / "gallery"
+    first = run_demo(replace(options, gallery=gallery, video=None), print)
+    image = tmp_path / "wanted.jpg"
+    image.write_bytes(next(v.thumbnail for p in first.people for v in p.visits if v.thumbnail))
+    said = []
+    again = replace(options, gallery=gallery, model=None, watch=[image], start=2_000_000.0)
+    second = run_demo(again, said.append)
+    assert sum(person.known for person in second.people) >= 0.5 * len(second.people)
+    assert any(line.startswith("watch: ") and "wanted.jpg" in line for line in said)
+    watched = [v for p in second.people for v in p.visits if v.watched]
+    assert watched
+    # the mark is in the picture
+    red = [
+        (np.abs(f.astype(int) - (40, 40, 235)).max(2) < 60).sum() for f in frames_of(again.video)
+    ]
+    assert max(red) > 200
+
+
+def test_a_gallery_of_another_model_is_refused(options, tmp_path):
+    with Gallery.create(tmp_path / "g", 16, model="another"):
+        pass
+    with pytest.raises(CodeError, match="holds codes of model another"):
+        run_demo(replace(options, gallery=tmp_path / "g"), print)
+
+
+def test_nobody_and_odd_sizes(options, tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for i, shape in enumerate([(121, 77), (121, 77), (64, 64), (33, 161)]):
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((*shape, 3), 90, np.uint8))
+    result = run_demo(replace(options, sources=[str(folder)]), print)
+    assert result.people == []
+    assert result.frames == 4
+    assert len(frames_of(options.video)) == 4
+    write_timeline(tmp_path / "t.html", _page(result))
+    assert "Nobody was identified" in (tmp_path / "t.html").read_text(encoding="utf-8")
+
+
+def test_an_error_in_the_middle_keeps_what_was_seen(options, tmp_path, monkeypatch):
+    from reid_hash.video.detectors.motion import Motion
+
+    calls = []
+    detect = Motion.detect
+
+    def failing(self, picture):
+        calls.append(1)
+        if len(calls) > 70:
+            raise ReidHashError("the detector broke")
+        return detect(self, picture)
+
+    monkeypatch.setattr(Motion, "detect", failing)
+    result = run_demo(options, print)
+    assert result.error == "the detector broke"
+    assert result.frames == 70
+    assert result.people
+    with Gallery.open(tmp_path / "run" / "gallery") as gallery:
+        assert len(gallery) >= len(result.people)
+    assert len(frames_of(options.video)) > 20
+
+
+@pytest.mark.slow
+def test_a_stream_that_vanishes_and_ctrl_c(film, options, tmp_path):
+    frames = frames_of(film[0].video)
+    camera = Camera(frames, fps=8).start()
+    said = []
+
+    def act():
+        camera.stop()
+        threading.Timer(5.0, camera.start).start()
+        threading.Timer(6.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    threading.Timer(3.0, act).start()
+    before = signal.getsignal(signal.SIGINT)
+    result = run_demo(replace(options, sources=[camera.url], start=None), said.append)
+    camera.stop()
+    assert result.interrupted
+    assert result.error == ""
+    assert signal.getsignal(signal.SIGINT) is before
+    assert any("no frames any more; trying again" in line for line in said)
+    assert any("back after" in line for line in said)
+    assert result.people
+    with Gallery.open(tmp_path / "run" / "gallery") as gallery:
+        assert len(gallery) >= len(result.people)
+    assert len(frames_of(options.video)) > 8
+
+
+def test_several_sources_go_on_where_one_ends(options, film, tmp_path):
+    short = write_frames(tmp_path / "short.mp4", plain_frames(5, (384, 216)), fps=8)
+    result = run_demo(replace(options, sources=[str(short), str(film[0].video)]), print)
+    assert [one["frames"] for one in result.cameras] == [5, 56]
+    assert len(frames_of(options.video)) == 56
+
+
+def test_colours_are_far_apart_and_labels_can_be_read():
+    colours = [identity_colour(i) for i in range(1, 13)]
+    apart = [np.abs(np.subtract(a, b)).sum() for a in colours for b in colours if a != b]
+    assert min(apart) > 40
+    assert len(set(colours)) == 12
+    for colour in colours:
+        assert np.abs(np.subtract(colour, ink_on(colour))).sum() > 150
+
+
+def test_text_of_any_length_stays_in_the_picture():
+    picture = np.zeros((40, 60, 3), np.uint8)
+    for x, y, words in (
+        (0, 0, "Zoë Łuk"),
+        (-20, -5, "cut"),
+        (55, 35, "cut"),
+        (500, 0, "off"),
+        (0, 0, ""),
+    ):
+        text.put(picture, words, x, y, (255, 255, 255))
+    assert picture.max() == 255
+    fitted = text.fit("a long name of a camera", 60)
+    assert fitted.endswith("…")
+    assert text.width(fitted) <= 60
+
+
+def test_a_timeline_escapes_what_it_is_told(tmp_path):
+    write_timeline(
+        tmp_path / "t.html", Timeline(["<b>"], [], 0.0, [("a", "<script>")], ["<i>note</i>"])
+    )
+    html = (tmp_path / "t.html").read_text(encoding="utf-8")
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    assert (clock(0), clock(59.9), clock(86400)) == ("0:00", "0:59", "24:00:00")
