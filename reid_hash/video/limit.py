@@ -8,8 +8,8 @@ from typing import Protocol
 from reid_hash.search.gallery import Gallery
 
 START = 0.22
-"""Limit before anything is known, as a share of the sum of the bit weights: measured, see
-docs/demo.md."""
+"""Limit before anything is known, as a share of the sum of the bit weights: see
+docs/demo.md for how it was chosen."""
 
 ENOUGH = 25
 """Distances between strangers after which a limit is learned from them."""
