@@ -105,11 +105,11 @@ def query_costs(
     costs = np.zeros((len(of_zero), 8 * width, 2))
     costs[:, :bits, 0], costs[:, :bits, 1] = of_zero, of_one
 
-    by_nibble = costs.reshape(len(costs), 2 * width, 4, 2)
-    tables = by_nibble[:, :, 0, PATTERNS[:, 0]]
-    for bit in range(1, 4):
-        tables = tables + by_nibble[:, :, bit, PATTERNS[:, bit]]
-    return Costs(np.ascontiguousarray(tables.transpose(1, 0, 2)), *_scan(costs, 8 * scanned))
+    # A nibble costs what its zeros do, and the differences where it has ones.
+    by_nibble = costs.reshape(len(costs), 2 * width, 4, 2).transpose(1, 0, 2, 3)
+    tables = (by_nibble[..., 1] - by_nibble[..., 0]) @ PATTERNS.T.astype(np.float64)
+    tables += by_nibble[..., 0].sum(axis=2)[..., None]
+    return Costs(tables, *_scan(costs, 8 * scanned))
 
 
 def check_values(values: NDArray[np.floating], bits: int) -> NDArray[np.float64]:
