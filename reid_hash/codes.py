@@ -4,14 +4,12 @@ A code of `bits` bits is stored in ceil(bits / 8) bytes. Bit k is bit k % 8 of b
 ("little" bit order), and bit 0 is the most significant one *in meaning*, so that the first b
 bits of a code are a code of b bits: b / 8 bytes cut from the front.
 
-Weighted Hamming distance (Zhang et al. 2015): the sum of the weights of the bits that differ. The
-weights are kept as multiples of a power of two small enough that every sum is exact in float64.
-Equal distances are therefore equal in every order of summation and on every machine, and ties are
-ties: metrics and searches may rely on it.
+Bits carry weights, what a differing bit adds to the weighted Hamming distance (`distances`). They
+are kept as multiples of a power of two small enough that every sum of them is exact in float64.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.errors import CodeError
 from reid_hash.files import replacing
-
-BLOCK_BYTES = 64 * 2**20
-"""Memory that a blocked distance computation may hold at a time, in bytes."""
 
 _WEIGHT_DIGITS = 24  # binary digits of the largest weight that are kept: float32's precision
 
@@ -196,96 +191,6 @@ class Codes:
             )
 
 
-def hamming(query: Codes, gallery: Codes) -> NDArray[np.uint16]:
-    """Number of differing bits between every query and every gallery code.
-
-    Returns:
-        [n_query, n_gallery] uint16, in 0 … bits. `hamming_blocks` gives the same in blocks.
-
-    Example:
-        >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]])
-        >>> hamming(codes, codes)
-        array([[0, 1],
-               [1, 0]], dtype=uint16)
-    """
-    out = np.empty((len(query), len(gallery)), np.uint16)
-    for rows, distances in hamming_blocks(query, gallery):
-        out[rows] = distances
-    return out
-
-
-def weighted(query: Codes, gallery: Codes) -> NDArray[np.float64]:
-    """Weighted Hamming distance: the sum of the weights of the differing bits, exact.
-
-    Returns:
-        [n_query, n_gallery] float64, in 0 … sum of the weights. `weighted_blocks` gives the same
-        in blocks.
-
-    Example:
-        >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
-        >>> weighted(codes, codes)
-        array([[0. , 0.5],
-               [0.5, 0. ]])
-    """
-    out = np.empty((len(query), len(gallery)), np.float64)
-    for rows, distances in weighted_blocks(query, gallery):
-        out[rows] = distances
-    return out
-
-
-def hamming_blocks(
-    query: Codes, gallery: Codes, block_bytes: int = BLOCK_BYTES
-) -> Iterator[tuple[slice, NDArray[np.uint16]]]:
-    """Hamming distances, a block of queries at a time.
-
-    Args:
-        query: the codes that rows stand for.
-        gallery: the codes that columns stand for; same length and model.
-        block_bytes: memory, in bytes, for the block and what it takes to compute it. At least one
-            query is computed at a time, which takes about 19 bytes for each gallery code.
-
-    Yields:
-        (rows, distances): a slice of the queries and [rows, n_gallery] uint16.
-    """
-    query.check_comparable(gallery)
-    query_words, gallery_words = _words(query.packed), _words(gallery.packed)
-    for rows in _row_blocks(len(query), bytes_per_row=19 * len(gallery), block_bytes=block_bytes):
-        distances = np.zeros((rows.stop - rows.start, len(gallery)), np.uint16)
-        for word in range(query_words.shape[1]):
-            differing = query_words[rows, word, None] ^ gallery_words[None, :, word]
-            distances += np.bitwise_count(differing)
-        yield rows, distances
-
-
-def weighted_blocks(
-    query: Codes, gallery: Codes, block_bytes: int = BLOCK_BYTES
-) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Weighted Hamming distances, a block of queries at a time. The gallery's weights count.
-
-    With x, y in {0, 1}: sum_k w_k (x_k + y_k - 2 x_k y_k), one matrix product a block.
-
-    Args:
-        query: the codes that rows stand for.
-        gallery: the codes that columns stand for; same length and model.
-        block_bytes: memory, in bytes, for the block; the unpacked gallery (8 · bits bytes for each
-            code) comes on top.
-
-    Yields:
-        (rows, distances): a slice of the queries and [rows, n_gallery] float64.
-    """
-    query.check_comparable(gallery)
-    weights = gallery.weights.astype(np.float64)
-    gallery_bits = gallery.unpack().astype(np.float64)
-    gallery_sum = gallery_bits @ weights
-    for rows in _row_blocks(len(query), bytes_per_row=16 * len(gallery), block_bytes=block_bytes):
-        query_bits = unpack(query.packed[rows], query.bits) * weights
-        distances = query_bits @ gallery_bits.T
-        distances *= -2.0
-        distances += query_bits.sum(axis=1, keepdims=True)
-        distances += gallery_sum
-        yield rows, distances
-
-
 def save_codes(
     path: str | os.PathLike[str], codes: Codes, names: Sequence[str] | None = None
 ) -> None:
@@ -331,17 +236,3 @@ def load_codes(path: str | os.PathLike[str]) -> tuple[Codes, list[str]]:
     except Exception as error:  # zipfile, zlib and NumPy each have their own for damaged files
         raise CodeError(f"{path} holds no codes, or is damaged: {error}") from error
     return codes, names
-
-
-def _words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """[n, bytes] uint8 → [n, words] uint64, zero-padded: popcount counts 8 bytes at a time."""
-    width = -(-packed.shape[1] // 8) * 8
-    padded = np.zeros((len(packed), width), np.uint8)
-    padded[:, : packed.shape[1]] = packed
-    return padded.view(np.uint64)
-
-
-def _row_blocks(rows: int, bytes_per_row: int, block_bytes: int) -> Iterator[slice]:
-    step = max(1, block_bytes // max(1, bytes_per_row))
-    for start in range(0, rows, step):
-        yield slice(start, min(start + step, rows))

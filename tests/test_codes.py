@@ -1,21 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from reid_hash.codes import (
-    Codes,
-    exact_weights,
-    hamming,
-    hamming_blocks,
-    load_codes,
-    pack,
-    save_codes,
-    unpack,
-    weighted,
-    weighted_blocks,
-)
+from reid_hash.codes import Codes, load_codes, pack, save_codes, unpack
 from reid_hash.errors import CodeError, ReidHashError
 
 bit_matrices = st.integers(1, 70).flatmap(
@@ -47,41 +36,6 @@ def test_prefix_is_the_first_bits(bits, data):
     np.testing.assert_array_equal(prefix.weights, codes.weights[:length])
 
 
-@given(bit_matrices, st.data())
-@settings(deadline=None)
-def test_distances_equal_plain_loops(bits, data):
-    length = bits.shape[1]
-    weights = data.draw(hnp.arrays(np.float32, length, elements=st.floats(0.125, 100, width=32)))
-    codes = Codes(pack(bits), length, weights)
-    plain, by_weight = hamming(codes, codes), weighted(codes, codes)
-    assert plain.dtype == np.uint16
-    for i in range(len(bits)):
-        for j in range(len(bits)):
-            differing = [k for k in range(length) if bits[i, k] != bits[j, k]]
-            assert plain[i, j] == len(differing)
-            assert by_weight[i, j] == sum(float(codes.weights[k]) for k in differing)
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_weighted_sums_do_not_depend_on_their_order(seed):
-    random = np.random.default_rng(seed)
-    weights = exact_weights(random.lognormal(0, 3, 200)).astype(np.float64)
-    assert weights.sum() == sum(random.permutation(weights).tolist())
-
-
-@pytest.mark.parametrize("block_bytes", [1, 500, 10_000_000])
-def test_blocks_cover_all_queries_and_keep_to_the_memory(block_bytes):
-    random = np.random.default_rng(0)
-    codes = Codes(random.integers(0, 256, (40, 9), dtype=np.uint8), 72, random.random(72))
-    for blocks, whole in ((hamming_blocks, hamming), (weighted_blocks, weighted)):
-        parts = list(blocks(codes[:17], codes, block_bytes))
-        np.testing.assert_array_equal(
-            np.concatenate([d for _, d in parts]), whole(codes[:17], codes)
-        )
-        assert [r for rows, _ in parts for r in range(rows.start, rows.stop)] == list(range(17))
-        assert all(len(d) == 1 or d.nbytes <= block_bytes for _, d in parts)
-
-
 def test_ones_are_outputs_above_zero():
     codes = Codes.from_outputs([[0.1, 0.0, -0.1, np.inf]])
     np.testing.assert_array_equal(codes.unpack(), [[True, False, False, True]])
@@ -106,14 +60,6 @@ def test_ones_are_outputs_above_zero():
 def test_what_is_no_code_is_refused(make, message):
     with pytest.raises(CodeError, match=message):
         make()
-
-
-def test_codes_of_other_length_or_model_are_not_compared():
-    codes = Codes(np.zeros((1, 2), np.uint8), 16, model="aaaa")
-    with pytest.raises(CodeError, match="16 bits cannot be compared with codes of 8 bits"):
-        hamming(codes, codes.prefix(8))
-    with pytest.raises(CodeError, match="encode both with the same model"):
-        weighted(codes, Codes(codes.packed, 16, model="bbbb"))
 
 
 def test_selecting_rows_keeps_weights_and_model():

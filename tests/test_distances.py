@@ -1,15 +1,70 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from reid_hash.codes import Codes, weighted
-from reid_hash.distances import asymmetric, query_values
+from reid_hash.codes import Codes, exact_weights, pack
+from reid_hash.distances import (
+    asymmetric,
+    hamming,
+    hamming_blocks,
+    query_values,
+    weighted,
+    weighted_blocks,
+)
 from reid_hash.errors import CodeError
+
+bit_matrices = st.integers(1, 70).flatmap(
+    lambda bits: hnp.arrays(np.bool_, st.tuples(st.integers(0, 6), st.just(bits)))
+)
+
+
+@given(bit_matrices, st.data())
+@settings(deadline=None)
+def test_distances_equal_plain_loops(bits, data):
+    length = bits.shape[1]
+    weights = data.draw(hnp.arrays(np.float32, length, elements=st.floats(0.125, 100, width=32)))
+    codes = Codes(pack(bits), length, weights)
+    plain, by_weight = hamming(codes, codes), weighted(codes, codes)
+    assert plain.dtype == np.uint16
+    for i in range(len(bits)):
+        for j in range(len(bits)):
+            differing = [k for k in range(length) if bits[i, k] != bits[j, k]]
+            assert plain[i, j] == len(differing)
+            assert by_weight[i, j] == sum(float(codes.weights[k]) for k in differing)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_weighted_sums_do_not_depend_on_their_order(seed):
+    random = np.random.default_rng(seed)
+    weights = exact_weights(random.lognormal(0, 3, 200)).astype(np.float64)
+    assert weights.sum() == sum(random.permutation(weights).tolist())
+
+
+@pytest.mark.parametrize("block_bytes", [1, 500, 10_000_000])
+def test_blocks_cover_all_queries_and_keep_to_the_memory(block_bytes):
+    random = np.random.default_rng(0)
+    codes = Codes(random.integers(0, 256, (40, 9), dtype=np.uint8), 72, random.random(72))
+    for blocks, whole in ((hamming_blocks, hamming), (weighted_blocks, weighted)):
+        parts = list(blocks(codes[:17], codes, block_bytes))
+        np.testing.assert_array_equal(
+            np.concatenate([d for _, d in parts]), whole(codes[:17], codes)
+        )
+        assert [r for rows, _ in parts for r in range(rows.start, rows.stop)] == list(range(17))
+        assert all(len(d) == 1 or d.nbytes <= block_bytes for _, d in parts)
+
+
+def test_codes_of_other_length_or_model_are_not_compared():
+    codes = Codes(np.zeros((1, 2), np.uint8), 16, model="aaaa")
+    with pytest.raises(CodeError, match="16 bits cannot be compared with codes of 8 bits"):
+        hamming(codes, codes.prefix(8))
+    with pytest.raises(CodeError, match="encode both with the same model"):
+        weighted(codes, Codes(codes.packed, 16, model="bbbb"))
 
 
 @given(st.integers(1, 70), st.integers(0, 2**31))
-def test_is_the_plain_loop(bits, seed):
+def test_asymmetric_is_the_plain_loop(bits, seed):
     random = np.random.default_rng(seed)
     gallery = Codes.from_outputs(random.normal(size=(5, bits)), random.random(bits) + 0.1)
     values = random.uniform(-1.5, 1.5, (3, bits))
@@ -24,7 +79,7 @@ def test_is_the_plain_loop(bits, seed):
 
 
 @given(st.integers(1, 70), st.integers(0, 2**31))
-def test_of_signs_is_the_weighted_hamming_distance_to_the_last_digit(bits, seed):
+def test_asymmetric_of_signs_is_the_weighted_hamming_distance_to_the_last_digit(bits, seed):
     random = np.random.default_rng(seed)
     weights = random.random(bits) + 0.01
     query, gallery = (Codes.from_outputs(random.normal(size=(n, bits)), weights) for n in (4, 6))

@@ -23,7 +23,8 @@ import faiss
 import numpy as np
 
 from reid_hash import metrics
-from reid_hash.codes import Codes, hamming_blocks, weighted_blocks
+from reid_hash.codes import Codes
+from reid_hash.distances import hamming_blocks, weighted_blocks
 from reid_hash.labels import relevance, shared_labels
 
 AT = (500, 5000)

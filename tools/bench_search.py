@@ -31,7 +31,8 @@ import numpy as np
 import psutil
 from bench_search_methods import Method, make_codes, methods
 
-from reid_hash.codes import Codes, hamming
+from reid_hash.codes import Codes
+from reid_hash.distances import hamming
 from reid_hash.search.threads import pool
 from reid_hash.search.types import Matches
 from reid_hash.search.weighted import WeightedIndex

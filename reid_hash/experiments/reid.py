@@ -8,10 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.codes import Codes, hamming, hamming_blocks, weighted, weighted_blocks
+from reid_hash.codes import Codes
 from reid_hash.data.images import Pixels, decode
 from reid_hash.data.types import Dataset
-from reid_hash.distances import asymmetric, query_values
+from reid_hash.distances import (
+    asymmetric,
+    hamming,
+    hamming_blocks,
+    query_values,
+    weighted,
+    weighted_blocks,
+)
 from reid_hash.encoder import AnyEncoder
 from reid_hash.errors import ConfigError
 from reid_hash.experiments import describe

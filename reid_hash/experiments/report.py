@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from reid_hash import __version__
-from reid_hash.codes import weighted
+from reid_hash.distances import weighted
 from reid_hash.experiments import describe
 from reid_hash.experiments.ranking import ranking_row
 from reid_hash.experiments.reid import Encoded, Row, curves

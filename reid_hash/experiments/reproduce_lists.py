@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.codes import hamming, weighted
+from reid_hash.distances import hamming, weighted
 from reid_hash.experiments import methods
 from reid_hash.experiments.methods import METHODS
 from reid_hash.experiments.methods_sources import Hashing, Plan

@@ -28,7 +28,7 @@ def ball(distances: NDArray[np.generic], relevant: NDArray[np.bool_], radius: fl
     """Count the images within a radius, from a matrix of distances.
 
     Args:
-        distances: [Q, G] real, such as `codes.hamming` gives.
+        distances: [Q, G] real, such as `distances.hamming` gives.
         relevant: [Q, G] bool.
         radius: that a distance may be equal to.
 

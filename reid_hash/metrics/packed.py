@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reid_hash.codes import BLOCK_BYTES, Codes
+from reid_hash.codes import Codes
+from reid_hash.distances import BLOCK_BYTES
 from reid_hash.metrics.packed_counters import counter_without_cameras, counters_with_cameras
 from reid_hash.metrics.packed_counts import BlockCounter
 from reid_hash.metrics.rules import check_camera_rule

@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reid_hash.codes import BLOCK_BYTES, Codes
+from reid_hash.codes import Codes
+from reid_hash.distances import BLOCK_BYTES
 from reid_hash.errors import ConfigError, MetricError
 from reid_hash.labels import check_same_kind
 from reid_hash.metrics.cutoff import RECALLS, average_precision_at, precision_at_recall

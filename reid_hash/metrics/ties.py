@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reid_hash.codes import BLOCK_BYTES
+from reid_hash.distances import BLOCK_BYTES
 from reid_hash.errors import MetricError
 
 Ints = NDArray[np.int64]

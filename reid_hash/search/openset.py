@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reid_hash.codes import Codes, hamming_blocks, weighted_blocks
+from reid_hash.codes import Codes
+from reid_hash.distances import hamming_blocks, weighted_blocks
 from reid_hash.errors import GalleryError
 
 Floats = NDArray[np.float64]

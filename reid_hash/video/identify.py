@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.codes import Codes, weighted
+from reid_hash.codes import Codes
+from reid_hash.distances import weighted
 from reid_hash.search.sighting import Sighting
 from reid_hash.video.address import Address
 from reid_hash.video.crops import Crop, CropOptions, cut, network_input, thumbnail

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reid_hash.codes import Codes, pack, weighted
+from reid_hash.codes import Codes, pack
+from reid_hash.distances import weighted
 
 MOST = 16
 """Crops that a track's code is made of at most."""

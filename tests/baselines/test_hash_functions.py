@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reid_hash.baselines import BRE, HASH_FUNCTIONS, KSH, MLH
-from reid_hash.codes import hamming
+from reid_hash.distances import hamming
 from reid_hash.errors import CodeError, ReidHashError
 from reid_hash.labels import relevance
 from reid_hash.metrics.retrieval import retrieval

@@ -3,11 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from reid_hash.codes import Codes, hamming, weighted
+from reid_hash.codes import Codes
 from reid_hash.data.hold_out import hold_out
 from reid_hash.data.images import Pixels
 from reid_hash.data.types import Dataset, ImageSet
-from reid_hash.distances import asymmetric
+from reid_hash.distances import asymmetric, hamming, weighted
 from reid_hash.errors import ConfigError
 from reid_hash.experiments.reid import Encoded, check_lengths, evaluate
 from reid_hash.metrics import rerank, single_shot, summarise, tie_groups, valid_mask

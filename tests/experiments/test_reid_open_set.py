@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reid_hash.codes import hamming, weighted
+from reid_hash.distances import hamming, weighted
 from reid_hash.experiments.reid import evaluate
 from reid_hash.metrics import open_set_draws
 from tests.experiments.test_reid import example

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 
-from reid_hash.codes import weighted
+from reid_hash.distances import weighted
 from reid_hash.experiments.reid import evaluate
 from reid_hash.experiments.report import ranking_rows, read_history, write_run_report
 from reid_hash.experiments.train import RunResult

@@ -3,8 +3,10 @@ import pytest
 import textbook
 from textbook import assert_same
 
-from reid_hash import codes, metrics
+from reid_hash import metrics
 from reid_hash.codes import Codes
+from reid_hash.distances import hamming
+from reid_hash.distances import weighted as weighted_hamming
 from reid_hash.errors import ConfigError, ReidHashError
 from reid_hash.labels import relevance, shared_labels
 from reid_hash.metrics import packed_counts, packed_merge
@@ -24,8 +26,8 @@ def case(queries=5, gallery=7, bits=3, classes=4, multi=False, seed=0):
 
 def by_loops(query, gallery, query_labels, gallery_labels, weighted, radius):
     """Every figure as a mean over queries of means over all orders of ties."""
-    plain = codes.hamming(query, gallery)
-    distances = codes.weighted(query, gallery) if weighted else plain
+    plain = hamming(query, gallery)
+    distances = weighted_hamming(query, gallery) if weighted else plain
     relevant = relevance(query_labels, gallery_labels)
     shared = shared_labels(query_labels, gallery_labels)
     matched = relevant.any(axis=1)
@@ -118,7 +120,7 @@ def test_blocks_and_threads_change_nothing(bits, weighted, multi, monkeypatch):
 @pytest.mark.parametrize("bits", [1, 24, 255, 300])
 def test_packed_groups_equal_the_dense_path(bits, weighted, multi):
     query, gallery, labels, in_gallery = case(23, 61, bits, classes=9, multi=multi, seed=bits)
-    distances = (codes.weighted if weighted else codes.hamming)(query, gallery)
+    distances = (weighted_hamming if weighted else hamming)(query, gallery)
     wanted = metrics.tie_groups(distances, relevance(labels, in_gallery))
     for threads, block_bytes in ((1, 2**26), (2, 1)):
         groups = metrics.rank_codes(
@@ -144,12 +146,12 @@ def test_equal_images_are_counted_once_and_right(bits, weighted, multi, monkeypa
     )
     options = {"weighted": weighted, "at": AT, "returned": RETURNED, "radius": bits // 2}
     got = figures(metrics.retrieval(*arguments, **options, threads=2))
-    distances = (codes.weighted if weighted else codes.hamming)(*arguments[:2])
+    distances = (weighted_hamming if weighted else hamming)(*arguments[:2])
     groups = metrics.tie_groups(distances, relevance(*arguments[2:]))
     assert_same(metrics.rank_codes(*arguments, weighted=weighted), groups)
     monkeypatch.setattr(packed_merge, "_WORTHWHILE", 0)
     assert_figures(figures(metrics.retrieval(*arguments, **options)), got)
-    ball = metrics.ball(codes.hamming(*arguments[:2]), relevance(*arguments[2:]), bits // 2)
+    ball = metrics.ball(hamming(*arguments[:2]), relevance(*arguments[2:]), bits // 2)
     in_ball = np.nanmean(metrics.precision_within_radius(ball))
     assert got["precision_radius"] == pytest.approx(in_ball)
 

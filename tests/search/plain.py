@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from reid_hash.codes import Codes, hamming, weighted
-from reid_hash.distances import asymmetric
+from reid_hash.codes import Codes
+from reid_hash.distances import asymmetric, hamming, weighted
 
 
 def make_codes(random, n, bits, distinct=None, weights=None):

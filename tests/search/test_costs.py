@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_hash.codes import Codes, weighted
-from reid_hash.distances import asymmetric
+from reid_hash.codes import Codes
+from reid_hash.distances import asymmetric, weighted
 from reid_hash.search.checks import no_codes
 from reid_hash.search.costs import query_costs
 from reid_hash.search.layout import row_nibbles

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from reid_hash.codes import Codes, hamming, weighted
-from reid_hash.distances import asymmetric
+from reid_hash.codes import Codes
+from reid_hash.distances import asymmetric, hamming, weighted
 from reid_hash.errors import CodeError, GalleryError
 from reid_hash.search.gallery import Gallery
 from reid_hash.search.gallery_tables import put_meta

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_hash.codes import Codes, hamming
+from reid_hash.codes import Codes
+from reid_hash.distances import hamming
 from reid_hash.errors import CodeError
 from reid_hash.search import binary
 from reid_hash.search import hamming as module

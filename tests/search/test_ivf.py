@@ -4,7 +4,8 @@ import tempfile
 import numpy as np
 import pytest
 
-from reid_hash.codes import Codes, weighted
+from reid_hash.codes import Codes
+from reid_hash.distances import weighted
 from reid_hash.errors import CodeError
 from reid_hash.search import ivf, parts
 from reid_hash.search.ivf import IvfWeightedIndex

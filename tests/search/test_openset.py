@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reid_hash.codes import Codes, hamming, weighted
+from reid_hash.codes import Codes
+from reid_hash.distances import hamming, weighted
 from reid_hash.errors import GalleryError
 from reid_hash.search.answers import answers
 from reid_hash.search.gallery import Gallery
