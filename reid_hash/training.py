@@ -4,7 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +22,6 @@ from reid_hash.encoder import pick_device
 from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
 from reid_hash.files import write_text
 from reid_hash.interrupt import stop_signals
-from reid_hash.nn.airbench import WhitenedNet
-from reid_hash.nn.backbones import TimmBackbone
 from reid_hash.nn.checkpoint import Checkpoint, load_state, read_facts, save_checkpoint, save_state
 from reid_hash.nn.distributed import convert_batch_norm, gather_batch
 from reid_hash.nn.head import beta_at
@@ -34,6 +32,7 @@ from reid_hash.nn.optimiser import build_optimiser, learning_rate_at
 from reid_hash.nn.sampler import BalancedSampler
 from reid_hash.seeds import mixed_seed
 from reid_hash.training_log import TrainingLog
+from reid_hash.training_setup import set_normalisation, training_targets, use_bf16
 
 MODEL_FILE = "model.safetensors"
 STATE_FILE = "state.safetensors"
@@ -234,41 +233,6 @@ def train(
     return checkpoint
 
 
-def training_targets(
-    labels: NDArray[np.int64] | NDArray[np.bool_],
-) -> tuple[int, torch.Tensor]:
-    """What the losses are told of each image.
-
-    Args:
-        labels: [n] int64, or [n, classes] bool where an image may have several classes.
-
-    Returns:
-        (classes, targets): [n] int64 numbers 0 … classes - 1, or [n, classes] float 0 and 1.
-    """
-    if labels.ndim == 2:
-        return labels.shape[1], torch.from_numpy(labels.astype(np.float32))
-    values, targets = np.unique(labels, return_inverse=True)
-    return len(values), torch.from_numpy(targets)
-
-
-def set_normalisation(net: HashNet, images: NDArray[np.uint8]) -> None:
-    """Set what a network takes from its training images before training, from up to 1,000 of them.
-
-    That is the mean and deviation of each channel, and the whitening layer where it has one. A
-    pretrained network of timm keeps those that its weights were made with.
-    """
-    if isinstance(net.backbone, TimmBackbone) and net.config.model.pretrained is not None:
-        net.mean.copy_(torch.tensor(net.backbone.mean))
-        net.std.copy_(torch.tensor(net.backbone.std))
-        return
-    some = images[:: max(1, len(images) // 1000)]
-    sample = some.astype(np.float64) / 255
-    net.mean.copy_(torch.from_numpy(sample.mean((0, 1, 2))))
-    net.std.copy_(torch.from_numpy(sample.std((0, 1, 2)).clip(0.01)))
-    if isinstance(net.backbone, WhitenedNet):
-        net.backbone.set_whitening(net.normalise(torch.from_numpy(some)))
-
-
 def check_same_config(state: Path, config: Config) -> None:
     """Raise unless a saved state is of this configuration, naming what differs."""
     if not state.exists():
@@ -288,18 +252,6 @@ def check_same_config(state: Path, config: Config) -> None:
             "cannot resume with another configuration: "
             + ("; ".join(changed) or f"seed was {saved.get('seed')}, now {config.seed}")
         )
-
-
-def use_bf16(precision: Literal["auto", "fp32", "bf16"], device: str) -> bool:
-    """Whether to compute in bfloat16: "auto" where the processor multiplies it in hardware."""
-    if precision != "auto":
-        return precision == "bf16"
-    kind = pick_device(device).type
-    if kind == "cuda":
-        return bool(torch.cuda.is_bf16_supported())  # type: ignore[no-untyped-call]
-    if kind == "cpu" and Path("/proc/cpuinfo").exists():
-        return "avx512_bf16" in Path("/proc/cpuinfo").read_text()
-    return False
 
 
 def due(epoch: int, options: TrainConfig) -> bool:

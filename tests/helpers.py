@@ -1,7 +1,9 @@
 """Small inputs that several tests share."""
 
 import numpy as np
+import pytest
 
+from reid_hash.cli import main
 from reid_hash.config import Config, load_config
 from reid_hash.data.images import Pixels
 
@@ -36,3 +38,11 @@ def tiny_config(*settings: str) -> Config:
             *settings,
         ]
     )
+
+
+def run_cli(capsys, *arguments):
+    """Run a command in this process; gives (exit code, standard output, standard error)."""
+    with pytest.raises(SystemExit) as stopped:
+        main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return stopped.value.code, out, err

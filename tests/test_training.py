@@ -17,7 +17,8 @@ from reid_hash.encoder import Encoder
 from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
 from reid_hash.metrics import rank_codes, summarise
 from reid_hash.nn.checkpoint import load_checkpoint, read_tensors
-from reid_hash.training import MODEL_FILE, STATE_FILE, Stopped, train, use_bf16
+from reid_hash.training import MODEL_FILE, STATE_FILE, Stopped, train
+from reid_hash.training_setup import use_bf16
 from tests.helpers import coloured_pixels, tiny_config
 
 FULL = (

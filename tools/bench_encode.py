@@ -30,7 +30,7 @@ from reid_hash.experiments.runs import find_model
 from reid_hash.nn.checkpoint import load_checkpoint
 from reid_hash.onnx_encoder import INPUT, OUTPUTS, OnnxEncoder
 from reid_hash.onnx_export import export_onnx
-from reid_hash.training import use_bf16
+from reid_hash.training_setup import use_bf16
 
 Images = NDArray[np.uint8]
 Run = Callable[[Images], NDArray[np.float32]]

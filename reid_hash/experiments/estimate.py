@@ -13,7 +13,7 @@ from reid_hash.nn.model import HashNet
 from reid_hash.nn.objective import TrainingModel, objective
 from reid_hash.nn.optimiser import build_optimiser
 from reid_hash.nn.sampler import BalancedSampler
-from reid_hash.training import set_normalisation, training_targets, use_bf16
+from reid_hash.training_setup import set_normalisation, training_targets, use_bf16
 
 LIMIT = 1.5
 """Seconds after which no further step is timed."""

@@ -11,14 +11,7 @@ import pytest
 from reid_hash.cli import main
 from reid_hash.codes import load_codes
 from tests.helpers import coloured_pixels, tiny_config
-
-
-def run(capsys, *arguments):
-    """Run a command in this process; gives (exit code, standard output, standard error)."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return stopped.value.code, out, err
+from tests.helpers import run_cli as run
 
 
 @pytest.fixture(scope="module")

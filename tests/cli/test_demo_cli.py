@@ -5,20 +5,12 @@ import json
 import cv2
 import pytest
 
-from reid_hash.cli import main
 from reid_hash.data.walkers import write_video
 from reid_hash.nn.checkpoint import load_checkpoint
 from reid_hash.search.gallery import Gallery
 from reid_hash.training import train
 from tests.helpers import coloured_pixels, tiny_config
-
-
-def run(capsys, *arguments):
-    """Run a command in this process; gives (exit code, standard output, standard error)."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return stopped.value.code, out, err
+from tests.helpers import run_cli as run
 
 
 @pytest.fixture(scope="module")

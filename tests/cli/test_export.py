@@ -13,16 +13,9 @@ from reid_hash.codes import load_codes
 from reid_hash.nn.checkpoint import Checkpoint, save_checkpoint
 from reid_hash.nn.model import HashNet
 from tests.helpers import coloured_pixels, tiny_config
+from tests.helpers import run_cli as run
 
 WHY = "needs the extra: pip install 'reid-hash[onnx]'"
-
-
-def run(capsys, *arguments):
-    """Run a command in this process; gives (exit code, standard output, standard error)."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return stopped.value.code, out, err
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,7 @@ from reid_hash.cli import main
 from reid_hash.codes import Codes, save_codes
 from reid_hash.search.gallery import Gallery
 from tests.helpers import coloured_pixels, tiny_config
-
-
-def run(capsys, *arguments):
-    """Run a command in this process; gives (exit code, standard output, standard error)."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return stopped.value.code, out, err
+from tests.helpers import run_cli as run
 
 
 def done(capsys, *arguments):

@@ -8,7 +8,7 @@ from reid_hash.encoder import network_outputs
 from reid_hash.errors import ConfigError
 from reid_hash.nn.backbones import SLIM, build_backbone
 from reid_hash.nn.model import HashNet
-from reid_hash.training import set_normalisation
+from reid_hash.training_setup import set_normalisation
 from tests.helpers import coloured_pixels, tiny_config
 
 TIMM = ["timm:resnet10t", "timm:mobilenetv3_small_050"]
