@@ -181,6 +181,11 @@ class Gallery(GalleryFolder):
         packed = np.concatenate([self._template.packed, *(packed for _, packed in blocks)])
         return Codes(packed, self.bits, self.weights, self.model), ids
 
+    def cameras(self) -> dict[str, int]:
+        """Name of each camera → how many sightings it has."""
+        with self._database.reading() as db:
+            return select.cameras(db)
+
     def identities(self) -> list[Identity]:
         """All identities with how many sightings they have and from when to when."""
         with self._database.reading() as db:
