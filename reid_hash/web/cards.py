@@ -33,6 +33,11 @@ def moment(seconds: float | None) -> str:
     return format_time(seconds or 0.0)[:19].replace("T", " ")
 
 
+def when(seconds: float | None) -> str:
+    """A time in two short lines, as HTML."""
+    return "".join(f"<span>{part}</span>" for part in moment(seconds).split(" "))
+
+
 def ranking_html(question: Question, view: View, ranking: Ranking) -> str:
     """The query and its ranking list."""
     return (
@@ -60,10 +65,9 @@ def said(view: View, ranking: Ranking) -> str:
 def query_card(question: Question) -> str:
     """The card of what is searched for."""
     seen = question.sighting
-    lines = [question.name]
-    if seen is not None:
-        lines = [label(seen) or "nobody known", seen.camera, moment(seen.time)]
+    lines = [question.name] if seen is None else [label(seen) or "nobody known", seen.camera]
     text = "".join(f"<span>{escape(line)}</span>" for line in lines if line)
+    text += "" if seen is None else when(seen.time)
     return (
         f'<div class="rh-card rh-query"><b>query</b>{picture(question.thumbnail, "the query")}'
         f"{text}</div>"
@@ -85,7 +89,7 @@ def _hit(rank: int, hit: Hit, ranking: Ranking) -> str:
         f"<b>{rank}{badge}</b>{picture(hit.thumbnail, alt)}"
         f'<span class="rh-distance" style="--share:{share:.1f}%">{_number(hit.distance)}</span>'
         f"<span>{escape(who) or '—'}</span><span>{escape(seen.camera)}</span>"
-        f"<span>{moment(seen.time)}</span></button>"
+        f"{when(seen.time)}</button>"
     )
 
 
