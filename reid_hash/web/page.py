@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from reid_hash.web import search_tab
+from reid_hash.web import people_tab, search_tab
 from reid_hash.web.desk import Desk
 
 TITLE = "reid_hash gallery"
@@ -18,6 +18,8 @@ def make_page(desk: Desk) -> gr.Blocks:
         gr.Markdown(_heading(desk))
         with gr.Tab("Search", id="search"):
             search_tab.build(desk, page)
+        with gr.Tab("People", id="people") as people:
+            people_tab.build(desk, people)
     page.queue(default_concurrency_limit=4, max_size=200)
     return page
 
