@@ -20,7 +20,8 @@ CSS = f"""
 .rh-ranking, .rh-people, .rh-shots {{ display: flex; flex-wrap: wrap; gap: 8px; }}
 .rh-card {{
   display: flex; flex-direction: column; width: 108px; padding: 6px; gap: 2px; font-size: 12px;
-  line-height: 1.3; text-align: left; font-weight: 400; border: 2px solid var(--border-color-primary);
+  line-height: 1.3; text-align: left; font-weight: 400;
+  border: 2px solid var(--border-color-primary);
   border-radius: 6px; background: var(--background-fill-primary); color: var(--body-text-color);
 }}
 button.rh-card {{ cursor: pointer; }}
