@@ -1,6 +1,7 @@
 """The open gallery behind the page: searched by many, written to by one at a time."""
 
 import contextlib
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ from reid_hash.web.settings import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from reid_hash.encoder import AnyEncoder
+    from reid_hash.video.detectors.base import Detector
+
+_FILM = 12.0  # seconds of the walkers' film
 
 
 class Desk:
@@ -42,9 +46,12 @@ class Desk:
         self.bits = self.gallery.bits
         self._turn = threading.RLock()
         self._encoding = threading.Lock()
+        self._filming = threading.Lock()
+        self._films: tempfile.TemporaryDirectory[str] | None = None
         self._writer: Gallery | None = None
         self._writers = 0
         self._encoder: AnyEncoder | None = None
+        self._detector: Detector | None = None
 
     @property
     def folder(self) -> Path:
@@ -83,6 +90,22 @@ class Desk:
             codes = encoder.encode(resize(picture, *encoder.size)[None])
         return codes.prefix(self.bits) if codes.bits > self.bits else codes
 
+    def detector(self) -> "Detector":
+        """A detector for a camera of its own; the network of one that has any is shared.
+
+        Raises:
+            ConfigError, DataError: there is none of the name in the settings.
+        """
+        from reid_hash.video.detectors.choose import open_detector
+
+        with self._encoding:
+            if self._detector is None:
+                device = "cpu" if self.settings.device == "auto" else self.settings.device
+                self._detector = open_detector(
+                    self.settings.detector, device, say=lambda line: None
+                )
+            return self._detector.another()
+
     def code_of(self, sighting: int) -> Codes | None:
         """The code of a sighting, or None where it is not there any more."""
         codes, _ = self.gallery.codes(ids=[sighting])
@@ -112,6 +135,18 @@ class Desk:
         """Names of the cameras, sorted."""
         return sorted(self.gallery.cameras())
 
+    def film(self) -> list[Path]:
+        """Two videos of the drawn walkers, filmed when they are first asked for."""
+        from reid_hash.data.walkers import write_video
+
+        with self._filming:
+            if self._films is None:
+                self._films = tempfile.TemporaryDirectory(prefix="reid-hash-")
+            folder = Path(self._films.name)
+            if not (folder / "camera2.mp4").exists():
+                write_video(folder, seconds=_FILM, identities=8)
+            return [folder / "camera1.mp4", folder / "camera2.mp4"]
+
     @contextlib.contextmanager
     def writing(self) -> Iterator[Gallery]:
         """The gallery, open to write for the length of the block; shared by those who write.
@@ -136,3 +171,5 @@ class Desk:
     def close(self) -> None:
         """Close the gallery."""
         self.gallery.close()
+        if self._films is not None:
+            self._films.cleanup()

@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from reid_hash.web import people_tab, search_tab
+from reid_hash.web import curves_tab, people_tab, search_tab, video_tab
 from reid_hash.web.desk import Desk
 
 TITLE = "reid_hash gallery"
@@ -18,8 +18,12 @@ def make_page(desk: Desk) -> gr.Blocks:
         gr.Markdown(_heading(desk))
         with gr.Tab("Search", id="search"):
             search_tab.build(desk, page)
+        with gr.Tab("Curves", id="curves") as curves:
+            curves_tab.build(desk, curves)
         with gr.Tab("People", id="people") as people:
             people_tab.build(desk, people)
+        with gr.Tab("Video", id="video"):
+            video_tab.build(desk, page)
     page.queue(default_concurrency_limit=4, max_size=200)
     return page
 

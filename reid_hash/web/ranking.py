@@ -139,7 +139,8 @@ def rank(desk: Desk, question: Question, view: View) -> Ranking:
     if who is not None:
         # whoever was searched for may have been forgotten meanwhile
         there = any(one.id == who for one in desk.gallery.identities())
-        of_person = desk.gallery.count(**where, identities=[who]) if there else 0
+        theirs: Filter = {**where, "identities": [who]}
+        of_person = desk.gallery.count(**theirs) if there else 0
     weights = desk.gallery.weights[: view.bits]
     farthest = float(weights.sum(dtype=float)) if view.weighted else float(view.bits)
     return Ranking(hits, searched, of_person, farthest, time.perf_counter() - began)
