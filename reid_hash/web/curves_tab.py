@@ -28,7 +28,8 @@ def build(desk: Desk, tab: gr.Tab) -> None:
     @calm
     def measured() -> str:
         found = measure(desk.gallery)
-        return f"{''.join(map(plot_html, figures_of(found)))}{note(found.about)}"
+        plots = "".join(map(plot_html, figures_of(found)))
+        return f"<div class='rh-plots'>{plots}</div>{note(found.about)}"
 
     def listed(one: str | None, two: str | None) -> tuple[Any, Any]:
         found = find_people(desk, "")[:_CHOICES]

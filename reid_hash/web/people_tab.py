@@ -1,5 +1,6 @@
 """The people page: who is in the gallery, and setting right what is wrong."""
 
+import functools
 from collections.abc import Callable
 from html import escape
 from typing import Any, NamedTuple
@@ -93,6 +94,7 @@ def build(desk: Desk, tab: gr.Tab) -> None:
         }
 
     def calmly(work: Callable[..., dict[Any, Any]]) -> Callable[..., dict[Any, Any]]:
+        @functools.wraps(work)  # gradio gives the event to who asks for it by its type
         def wrapped(*arguments: Any) -> dict[Any, Any]:
             try:
                 return work(*arguments)

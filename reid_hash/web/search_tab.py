@@ -21,7 +21,7 @@ def build(desk: Desk, page: gr.Blocks) -> None:
     question = gr.State(None, time_to_live=3600)
     with gr.Row():
         with gr.Column(scale=1, min_width=280):
-            upload = gr.File(label="Picture of a person", file_types=PICTURES, height=130)
+            upload = gr.File(label="Picture of a person", file_types=PICTURES, height=150)
             with gr.Row():
                 number = gr.Number(label="or sighting number", precision=0, minimum=1)
                 drawn = gr.Button("Pick one at random", size="sm")
