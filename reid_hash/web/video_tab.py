@@ -61,7 +61,7 @@ def build(desk: Desk, page: gr.Blocks) -> None:
             if stops.get(session) is stopped:
                 del stops[session]
 
-    def sent(path: str, kept: bool, request: gr.Request) -> Iterator[tuple[str, str]]:
+    def film_sent(path: str, kept: bool, request: gr.Request) -> Iterator[tuple[str, str]]:
         try:
             check_video(Path(path))
         except ReidHashError as error:
@@ -96,7 +96,7 @@ def build(desk: Desk, page: gr.Blocks) -> None:
 
     plain = {"show_progress": "hidden", "api_visibility": "private"}
     out = [shown, people]
-    file.upload(sent, [file, keep], out, concurrency_limit=2, concurrency_id="videos", **plain)
+    file.upload(film_sent, [file, keep], out, concurrency_limit=2, concurrency_id="videos", **plain)
     film.click(walkers, keep, out, concurrency_limit=2, concurrency_id="videos", **plain)
     stop.click(end, None, None, queue=False, **plain)
     camera.stream(
