@@ -10,6 +10,7 @@ import click
 from reid_hash.cli import options
 from reid_hash.cli.gallery_fill import dataset_option, gallery_model_option
 from reid_hash.errors import ConfigError
+from reid_hash.interrupt import stop_signals
 
 PASSWORD = "REID_HASH_PASSWORD"
 
@@ -82,7 +83,8 @@ def command(
         click.echo(f"the page is at {server.url} (Ctrl-C ends it)")
         if opened:
             click.launch(server.url)
-        server.wait()
+        stop = stack.enter_context(stop_signals())
+        server.wait(lambda: stop.stopped)
 
 
 def _first_line(file: Path) -> str:

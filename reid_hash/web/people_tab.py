@@ -56,8 +56,10 @@ def build(desk: Desk, tab: gr.Tab) -> None:
             with gr.Column(visible=False) as tools:
                 shots = gr.HTML(elem_id="shots", js_on_load=CLICK)
                 with gr.Row():
-                    split = gr.Button("Split off the chosen sightings", elem_id="split")
-                    forget = gr.Button("Forget this person …", variant="stop", elem_id="forget")
+                    split = gr.Button("Split off the chosen sightings", elem_id="split", size="md")
+                    forget = gr.Button(
+                        "Forget this person …", variant="stop", elem_id="forget", size="md"
+                    )
                 with gr.Row():
                     name = gr.Textbox(label="Name", elem_id="name", max_length=200)
                     rename = gr.Button("Set name", elem_id="rename")

@@ -53,20 +53,22 @@ class Server:
         )
         self._thread.start()
         # the first picture should not wait for torch
-        threading.Thread(target=self._warm, name="warm", daemon=True).start()
+        self._warming = threading.Thread(target=self._warm, name="warm", daemon=True)
+        self._warming.start()
 
     def _warm(self) -> None:
         with contextlib.suppress(Exception):  # whoever sends a picture is told why
             self.desk.encode(np.zeros((8, 4, 3), np.uint8))
 
-    def wait(self) -> None:
-        """Block until the server ends."""
-        while self._thread.is_alive():
-            self._thread.join(0.5)
+    def wait(self, stopped: Callable[[], bool]) -> None:
+        """Block until the server ends, or what is asked several times a second is true."""
+        while self._thread.is_alive() and not stopped():
+            self._thread.join(0.3)
 
     def close(self) -> None:
         """End, and delete what visitors sent."""
         self._server.should_exit = True
+        self._warming.join()  # torch ends the process badly where it is interrupted
         self._thread.join(5)
         self._kept.close()
 
@@ -164,5 +166,7 @@ def _listen(app: Any, settings: Settings) -> tuple[Any, socket.socket, str]:
             "choose another with --port, or 0 for any that is free"
         ) from error
     shown = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    )
     return server, listening, f"http://{shown}:{listening.getsockname()[1]}"

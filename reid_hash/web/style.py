@@ -47,7 +47,7 @@ button.rh-card:hover, button.rh-card:focus-visible {{ box-shadow: 0 0 0 3px #007
 .rh-note {{ padding: 10px 14px; border-left: 4px solid #E69F00; margin: 0; }}
 .rh-error {{ padding: 10px 14px; border-left: 4px solid {WRONG}; margin: 0; }}
 .rh-plots {{ display: flex; flex-wrap: wrap; gap: 12px; }}
-.rh-plots .rh-plot {{ flex: 1 1 480px; max-width: 760px; }}
+.rh-plots .rh-plot {{ flex: 1 1 440px; max-width: calc(50% - 6px); }}
 .rh-plot img {{ max-width: 100%; background: white; border-radius: 6px; }}
 .rh-frame {{ width: 100%; max-width: 960px; border-radius: 6px; }}
 .rh-lane {{ position: relative; height: 26px;

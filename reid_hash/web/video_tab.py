@@ -184,12 +184,13 @@ def people_html(people: list[Person]) -> str:
         blue, green, red = identity_colour(one.identity)
         jpeg = next((visit.thumbnail for visit in one.visits if visit.thumbnail), None)
         near = next((visit.distance for visit in one.visits if visit.distance is not None), None)
-        known = "known" if one.known else "new"
+        state = "known" if one.known else "new"
+        distance = "" if near is None else f"<span>nearest {near:.1f}</span>"
         cameras = ", ".join(one.cameras)
         cards.append(
             f'<div class="rh-card" style="border-color:rgb({red},{green},{blue})">'
             f"<b>{escape(one.label)}</b>{picture(jpeg, one.label)}"
-            f"<span>{known}{'' if near is None else f', nearest {near:.1f}'}</span>"
+            f"<span>{state}</span>{distance}"
             f'<span title="{escape(cameras)}">{escape(cameras)}</span></div>'
         )
     return f'<div class="rh-people">{"".join(cards)}</div>'
