@@ -137,10 +137,11 @@ def rank(desk: Desk, question: Question, view: View) -> Ranking:
     searched = desk.gallery.count(**where)
     of_person = None
     if who is not None:
-        # whoever was searched for may have been forgotten meanwhile
-        there = any(one.id == who for one in desk.gallery.identities())
         theirs: Filter = {**where, "identities": [who]}
-        of_person = desk.gallery.count(**theirs) if there else 0
+        try:
+            of_person = desk.gallery.count(**theirs)
+        except GalleryError:  # whoever was searched for was forgotten meanwhile
+            of_person = 0
     weights = desk.gallery.weights[: view.bits]
     farthest = float(weights.sum(dtype=float)) if view.weighted else float(view.bits)
     return Ranking(hits, searched, of_person, farthest, time.perf_counter() - began)
