@@ -17,13 +17,14 @@ from playwright.sync_api import sync_playwright
 
 from reid_hash.experiments.walkers_gallery import make_walkers_gallery
 from reid_hash.report.style import save_figure
+from reid_hash.search.gallery import Gallery
 from reid_hash.web.curves import figures_of, measure
+from reid_hash.web.desk import Desk
 from reid_hash.web.follow import follow_files
 from reid_hash.web.server import Server
 from reid_hash.web.settings import Settings
 
 QUERY = 83  # a sighting with right and wrong ones among its nearest
-MIDDLE = 2 / 3  # of the frames: several people have a name by then
 
 
 def main() -> None:
@@ -38,9 +39,15 @@ def main() -> None:
             screenshot(server.url, output / "page.png")
             plot = figures_of(measure(server.desk.gallery))[0]
             save_figure(plot, output / "cmc.png")
-            films = server.desk.film()
-            looked = [one for one, _ in follow_files(server.desk, films, False, threading.Event())]
-        cv2.imwrite(str(output / "frame.png"), looked[int(MIDDLE * len(looked))].picture)
+            model = server.desk.gallery
+            empty = Path(temporary) / "empty"
+            like = (model.bits, model.weights, model.model, model.model_file)
+        # whoever is filmed is in no gallery: with an empty one, each is told from the others alone
+        Gallery.create(empty, *like).close()
+        desk = Desk(Settings(empty, detector="motion"))
+        looked = [one for one, _ in follow_files(desk, desk.film(), False, threading.Event())]
+        desk.close()
+        cv2.imwrite(str(output / "frame.png"), looked[-1].picture)
     for file in output.glob("*.png"):  # a palette: a third of the bytes
         Image.open(file).convert("RGB").quantize(256).save(file, optimize=True)
 
