@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 
+import cv2
 import pytest
 
 pytest.importorskip("gradio", reason="the page needs gradio: pip install 'reid-hash[web]'")
@@ -11,6 +12,7 @@ pytest.importorskip("playwright", reason="needs playwright: pip install playwrig
 
 from playwright.sync_api import expect, sync_playwright
 
+from reid_hash.data.walkers import write_video
 from reid_hash.search.gallery import Gallery
 from reid_hash.web.server import Server
 from reid_hash.web.settings import Settings
@@ -24,14 +26,26 @@ pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="needs a browser: apt-get install chromium"),
 ]
 
-PATIENCE = 90_000  # milliseconds: the first page takes long on a busy machine
+PATIENCE = 120_000  # milliseconds: the first page takes long on a busy machine
 
 
 @pytest.fixture(scope="module")
-def browser():
+def film(tmp_path_factory):
+    """The walkers' film as the browser's webcam."""
+    folder = tmp_path_factory.mktemp("webcam")
+    capture = cv2.VideoCapture(str(write_video(folder, seconds=6, identities=8)[0].video))
+    with (folder / "webcam.mjpeg").open("wb") as file:
+        while (frame := capture.read()[1]) is not None:
+            file.write(cv2.imencode(".jpg", frame)[1].tobytes())
+    return folder / "webcam.mjpeg"
+
+
+@pytest.fixture(scope="module")
+def browser(film):
     with sync_playwright() as playwright:
         arguments = ["--disable-gpu", "--disable-background-networking", "--disable-sync"]
         arguments += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        arguments.append(f"--use-file-for-fake-video-capture={film}")
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             arguments.append("--no-sandbox")  # Chromium's own does not work for root
         browser = playwright.chromium.launch(executable_path=BROWSER, args=arguments)
@@ -166,5 +180,16 @@ def test_the_walkers_film_is_followed_and_nothing_is_kept(page, folder):
     page.locator("#film").click()
     expect(page.locator("#frame")).to_contain_text("300 frames; nothing is kept. That was all.")
     assert page.locator("#seen .rh-card").count() >= 4
+    with Gallery.open(folder, read_only=True) as gallery:
+        assert len(gallery) == 48
+
+
+def test_people_before_the_webcam_get_boxes(page, folder):
+    page.get_by_role("tab", name="Video").click()
+    page.get_by_role("tab", name="Webcam").click()
+    page.get_by_text("Click to Access Webcam").click()
+    page.get_by_label("capture photo").click()  # so called, though it begins to stream
+    expect(page.locator("#frame .rh-frame")).to_be_visible()
+    expect(page.locator("#seen .rh-card").first).to_be_visible()
     with Gallery.open(folder, read_only=True) as gallery:
         assert len(gallery) == 48
