@@ -17,7 +17,7 @@ from reid_hash.search.sighting import Sighting
 from reid_hash.web.settings import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import
-    from reid_hash.encoder import AnyEncoder
+    from reid_hash.encoder_base import AnyEncoder
     from reid_hash.video.detectors.base import Detector
 
 _FILM = 12.0  # seconds of the walkers' film
