@@ -36,6 +36,7 @@ from reid_hash.errors import ReidHashError
         ),
         "search": ("reid_hash.cli.search", "Find the sightings nearest to an image"),
         "demo": ("reid_hash.cli.demo", "Recognise people in videos, cameras and streams"),
+        "serve": ("reid_hash.cli.serve", "The gallery page in a browser"),
         "data": ("reid_hash.cli.data", "What a data set holds; write the built-in one to files"),
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

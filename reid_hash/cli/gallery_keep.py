@@ -6,12 +6,11 @@ from pathlib import Path
 import click
 
 from reid_hash.cli import options, show
-from reid_hash.cli.gallery_people import parse_identity
 from reid_hash.errors import GalleryError
 from reid_hash.experiments.describe import write_json
 from reid_hash.search.gallery import Gallery
 from reid_hash.search.gallery_verify import verify as find_damage
-from reid_hash.search.sighting import Filter
+from reid_hash.search.sighting import Filter, parse_identity
 from reid_hash.times import format_time, parse_age, parse_since
 
 

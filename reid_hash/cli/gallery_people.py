@@ -7,12 +7,7 @@ import click
 
 from reid_hash.cli import options
 from reid_hash.search.gallery import Gallery
-
-
-def parse_identity(text: str) -> int | str:
-    """An identity's number, written #12, or its name."""
-    match = re.fullmatch(r"#(\d{1,18})", text)
-    return int(match[1]) if match else text
+from reid_hash.search.sighting import parse_identity
 
 
 def parse_numbers(

@@ -181,6 +181,11 @@ class Gallery(GalleryFolder):
         packed = np.concatenate([self._template.packed, *(packed for _, packed in blocks)])
         return Codes(packed, self.bits, self.weights, self.model), ids
 
+    def cameras(self) -> dict[str, int]:
+        """Name of each camera → how many sightings it has."""
+        with self._database.reading() as db:
+            return select.cameras(db)
+
     def identities(self) -> list[Identity]:
         """All identities with how many sightings they have and from when to when."""
         with self._database.reading() as db:
@@ -238,6 +243,16 @@ class Gallery(GalleryFolder):
         moment = time.time() if now is None else now
         return self.forget(until=moment - keep.total_seconds())
 
+    def labelled(self, most: int, seed: int = 0) -> tuple[list[int], list[int], list[int]]:
+        """Of each sighting whose identity is known: the identity, a number of its camera, its id.
+
+        Args:
+            most: how many at most; drawn where there are more.
+            seed: of the draw.
+        """
+        with self._database.reading() as db:
+            return select.labels(db, most, seed)
+
     def calibrate(self, lengths: Sequence[int], queries: int = 2000, seed: int = 0) -> Calibration:
         """Calibrate on the gallery's own identities, and keep the result in the gallery.
 
@@ -249,8 +264,7 @@ class Gallery(GalleryFolder):
             queries: how many sightings are searched for; drawn where there are more.
             seed: of the draw.
         """
-        with self._database.reading() as db:
-            labels, cameras, ids = select.labels(db, _CALIBRATED, seed)
+        labels, cameras, ids = self.labelled(_CALIBRATED, seed)
         codes, _ = self.codes(ids=ids)
         about = f"{len(ids):,} sightings of {len(set(labels)):,} identities of the gallery"
         calibration = calibrate_codes(codes, labels, cameras, lengths, queries, seed, about)

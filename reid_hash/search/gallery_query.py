@@ -198,8 +198,13 @@ def summary(db: sqlite3.Connection) -> dict[str, Any]:
         table: int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
         for table in ("sightings", "identities", "thumbnails")
     }
-    cameras = db.execute("SELECT camera, count(*) FROM sightings GROUP BY camera").fetchall()
-    return {**numbers, "cameras": dict(cameras), "first": first, "last": last}
+    return {**numbers, "cameras": cameras(db), "first": first, "last": last}
+
+
+def cameras(db: sqlite3.Connection) -> dict[str, int]:
+    """Name of each camera → how many sightings it has."""
+    found = db.execute("SELECT camera, count(*) FROM sightings GROUP BY camera")
+    return {name: int(number) for name, number in found}
 
 
 def labels(db: sqlite3.Connection, most: int, seed: int) -> tuple[list[int], list[int], list[int]]:

@@ -10,7 +10,8 @@ from typing import NamedTuple, TypedDict
 from reid_hash.errors import GalleryError
 from reid_hash.times import TIME_LIMIT
 
-_NUMBER = re.compile(r"#\d+")  # how commands write the number of an identity
+_NUMBER = re.compile(r"#(\d+)")  # how people write the number of an identity
+_DIGITS = 18  # of a number that fits into 64 bits
 
 Box = tuple[float, float, float, float]
 """x, y of the upper left corner, width, height, in pixels of the frame."""
@@ -154,6 +155,17 @@ def check_name(name: str) -> str:
     if _NUMBER.fullmatch(name):
         raise GalleryError(f"{name} is how identity number {name[1:]} is written, and no name")
     return name
+
+
+def parse_identity(text: str) -> int | str:
+    """An identity's number, written #12, or its name.
+
+    Example:
+        >>> parse_identity("#12"), parse_identity("Ann")
+        (12, 'Ann')
+    """
+    match = _NUMBER.fullmatch(text)
+    return int(match[1]) if match and len(match[1]) <= _DIGITS else text
 
 
 def _is_text(text: str) -> bool:

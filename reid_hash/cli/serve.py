@@ -1,0 +1,94 @@
+"""`reid-hash serve --gallery DIR`."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from reid_hash.cli import options
+from reid_hash.cli.gallery_fill import dataset_option, gallery_model_option
+from reid_hash.errors import ConfigError
+from reid_hash.interrupt import stop_signals
+
+PASSWORD = "REID_HASH_PASSWORD"
+
+
+@click.command("serve", short_help="The gallery page in a browser")
+@click.option("--gallery", "folder", type=options.FOLDER, help="Its folder.")
+@click.option("--demo", is_flag=True, help="A gallery of drawn walkers; nothing to prepare.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=7860,
+    show_default=True,
+    help="Port to listen at; 0 takes one that is free.",
+)
+@click.option(
+    "--password-file",
+    type=options.FILE,
+    help="Ask for the password in this file; else for that in $REID_HASH_PASSWORD, if any.",
+)
+@click.option(
+    "--detector",
+    help="Of the video page: auto, torchvision, hog, motion, or an ONNX file in YOLOX form; auto "
+    "when left out, and motion for --demo.",
+)
+@click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
+@gallery_model_option
+@dataset_option
+@options.device_option
+@options.verbosity_options
+def command(
+    folder: Path | None,
+    demo: bool,
+    host: str,
+    port: int,
+    password_file: Path | None,
+    detector: str | None,
+    opened: bool,
+    model: Path | None,
+    dataset: str,
+    device: str,
+) -> None:
+    """Serve a page to explore a gallery: search by bits, curves, people, video. Ctrl-C ends.
+
+    Only this machine reaches it, unless --host says otherwise; then a password is needed.
+    """
+    if demo == (folder is not None):
+        raise click.UsageError("name a gallery with --gallery DIR, or take the walkers with --demo")
+    # not an option: other users of the machine see command lines
+    password = _first_line(password_file) if password_file else os.environ.get(PASSWORD)
+    # gradio takes seconds to import, and --help needs none of it
+    from reid_hash.web.server import Server
+    from reid_hash.web.settings import Settings
+
+    console = options.progress_console()
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reid-hash-")))
+        settings = Settings(
+            *(folder, host, port, password, model, dataset),
+            detector or ("motion" if demo else "auto"),
+            device,
+            demo,
+        )
+        if demo:
+            from reid_hash.experiments.walkers_gallery import make_walkers_gallery
+
+            make_walkers_gallery(folder, console=console)
+        server = stack.enter_context(Server(settings))
+        click.echo(f"the page is at {server.url} (Ctrl-C ends it)")
+        if opened:
+            click.launch(server.url)
+        stop = stack.enter_context(stop_signals())
+        server.wait(lambda: stop.stopped)
+
+
+def _first_line(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").split("\n", 1)[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} holds no password: it cannot be read") from error

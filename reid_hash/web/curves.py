@@ -1,0 +1,124 @@
+"""How good the gallery's own labelled sightings are found, by code length."""
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from reid_hash.codes import Codes
+from reid_hash.errors import GalleryError
+from reid_hash.metrics import rank_codes, summarise
+from reid_hash.report.bits import bits_plot
+from reid_hash.report.cmc import Curve, cmc_plot
+from reid_hash.report.difference import difference_plot
+from reid_hash.search.gallery import Gallery
+
+MOST = 3000
+"""Labelled sightings that are ranked against each other: seconds for all lengths."""
+
+_LENGTHS = (8, 16, 32, 64, 128, 256, 512)
+_RANKS = range(1, 31)
+_VOTES = 500  # sightings that the code of a person is made of at most
+
+
+class Measured(NamedTuple):
+    """Figures of a gallery.
+
+    Attributes:
+        records: a flat record for each length and distance, as `--json` has them.
+        curves: the CMC curves.
+        about: what was ranked, and by which rule.
+    """
+
+    records: list[dict[str, Any]]
+    curves: list[Curve]
+    about: str
+
+
+def measure(gallery: Gallery, most: int = MOST, seed: int = 0) -> Measured:
+    """Rank the labelled sightings of a gallery against each other, at several lengths.
+
+    Each is searched for among the others; those of the same person from the same camera do not
+    count ("market"), unless nobody was seen by two cameras: then only the sighting itself.
+
+    Args:
+        gallery: an open one.
+        most: sightings at most; drawn where there are more.
+        seed: of the draw.
+
+    Raises:
+        GalleryError: there are not two people, or none of whom there are two sightings.
+    """
+    labels, cameras, ids = gallery.labelled(most, seed)
+    if len(set(labels)) < 2:
+        raise GalleryError(
+            "curves need sightings of two people whose identity is known; name some under People, "
+            "or add images with `reid-hash gallery add --names market1501`"
+        )
+    codes, _ = gallery.codes(ids=ids)
+    across = len(set(zip(labels, cameras, strict=True))) > len(set(labels))
+    places = cameras if across else list(range(len(ids)))
+    records, curves = [], []
+    for bits in sorted({*(b for b in _LENGTHS if b < gallery.bits), gallery.bits}):
+        for weighted in (True, False):
+            cut = codes.prefix(bits)
+            groups = rank_codes(
+                *(cut, cut, labels, labels, places, places, "market"), weighted=weighted
+            )
+            figures = summarise(groups, _RANKS)
+            if not figures["queries"]:
+                raise GalleryError("nobody whose identity is known has two sightings to compare")
+            records.append({"bits": bits, "weighted": weighted, **figures})
+            rates = np.array([figures[f"rank{rank}"] for rank in _RANKS])
+            name = f"{bits} bits, {'weighted' if weighted else 'plain'}"
+            curves.append(Curve(name, list(_RANKS), rates, bits=bits, weighted=weighted))
+    rule = "by other cameras" if across else "in other pictures"
+    about = (
+        f"{int(records[0]['queries']):,} sightings of {len(set(labels)):,} people, each searched "
+        f"for among {len(ids):,}; right is the same person {rule}. Ties count as the mean of their "
+        "orders."
+    )
+    return Measured(records, curves, about)
+
+
+def figures_of(measured: Measured) -> list[Figure]:
+    """CMC, and rank-1 and mAP by code length."""
+    weighted = [curve for curve in measured.curves if curve.weighted]
+    return [
+        cmc_plot(weighted, "CMC of this gallery, weighted Hamming distance"),
+        bits_plot(measured.records, "rank1", "rank-1 by code length"),
+        bits_plot(measured.records, "map", "mAP by code length"),
+    ]
+
+
+def code_of_person(gallery: Gallery, identity: int) -> Codes:
+    """The majority of each bit over the sightings of a person; one where it is a draw.
+
+    Raises:
+        GalleryError: there is no such person.
+    """
+    seen = gallery.sightings(identities=[identity], newest=True, limit=_VOTES)
+    codes, _ = gallery.codes(ids=[one.id or 0 for one in seen])
+    share = codes.unpack().mean(axis=0)
+    return Codes.from_outputs(share[None] >= 0.5, codes.weights, codes.model)
+
+
+def compare(gallery: Gallery, people: Sequence[int], names: tuple[str, str], bits: int) -> Figure:
+    """The picture of the first bits of two people's codes."""
+    first, second = (code_of_person(gallery, one).prefix(bits) for one in people)
+    return difference_plot(first, second, names)
+
+
+def plot_html(figure: Figure) -> str:
+    """A figure as HTML, its picture inside."""
+    data = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "reid-hash"}):
+        figure.savefig(data, format="svg", metadata={"Date": None})
+    text = base64.b64encode(data.getvalue()).decode("ascii")
+    alt = escape(str(figure.get_label()))
+    return f'<div class="rh-plot"><img src="data:image/svg+xml;base64,{text}" alt="{alt}"></div>'

@@ -1,0 +1,33 @@
+"""The page: its four parts, and what they share."""
+
+import gradio as gr
+
+from reid_hash.web import curves_tab, people_tab, search_tab, video_tab
+from reid_hash.web.desk import Desk
+
+TITLE = "reid_hash gallery"
+
+_KEPT = (300, 900)  # seconds: every so often, files that were sent so long ago are deleted
+
+
+def make_page(desk: Desk) -> gr.Blocks:
+    """Build the page for an open gallery."""
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=_KEPT
+    ) as page:
+        gr.Markdown(_heading(desk))
+        with gr.Tab("Search", id="search"):
+            search_tab.build(desk, page)
+        with gr.Tab("Curves", id="curves") as curves:
+            curves_tab.build(desk, curves)
+        with gr.Tab("People", id="people") as people:
+            people_tab.build(desk, people)
+        with gr.Tab("Video", id="video"):
+            video_tab.build(desk, page)
+    page.queue(default_concurrency_limit=4, max_size=200)
+    return page
+
+
+def _heading(desk: Desk) -> str:
+    name = "the drawn walkers" if desk.settings.demo else desk.folder.name
+    return f"### {TITLE}: {name} · {len(desk.gallery):,} sightings · {desk.bits} bits"

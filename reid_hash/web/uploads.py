@@ -1,0 +1,84 @@
+"""What comes in from outside is looked at before anything decodes it."""
+
+from pathlib import Path
+
+from PIL import Image as Pillow
+
+from reid_hash.data.images import read_image
+from reid_hash.data.types import Image
+from reid_hash.errors import DataError
+from reid_hash.web.settings import MOST_PICTURE_BYTES, MOST_PIXELS, MOST_VIDEO_BYTES
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+"""Pictures that are taken, by content: a file's name says nothing."""
+
+PICTURES = [".jpg", ".jpeg", ".png", ".webp", ".bmp"]
+VIDEOS = [".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"]
+"""Suffixes that the browser offers to choose from."""
+
+
+def read_upload(path: Path) -> Image:
+    """Read a picture that somebody sent.
+
+    Args:
+        path: the file.
+
+    Returns:
+        [height, width, 3] uint8 RGB.
+
+    Raises:
+        DataError: it is too large, has too many pixels, or is no picture.
+    """
+    _check_size(path, MOST_PICTURE_BYTES)
+    kinds = "JPEG, PNG, WebP or BMP"
+    try:
+        # reads the header alone
+        with Pillow.open(path, formats=FORMATS) as picture:
+            width, height = picture.size
+    except Pillow.DecompressionBombError as error:
+        raise DataError(_too_many_pixels()) from error
+    except Exception as error:  # each format has its own for damaged files
+        raise DataError(f"{path.name} is not a picture ({kinds}), or is damaged") from error
+    if width * height > MOST_PIXELS:
+        raise DataError(_too_many_pixels())
+    try:
+        return read_image(path)
+    except DataError as error:
+        raise DataError(f"{path.name} is not a picture ({kinds}), or is damaged") from error
+
+
+def check_video(path: Path) -> None:
+    """Make sure that a file is a video of a kind that names no other files.
+
+    FFmpeg also plays lists of addresses (HLS, concat) that come under any name: those would make
+    the server read its own files and ask other machines.
+
+    Raises:
+        DataError: it is too large or of another kind.
+    """
+    _check_size(path, MOST_VIDEO_BYTES)
+    with path.open("rb") as file:
+        head = file.read(16)
+    boxes = head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # MP4, MOV
+    matroska = head[:4] == b"\x1a\x45\xdf\xa3"
+    avi = head[:4] == b"RIFF" and head[8:12] == b"AVI "
+    if not (boxes or matroska or avi):
+        raise DataError(f"{path.name} is not a video in MP4, MOV, Matroska, WebM or AVI")
+
+
+def _check_size(path: Path, most: int) -> None:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read; send it again") from error
+    if size > most:
+        raise DataError(
+            f"{path.name} has {size / 2**20:.0f} MiB; send a file of at most {most // 2**20} MiB"
+        )
+
+
+def _too_many_pixels() -> str:
+    return (
+        f"the picture has more than {MOST_PIXELS // 10**6} million pixels; cut out the person and "
+        "send that"
+    )
