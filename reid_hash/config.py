@@ -131,7 +131,7 @@ class TrainConfig(_Section):
     epochs: Count = 40
     identities_per_batch: Annotated[int, Field(ge=2)] = 16
     images_per_identity: Annotated[int, Field(ge=2)] = 4
-    optimiser: Literal["sgd", "adamw"] = "adamw"
+    optimiser: Literal["sgd", "adamw", "muon"] = "adamw"
     learning_rate: Positive = 1e-3
     weight_decay: NotNegative = 5e-4
     momentum: Share = 0.9

@@ -6,24 +6,41 @@ import torch
 from torch import nn
 
 from reid_hash.config import TrainConfig
+from reid_hash.nn.muon import Muon
 
 
 def build_optimiser(model: nn.Module, options: TrainConfig) -> torch.optim.Optimizer:
-    """SGD or AdamW; weight decay acts on matrices and, on the element-wise weights (the paper)."""
+    """SGD, AdamW or Muon; weight decay acts on matrices and the element-wise weights (the paper).
+
+    Muon is for what the network computes with between its input and its code: the first layer, of
+    three channels, depthwise convolutions, and the classifiers, whose rows are classes and not
+    directions, stay with AdamW.
+    """
+    inner: list[nn.Parameter] = []
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         decays = parameter.ndim > 1 or name.endswith("weight.weight")
-        (decayed if decays else free).append(parameter)
+        if options.optimiser == "muon" and _is_inner(name, parameter):
+            inner.append(parameter)
+        else:
+            (decayed if decays else free).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": options.weight_decay},
         {"params": free, "weight_decay": 0.0},
     ]
+    if options.optimiser == "muon":
+        orthogonal = {"params": inner, "weight_decay": options.weight_decay, "orthogonal": True}
+        return Muon([orthogonal, *groups], options.learning_rate)
     if options.optimiser == "sgd":
         return torch.optim.SGD(groups, options.learning_rate, options.momentum)
     return torch.optim.AdamW(groups, options.learning_rate)
+
+
+def _is_inner(name: str, parameter: nn.Parameter) -> bool:
+    return parameter.ndim > 1 and parameter.shape[1] > 3 and "classifier" not in name
 
 
 def learning_rate_at(progress: float, options: TrainConfig) -> float:

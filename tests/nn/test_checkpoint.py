@@ -13,6 +13,7 @@ from reid_hash.nn.checkpoint import (
     save_state,
 )
 from reid_hash.nn.model import HashNet
+from reid_hash.nn.muon import Muon
 from tests.helpers import coloured_pixels, tiny_config
 
 
@@ -77,13 +78,19 @@ def test_a_missing_tensor_is_told(tmp_path):
         load_checkpoint(path)
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
 def test_state_round_trip_continues_the_optimiser(tmp_path, name):
     def make():
         torch.manual_seed(0)
         net = torch.nn.Linear(3, 2)
         if name == "adamw":
             return net, torch.optim.AdamW(net.parameters(), 0.1)
+        if name == "muon":
+            groups = [
+                {"params": [net.weight], "orthogonal": True},
+                {"params": [net.bias]},
+            ]
+            return net, Muon(groups, 0.1)
         return net, torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
 
     def step(net, optimiser):
