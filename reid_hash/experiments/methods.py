@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from reid_hash.config import Config, configs_folder, load_config
 from reid_hash.errors import ConfigError
@@ -124,18 +125,18 @@ class Variant:
             )
 
 
-def choose_methods(names: Iterable[str]) -> list[str]:
-    """Check names of methods, each once and in the order of `METHODS`; "all" is all of them.
+def choose_methods(names: Iterable[str], known: Sequence[str] = tuple(METHODS)) -> list[str]:
+    """Check names of methods, each once and in the order of those known; "all" is all of them.
 
     Raises:
         ConfigError: an unknown name, or none.
     """
     wanted = [name.strip().lower() for name in names]
-    unknown = [name for name in wanted if name not in {*METHODS, "all"}]
+    unknown = [name for name in wanted if name not in {*known, "all"}]
     if unknown or not wanted:
         reason = f"unknown method {unknown[0]!r}" if unknown else "no method is named"
-        raise ConfigError(f"--methods: {reason}; known are {', '.join(METHODS)}, all")
-    return [name for name in METHODS if name in wanted or "all" in wanted]
+        raise ConfigError(f"--methods: {reason}; known are {', '.join(known)}, all")
+    return [name for name in known if name in wanted or "all" in wanted]
 
 
 def plan(
@@ -234,13 +235,20 @@ def title(name: str, plan: Plan) -> str:
 
 def scaled_down(plan: Plan) -> str:
     """Says by how much the trainings of a plan are shorter than they should be; else empty."""
+    return cut_short(
+        (name, epochs_of(source))
+        for name, by_length in plan.items()
+        for source in by_length.values()
+    )
+
+
+def cut_short(trainings: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """The same for trainings by name, with their `epochs` and `full_epochs` where they have any."""
     cut: dict[tuple[int, int], list[str]] = {}
-    for name, by_length in plan.items():
-        for source in by_length.values():
-            of = epochs_of(source)
-            if of and of["epochs"] < of["full_epochs"]:
-                names = cut.setdefault((of["epochs"], of["full_epochs"]), [])
-                names += [] if name in names else [name]
+    for name, of in trainings:
+        if "epochs" in of and of["epochs"] < of["full_epochs"]:
+            names = cut.setdefault((of["epochs"], of["full_epochs"]), [])
+            names += [] if name in names else [name]
     if not cut:
         return ""
     parts = [

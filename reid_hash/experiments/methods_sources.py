@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from reid_hash.baselines import HASH_FUNCTIONS, SAMPLES
 from reid_hash.config import Config, DataConfig
@@ -15,6 +15,7 @@ FEATURES = {
     "network": "network features",
     "pixels": "raw pixels",
     "hog": "HOG",
+    "blocks": "colour and texture of blocks",
 }
 """What a hash function can start from, in words."""
 
@@ -60,6 +61,22 @@ class Network:
     def folder(self) -> Path:
         """Its run: runs/reproduce/DATASET/FAMILY-BITS-HASH, the hash that of its configuration."""
         return _folder(self.data.dataset, self.name, self.config.model_dump(mode="json"))
+
+
+class OnFeatures(Protocol):
+    """What starts from features of images; see `Hashing`."""
+
+    @property
+    def features(self) -> str:
+        """Of `FEATURES`."""
+
+    @property
+    def data(self) -> DataConfig:
+        """Which images, and of which size."""
+
+    @property
+    def network(self) -> Network | None:
+        """Whose features; None where they are no network's."""
 
 
 @dataclass(frozen=True)

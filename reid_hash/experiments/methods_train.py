@@ -36,6 +36,7 @@ class Features:
         train_pixels: the decoded training images, with their labels.
         query_pixels: the decoded query images.
         gallery_pixels: the decoded database images.
+        query_seconds: that the features of all query images took, decoding left out.
     """
 
     train: NDArray[np.float32]
@@ -44,6 +45,7 @@ class Features:
     train_pixels: Pixels
     query_pixels: Pixels
     gallery_pixels: Pixels
+    query_seconds: float
 
 
 class Workplace:
@@ -55,9 +57,11 @@ class Workplace:
         device: where to compute.
         skip_unreadable: leave out images that cannot be read.
         console: for progress.
+        persons: whether the data set is one of persons and cameras, and not of classes.
 
     Raises:
-        ConfigError: the sources are of several data sets or protocols, or of persons.
+        ConfigError: the sources are of several data sets or protocols, or of persons where
+            `persons` is False.
         DataError: the data set is missing, or has no training images, queries or database.
     """
 
@@ -68,6 +72,7 @@ class Workplace:
         device: str = "auto",
         skip_unreadable: bool = False,
         console: Console | None = None,
+        persons: bool = False,
     ) -> None:
         parts = [source.data for source in sources]
         kinds = {(part.dataset, part.protocol, part.split, part.hold_out) for part in parts}
@@ -85,7 +90,7 @@ class Workplace:
         self.console = console
         self._train: dict[tuple[int, int], Pixels] = {}
         self.features: dict[tuple[str, str], Features] = {}
-        if not self.dataset.by_class:
+        if not self.dataset.by_class and not persons:
             raise ConfigError(
                 f"{self.dataset.name} is a data set of persons and cameras; the methods' figures "
                 "are of image retrieval"

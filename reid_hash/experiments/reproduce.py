@@ -14,7 +14,14 @@ from rich.console import Console
 
 from reid_hash.data.types import Dataset
 from reid_hash.experiments import methods, reproduce_lists, reproduce_panels
-from reid_hash.experiments.methods import BASELINES, LENGTHS, METHODS, NETWORK_METHODS, Variant
+from reid_hash.experiments.methods import (
+    BASELINES,
+    LENGTHS,
+    METHODS,
+    NETWORK_METHODS,
+    Variant,
+    choose_methods,
+)
 from reid_hash.experiments.methods_evaluate import encoded_by, method_rows
 from reid_hash.experiments.methods_sources import (
     Plan,
@@ -154,7 +161,7 @@ def reproduce(
 
 
 def _plan(spec: FigureSpec, options: ReproduceOptions) -> Plan:
-    chosen = spec.methods if options.methods is None else options.methods
+    chosen = spec.methods if options.methods is None else choose_methods(options.methods)
     lengths = list(options.lengths or spec.lengths)
     if spec.kind == "lists":
         lengths = [32 if 32 in lengths else lengths[-1]]
