@@ -58,9 +58,14 @@ class Network:
         return self.family if self.family == CLASSIFIER else f"{self.family}-{self.bits}"
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What it is told apart by: its configuration."""
+        return self.config.model_dump(mode="json")
+
+    @property
     def folder(self) -> Path:
         """Its run: runs/reproduce/DATASET/FAMILY-BITS-HASH, the hash that of its configuration."""
-        return _folder(self.data.dataset, self.name, self.config.model_dump(mode="json"))
+        return folder_of(self.data.dataset, self.name, self.facts)
 
 
 class OnFeatures(Protocol):
@@ -113,9 +118,9 @@ class Hashing:
             "features": self.features,
             "data": self.data.model_dump(mode="json"),
             "seed": self.seed,
-            "network": self.network and self.network.config.model_dump(mode="json"),
+            "network": self.network and self.network.facts,
         }
-        return _folder(self.data.dataset, self.name, facts)
+        return folder_of(self.data.dataset, self.name, facts)
 
 
 Source = Network | Hashing
@@ -133,7 +138,7 @@ def sources_of(plans: Iterable[Plan]) -> list[Source]:
     )
 
 
-def network_of(source: Source) -> Network | None:
+def network_of(source: Network | OnFeatures) -> Network | None:
     """The network behind a source; None where there is none."""
     return source if isinstance(source, Network) else source.network
 
@@ -149,7 +154,7 @@ def hashings_of(plans: Iterable[Plan]) -> list[Hashing]:
     return [source for source in sources_of(plans) if isinstance(source, Hashing)]
 
 
-def epochs_of(source: Source) -> dict[str, int]:
+def epochs_of(source: Network | OnFeatures) -> dict[str, int]:
     """`epochs` and `full_epochs` of the network behind a source, for its records."""
     network = network_of(source)
     if network is None:
@@ -175,6 +180,7 @@ def hashing_notes(plan: Plan) -> list[str]:
     return notes
 
 
-def _folder(dataset: str, name: str, facts: Mapping[str, Any]) -> Path:
+def folder_of(dataset: str, name: str, facts: Mapping[str, Any]) -> Path:
+    """runs/reproduce/DATASET/NAME-HASH, the hash that of JSON facts."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
     return RUNS / "reproduce" / dataset / f"{name}-{digest}"

@@ -4,19 +4,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
 from rich.console import Console
 
-from reid_hash.config import parse_config
+from reid_hash.config import DataConfig, parse_config
 from reid_hash.data import data_root, load_dataset
 from reid_hash.data.images import Pixels, decode
 from reid_hash.data.types import Dataset
 from reid_hash.errors import ConfigError, DataError
 from reid_hash.experiments.estimate import duration, seconds_a_step, training_steps
-from reid_hash.experiments.methods_sources import Hashing, Network, Source
+from reid_hash.experiments.methods_sources import Hashing, Network
 from reid_hash.experiments.runs import record_run
 from reid_hash.nn.checkpoint import FORMAT, Checkpoint, load_checkpoint, read_facts, read_tensors
 from reid_hash.training import MODEL_FILE, STATE_FILE, Stopped, train
@@ -48,6 +49,18 @@ class Features:
     query_seconds: float
 
 
+class Placed(Protocol):
+    """A source of codes or distances, as far as the data goes."""
+
+    @property
+    def data(self) -> DataConfig:
+        """Which images."""
+
+    @property
+    def seed(self) -> int:
+        """Of all it draws."""
+
+
 class Workplace:
     """A data set under one protocol, with its training images decoded once for all sources.
 
@@ -67,7 +80,7 @@ class Workplace:
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[Placed],
         data: Path | None,
         device: str = "auto",
         skip_unreadable: bool = False,
