@@ -52,8 +52,8 @@ def parse_methods(
 methods_option = click.option(
     "--methods",
     callback=parse_methods,
-    help="Networks: dsch, drsch, bs-drsch, recipe. Hash functions on features: lsh, sh, itq, bre, "
-    "mlh, ksh. Several with commas, or all.",
+    help="Networks: dsch, drsch, bs-drsch, dsrh, recipe. Hash functions on features: lsh, sh, itq, "
+    "bre, mlh, ksh. Several with commas, or all.",
 )
 features_option = click.option(
     "--features",

@@ -1,7 +1,7 @@
 """The methods of the paper's figures: how each gets its networks, and what it is compared with."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reid_hash.config import Config, configs_folder, load_config
@@ -61,6 +61,12 @@ _CLASSIFICATION = (
 )
 
 
+_RELATIVE = (
+    *("loss.triplet=0", "loss.regulariser=0", "loss.relative_distance=1"),
+    *("model.weights=none", "model.order=given"),
+)
+
+
 def _baseline(title: str) -> Method:
     """A hash function on features, such as those of the paper's network, trained to classify."""
     return Method(f"{title} ({{}})", "paper/{}", _CLASSIFICATION, CLASSIFIER, "none", False)
@@ -79,6 +85,19 @@ NETWORK_METHODS = {
     "bs-drsch": Method(
         "BS-DRSCH (one {}-bit network)", "paper/{}", (), "drsch", "longest", weighted=True
     ),
+    "dsrh": Method(
+        "DSRH (network per length)",
+        "paper/{}",
+        (
+            *("loss.triplet=0", "loss.regulariser=0", "loss.ranking=1"),
+            # the paper's own weights are not at hand: as much as keeps both below the hinge
+            *("loss.balance=0.01", "loss.quantisation=0.01"),
+            *("model.weights=none", "model.order=given"),
+        ),
+        "dsrh",
+        "each",
+        weighted=False,
+    ),
     "recipe": Method(
         "current recipe (one {}-bit network)", "{}", (), "recipe", "given", weighted=True
     ),
@@ -93,6 +112,8 @@ BASELINES = {
     "mlh": _baseline("MLH"),
     "ksh": _baseline("KSH"),
 }
+FIGURE_METHODS = ("dsch", "drsch", "bs-drsch", "recipe")
+"""Those that a figure shows unless others are chosen or have been evaluated."""
 METHODS = {**NETWORK_METHODS, **BASELINES}
 """All methods by their names on the command line."""
 
@@ -200,11 +221,15 @@ def _network(dataset: str, name: str, bits: int | None, variant: Variant) -> Net
             f"method {name} has no configuration for {dataset} (configs/{source.format(dataset)}"
             f".yaml); choose others with --methods, such as {others}"
         )
-    config = _config(dataset, source, method.settings, bits, variant)
+    return _trained_as(dataset, replace(method, config=source), bits, variant)
+
+
+def _trained_as(dataset: str, method: Method, bits: int | None, variant: Variant) -> Network:
+    config = _config(dataset, method.config, method.settings, bits, variant)
     epochs = config.train.epochs
     if variant.fast:
         few = f"train.epochs={max(1, round(epochs / FAST))}"
-        config = _config(dataset, source, (*method.settings, few), bits, variant)
+        config = _config(dataset, method.config, (*method.settings, few), bits, variant)
     return Network(method.family, config, epochs)
 
 
@@ -223,6 +248,16 @@ def _config(
     }
     changes = [f"{key}={value}" for key, value in values.items() if value is not None]
     return load_config(source.format(dataset), [*settings, *changes])
+
+
+def embedding_network(dataset: str, variant: Variant) -> Network:
+    """The network of Ding et al. (2015): 400 floats at unit length, compared by distance."""
+    return _trained_as(
+        dataset,
+        Method("relative distance", "paper/{}", _RELATIVE, "distance", "given", weighted=False),
+        400,
+        variant,
+    )
 
 
 def title(name: str, plan: Plan) -> str:

@@ -19,6 +19,9 @@ FEATURES = {
 }
 """What a hash function can start from, in words."""
 
+_LATER = ("ranking", "balance", "quantisation", "relative_distance")
+"""Terms of the loss that count in the names of folders only where they are used."""
+
 CLASSIFIER = "classifier"
 """Family of the networks that are trained for classification, for their features."""
 
@@ -60,7 +63,12 @@ class Network:
     @property
     def facts(self) -> dict[str, Any]:
         """What it is told apart by: its configuration."""
-        return self.config.model_dump(mode="json")
+        facts = self.config.model_dump(mode="json")
+        for key in _LATER:
+            # so that networks trained before the key was there keep their folders
+            if not facts["loss"][key]:
+                del facts["loss"][key]
+        return facts
 
     @property
     def folder(self) -> Path:

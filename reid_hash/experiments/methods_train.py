@@ -145,7 +145,7 @@ def steps_done(network: Network) -> int:
     if not path.exists():
         return 0
     facts = read_facts(path)
-    same = facts["config"] == network.config.model_dump(mode="json")
+    same = parse_config(facts["config"], str(path)) == network.config
     return int(facts["step"]) if same else 0
 
 

@@ -15,10 +15,9 @@ from rich.console import Console
 from reid_hash.data.types import Dataset
 from reid_hash.experiments import methods, reproduce_lists, reproduce_panels
 from reid_hash.experiments.methods import (
-    BASELINES,
+    FIGURE_METHODS,
     LENGTHS,
     METHODS,
-    NETWORK_METHODS,
     Variant,
     choose_methods,
 )
@@ -48,8 +47,8 @@ class FigureSpec:
         dataset: of whose images.
         title: a reader's words.
         kind: "retrieval" (figures 1–4), "lengths" (5) or "lists" (6).
-        methods: that are shown unless others are chosen; hash functions on features join them
-            in figures 1–4 where they have been evaluated at all lengths.
+        methods: that are shown unless others are chosen; the other methods join them in figures
+            1–4 where they have been evaluated at all lengths.
         lengths: code lengths, likewise.
     """
 
@@ -57,7 +56,7 @@ class FigureSpec:
     dataset: str
     title: str
     kind: str = "retrieval"
-    methods: tuple[str, ...] = tuple(NETWORK_METHODS)
+    methods: tuple[str, ...] = FIGURE_METHODS
     lengths: tuple[int, ...] = LENGTHS
 
 
@@ -167,7 +166,8 @@ def _plan(spec: FigureSpec, options: ReproduceOptions) -> Plan:
         lengths = [32 if 32 in lengths else lengths[-1]]
     plan = methods.plan(spec.dataset, chosen, lengths, options.variant)
     if options.methods is None and spec.kind == "retrieval":
-        baselines = methods.plan(spec.dataset, BASELINES, lengths, options.variant)
+        others = [name for name in METHODS if name not in chosen]
+        baselines = methods.plan(spec.dataset, others, lengths, options.variant)
         plan = {**plan, **{name: of for name, of in baselines.items() if _is_evaluated(of)}}
     return plan
 

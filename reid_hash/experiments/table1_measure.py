@@ -14,7 +14,13 @@ from reid_hash.experiments.methods_train import Workplace, trained
 from reid_hash.experiments.progress import counting
 from reid_hash.experiments.reid import CURVE, Encoded, Row, evaluate
 from reid_hash.experiments.table1_kept import Found, keep_rows, read_rows, row_key
-from reid_hash.experiments.table1_match import MATCHERS, cost, quickest, tested_pixels
+from reid_hash.experiments.table1_match import (
+    MATCHERS,
+    cost,
+    embedding_row,
+    quickest,
+    tested_pixels,
+)
 from reid_hash.experiments.table1_plan import RowSource, RowSpec
 from reid_hash.nn.checkpoint import Checkpoint
 
@@ -71,7 +77,10 @@ def _of_source(source: RowSource, lengths: Sequence[int], place: Workplace, seed
     if missing:
         if isinstance(source, Network):
             assert isinstance(checkpoint, Checkpoint)
-            new = _network_rows(checkpoint, missing, place, seed)
+            if missing == [0]:
+                new = [embedding_row(checkpoint, place, seed)]
+            else:
+                new = _network_rows(checkpoint, missing, place, seed)
         elif isinstance(source, Hashing):
             new = _hashing_rows(source, place, seed)
         else:

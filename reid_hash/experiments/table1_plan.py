@@ -20,9 +20,11 @@ LENGTHS = (64, 128)
 KINDS = ("network", "blocks")
 """What hash functions and metrics start from, unless another kind is asked for."""
 
-_DEEP = ("drsch", "bs-drsch")
+_DEEP = ("drsch", "bs-drsch", "dsrh")
 _METRICS = {"kissme": "KISSME"}
-TABLE_METHODS = (*_DEEP, *BASELINES, *_METRICS)
+_EMBEDDINGS = {"distance": "Relative distance"}
+
+TABLE_METHODS = (*_DEEP, *BASELINES, *_EMBEDDINGS, *_METRICS, "esdc")
 """The methods by their names on the command line, in the order of the rows."""
 
 RANKS = (1, 5, 10, 20, 30)
@@ -126,6 +128,16 @@ def table_rows(
     for name in chosen:
         if name in _DEEP:
             rows += _network_rows(name, bits, variant)
+        if name in _EMBEDDINGS:
+            network = methods.embedding_network(DATASET, variant)
+            rows.append(
+                RowSpec(name, f"{_EMBEDDINGS[name]}, {network.bits} floats", network, 0, "")
+            )
+    if "esdc" in chosen:
+        network = methods.embedding_network(DATASET, variant)
+        rows.append(
+            RowSpec("esdc", "eSDC's SDC", Matching("esdc", network.data, network.seed), 0, "eSDC")
+        )
     for kind in kinds:
         of_kind = Variant(variant.protocol, variant.split, variant.seed, variant.fast, kind)
         rows += _feature_rows([name for name in chosen if name not in _DEEP], bits, of_kind)
