@@ -16,8 +16,8 @@ def dense_patches(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Descriptors of overlapping patches of 10 × 10 pixels, 4 pixels apart, at 128 × 48.
 
     Each has histograms of the channels of CIE Lab, of the image and of two smaller copies of it
-    (288 numbers), and of the gradient's orientations in 4 × 4 cells of each channel, as SIFT has them
-    (384). Either part has length 1, so squared distances of descriptors lie in 0 … 4.
+    (288 numbers), and of the gradient's orientations in 4 × 4 cells of each channel, as SIFT has
+    them (384). Either part has length 1, so squared distances of descriptors lie in 0 … 4.
 
     Args:
         image: [height, width, 3] uint8 RGB of any size.

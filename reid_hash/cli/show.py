@@ -6,6 +6,7 @@ from typing import Any
 import click
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from reid_hash.experiments.describe import distance_name
@@ -76,7 +77,8 @@ def results_table(
     # a pipe or a file has no width: nothing may be cut there
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 140
+        console.width = 1000
+        console.width = max(140, Measurement.get(console, console.options, table).maximum)
     console.print(table)
 
 
