@@ -56,8 +56,10 @@ def results_table(
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     # the float embedding has its name in the column of distances
-    names = {r.get("method") for r in records if r.get("reported") or r["weighted"] is not None}
-    several = len(names) > 1
+    named = (
+        r for r in records if r.get("reported") or "distance" in r or r["weighted"] is not None
+    )
+    several = len({record.get("method") for record in named}) > 1
     if several:
         table.add_column("method", no_wrap=True)
     table.add_column("bits", justify="right", no_wrap=True)
