@@ -62,6 +62,11 @@ class ModelConfig(_Section):
     stripes: Count | None = Field(
         None, description="of timm's networks: horizontal stripes of the last map, pooled apart"
     )
+    freeze: tuple[str, ...] = Field(
+        (),
+        description="of timm's networks: modules by name that keep their pretrained weights, such "
+        "as the first layers, of which most of the time of a step goes into the gradients",
+    )
     batch_norm: bool = Field(True, description="batch norm before the sign: balances the bits")
     dropout: Share = 0.0
     weights: Literal["learned", "likelihood", "none"] = Field(
@@ -94,6 +99,15 @@ class LossConfig(_Section):
     )
     cross_entropy: NotNegative = Field(0.0, description="classification of the features")
     code_cross_entropy: NotNegative = Field(0.0, description="classification of the prefixes")
+    classifier: Literal["linear", "cosine"] = Field(
+        "linear",
+        description="what classifies: a linear layer, or the cosine to a learned centre of each "
+        "class, which for codes is their Hamming distance to it",
+    )
+    scale: Positive = Field(16.0, description="of the cosines: logits are scale times cosine")
+    cosine_margin: Share = Field(
+        0.0, description="by how much the cosine to the right centre has to be the larger"
+    )
     label_smoothing: Share = 0.1
     feature_triplet: NotNegative = Field(0.0, description="soft-margin batch-hard on the features")
     ranking: NotNegative = Field(0.0, description="DSRH's ranking-weighted hinge on the codes")

@@ -3,14 +3,12 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from reid_hash.codes import Codes
-from reid_hash.config import Config
+from reid_hash.encoder_base import AnyEncoder
 from reid_hash.errors import ConfigError
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.model import HashNet
@@ -72,37 +70,6 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-class AnyEncoder(Protocol):
-    """What makes codes of images: an `Encoder` or an `OnnxEncoder`; see there."""
-
-    fingerprint: str
-
-    @property
-    def config(self) -> Config:
-        """The configuration of the run that trained the network."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the images that the network takes, in pixels."""
-
-    @property
-    def bits(self) -> int:
-        """Length of the codes."""
-
-    def outputs(
-        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Real outputs [n, bits] and float embedding [n, features] of images; see `encode`."""
-
-    def encode(
-        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
-    ) -> Codes:
-        """Codes of images [n, height, width, 3] uint8 RGB, of `size`."""
-
-    def binarise(self, outputs: ArrayLike) -> Codes:
-        """Codes of real outputs [n, bits]."""
-
-
 def load_encoder(path: str | os.PathLike[str], device: str = "auto") -> AnyEncoder:
     """Read a checkpoint, or an ONNX file that `reid-hash export onnx` wrote.
 
@@ -117,7 +84,7 @@ def load_encoder(path: str | os.PathLike[str], device: str = "auto") -> AnyEncod
     return OnnxEncoder(path, device) if is_onnx(path) else Encoder.load(path, device)
 
 
-class Encoder:
+class Encoder(AnyEncoder):
     """Makes codes of images with a trained network.
 
     Args:
@@ -133,7 +100,9 @@ class Encoder:
     def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
         self.checkpoint = checkpoint
         self.device = pick_device(device)
+        self.config = checkpoint.net.config
         self.fingerprint = checkpoint.fingerprint
+        self.bit_weights = checkpoint.bit_weights
         checkpoint.net.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
@@ -141,44 +110,10 @@ class Encoder:
         """Read a checkpoint; CheckpointError where it cannot be read."""
         return cls(load_checkpoint(path), device)
 
-    @property
-    def config(self) -> Config:
-        """The configuration of the run that trained the network."""
-        return self.checkpoint.net.config
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the images that the network takes, in pixels."""
-        return self.config.data.height, self.config.data.width
-
-    @property
-    def bits(self) -> int:
-        """Length of the codes."""
-        return self.config.model.bits
-
-    def outputs(
-        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
+    def _outputs(
+        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Real outputs [n, bits] and float embedding [n, features] of images; see `encode`."""
         flip = self.config.model.flip_average
         return network_outputs(
             self.checkpoint.net, images, self.device, flip=flip, progress=progress
         )
-
-    def encode(
-        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
-    ) -> Codes:
-        """Codes of images.
-
-        Args:
-            images: [n, height, width, 3] uint8 RGB, of `size`.
-            progress: called with the number of images of each batch.
-
-        Returns:
-            n codes of `bits` bits with the network's bit weights and fingerprint.
-        """
-        return self.binarise(self.outputs(images, progress)[0])
-
-    def binarise(self, outputs: ArrayLike) -> Codes:
-        """Codes of real outputs [n, bits]."""
-        return Codes.from_outputs(outputs, self.checkpoint.bit_weights, self.fingerprint)

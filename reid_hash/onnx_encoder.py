@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from reid_hash.codes import Codes
-from reid_hash.config import Config, parse_config
+from reid_hash.config import parse_config
+from reid_hash.encoder_base import AnyEncoder
 from reid_hash.errors import CheckpointError, ConfigError
 
 FORMAT = "reid_hash onnx 1"
@@ -72,7 +72,7 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-class OnnxEncoder:
+class OnnxEncoder(AnyEncoder):
     """Makes codes of images with an ONNX file; the same interface as `Encoder`.
 
     Args:
@@ -108,8 +108,8 @@ class OnnxEncoder:
                 "another version"
             )
         try:
-            self.config: Config = parse_config(json.loads(metadata["config"]), str(path))
-            self.fingerprint: str = metadata["fingerprint"]
+            self.config = parse_config(json.loads(metadata["config"]), str(path))
+            self.fingerprint = metadata["fingerprint"]
             self.bit_weights = np.array(json.loads(metadata["bit_weights"]), np.float32)
             self.bit_order = np.array(json.loads(metadata["bit_order"]), np.int64)
             self.trained_on: dict[str, Any] = json.loads(metadata["trained_on"])
@@ -124,20 +124,9 @@ class OnnxEncoder:
             )
         self._features = self._check(path, probe)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the images that the network takes, in pixels."""
-        return self.config.data.height, self.config.data.width
-
-    @property
-    def bits(self) -> int:
-        """Length of the codes."""
-        return self.config.model.bits
-
-    def outputs(
-        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
+    def _outputs(
+        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Real outputs [n, bits] and float embedding [n, features] of images; see `encode`."""
         outputs = np.empty((len(images), self.bits), np.float32)
         embedding = np.empty((len(images), self._features), np.float32)
         for start in range(0, len(images), _BATCH):
@@ -146,24 +135,6 @@ class OnnxEncoder:
             if progress is not None:
                 progress(rows.stop - rows.start)
         return outputs, embedding
-
-    def encode(
-        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
-    ) -> Codes:
-        """Codes of images.
-
-        Args:
-            images: [n, height, width, 3] uint8 RGB, of `size`.
-            progress: called with the number of images of each batch.
-
-        Returns:
-            n codes of `bits` bits with the network's bit weights and fingerprint.
-        """
-        return self.binarise(self.outputs(images, progress)[0])
-
-    def binarise(self, outputs: ArrayLike) -> Codes:
-        """Codes of real outputs [n, bits]."""
-        return Codes.from_outputs(outputs, self.bit_weights, self.fingerprint)
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         feed = {INPUT: np.ascontiguousarray(images)}

@@ -12,7 +12,8 @@ import torch
 from rich.console import Console
 
 from reid_hash.data.images import read_image, resize
-from reid_hash.encoder import AnyEncoder, load_encoder, pick_device
+from reid_hash.encoder import load_encoder, pick_device
+from reid_hash.encoder_base import AnyEncoder
 from reid_hash.errors import ConfigError, ReidHashError
 from reid_hash.experiments.demo_options import DemoOptions
 from reid_hash.experiments.demo_result import DemoResult

@@ -13,7 +13,8 @@ import numpy as np
 from reid_hash.codes import Codes, load_codes
 from reid_hash.data.images import decode, read_image, resize
 from reid_hash.data.types import Image, ImageSet
-from reid_hash.encoder import AnyEncoder, load_encoder
+from reid_hash.encoder import load_encoder
+from reid_hash.encoder_base import AnyEncoder
 from reid_hash.errors import CodeError, DataError
 from reid_hash.experiments.encode import find_images
 from reid_hash.experiments.runs import find_model

@@ -19,7 +19,7 @@ from reid_hash.distances import (
     weighted,
     weighted_blocks,
 )
-from reid_hash.encoder import AnyEncoder
+from reid_hash.encoder_base import AnyEncoder
 from reid_hash.errors import ConfigError
 from reid_hash.experiments import describe
 from reid_hash.experiments.open_set import OpenSetDraws

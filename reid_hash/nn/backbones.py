@@ -4,6 +4,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import timm
+import timm.utils.model
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -216,6 +217,7 @@ def build_backbone(
     width: int,
     pretrained: str | None = None,
     stripes: int | None = None,
+    freeze: tuple[str, ...] = (),
 ) -> nn.Module:
     """Make a backbone.
 
@@ -225,8 +227,9 @@ def build_backbone(
         width: of the input, in pixels.
         pretrained: None for random weights, "timm" to download, or a weights file whose tensors
             have the network's own names.
-
         stripes: of timm's networks, see `TimmBackbone`; the others have their own.
+        freeze: of timm's networks: modules, by their names there, whose weights and batch norm
+            statistics stay as they are.
 
     Returns:
         A module [n, 3, height, width] → [n, features]; its attribute `features` is that length.
@@ -253,7 +256,20 @@ def build_backbone(
         raise ConfigError(f"timm has no weights for model.backbone {name}")
     if pretrained is not None and pretrained != "timm":
         _load_weights(net, pretrained)
+    if freeze:
+        _freeze(net, freeze)
     return net
+
+
+def _freeze(net: nn.Module, names: tuple[str, ...]) -> None:
+    if not isinstance(net, TimmBackbone):
+        raise ConfigError("model.freeze is for timm's networks: leave it empty")
+    known = dict(net.net.named_modules())
+    for name in names:
+        if name not in known or not name:
+            have = ", ".join(child for child, _ in net.net.named_children())
+            raise ConfigError(f"model.freeze: the network has no {name}; it has {have}")
+    timm.utils.model.freeze(net.net, list(names))  # type: ignore[no-untyped-call]
 
 
 def _multiplier(name: str) -> float:

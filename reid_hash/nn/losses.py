@@ -48,6 +48,18 @@ def classification(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Te
     return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(logits)
 
 
+def with_margin(logits: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """Logits of which those of the right classes are lowered by `margin` (CosFace, eq. 4).
+
+    Args:
+        logits: [B, classes] real.
+        labels: [B] int, or [B, classes] of 0 and 1.
+        margin: on the scale of the logits.
+    """
+    right = labels if labels.ndim == 2 else F.one_hot(labels, logits.shape[1])
+    return logits - margin * right.to(logits.dtype)
+
+
 def all_triplets_hinge(distances: Tensor, labels: Tensor, margin: float | Tensor) -> Tensor:
     """Mean of max(0, D_ij - D_ik + margin) over all triplets: i and j alike, k different, j ≠ i.
 

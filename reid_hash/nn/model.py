@@ -45,7 +45,12 @@ class HashNet(nn.Module):
         self.config = config
         model, data = config.model, config.data
         self.backbone = build_backbone(
-            model.backbone, data.height, data.width, model.pretrained, model.stripes
+            model.backbone,
+            data.height,
+            data.width,
+            model.pretrained,
+            model.stripes,
+            model.freeze,
         )
         features = int(self.backbone.features)  # type: ignore[arg-type]
         self.head = HashHead(features, model.bits, model.batch_norm, model.dropout)

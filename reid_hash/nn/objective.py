@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from reid_hash.config import LossConfig
 from reid_hash.nn import compared, losses
@@ -28,14 +29,14 @@ class TrainingModel(nn.Module):
         self.loss = net.config.loss
         bits = net.config.model.bits
         self.lengths = trained_lengths(self.loss, bits)
-        self.classifier: nn.Linear | None = None
+        self.classifier: nn.Module | None = None
         self.code_classifiers = nn.ModuleDict()
         if self.loss.cross_entropy:
             features = int(net.backbone.features)  # type: ignore[arg-type]
-            self.classifier = _classifier(features, classes)
+            self.classifier = _classifier(features, classes, self.loss)
         if self.loss.code_cross_entropy:
             for length in self.lengths:
-                self.code_classifiers[str(length)] = _classifier(length, classes)
+                self.code_classifiers[str(length)] = _classifier(length, classes, self.loss)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """[b, 3, height, width] → by name what the losses need, b rows each."""
@@ -58,7 +59,33 @@ def trained_lengths(loss: LossConfig, bits: int) -> list[int]:
     return sorted({*(length for length in loss.prefixes if length < bits), bits})
 
 
-def _classifier(inputs: int, classes: int) -> nn.Linear:
+class CosineClassifier(nn.Module):
+    """Scale times the cosine to a learned centre of each class (Wang et al. 2018, CosFace, eq. 4).
+
+    For codes of b bits and a centre of b signs the cosine is 1 - 2/b times their Hamming distance
+    (Hoe et al. 2021, OrthoHash): what is trained is what is searched by.
+
+    Args:
+        inputs: length of the vectors.
+        classes: number of centres.
+        scale: of the logits.
+    """
+
+    def __init__(self, inputs: int, classes: int, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.weight = nn.Parameter(torch.randn(classes, inputs) / inputs**0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, inputs] → [n, classes] logits in -scale … scale."""
+        return self.scale * functional.linear(
+            functional.normalize(x), functional.normalize(self.weight)
+        )
+
+
+def _classifier(inputs: int, classes: int, config: LossConfig) -> nn.Module:
+    if config.classifier == "cosine":
+        return CosineClassifier(inputs, classes, config.scale)
     layer = nn.Linear(inputs, classes, bias=False)
     nn.init.normal_(layer.weight, std=0.01)
     return layer
@@ -119,6 +146,8 @@ def objective(
     for name, out in outputs.items():
         if name.startswith("logits"):
             logits = gather_batch(out.float())
+            if config.classifier == "cosine":
+                logits = losses.with_margin(logits, labels, config.scale * config.cosine_margin)
             term = losses.classification(logits, labels, config.label_smoothing)
             if name == "logits":
                 terms["cross_entropy"] = config.cross_entropy * term

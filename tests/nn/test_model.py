@@ -168,3 +168,23 @@ def test_the_whitening_layer_decorrelates_patches():
     out = net.whiten(smooth)[:, :12] - net.whiten.bias[:12, None, None]
     covariance = torch.cov(out.transpose(0, 1).flatten(1))
     torch.testing.assert_close(covariance, torch.eye(12), atol=0.1, rtol=0)
+
+
+def test_frozen_modules_of_a_timm_network_keep_weights_and_statistics():
+    frozen = ("conv_stem", "bn1", "blocks.0")
+    net = build_backbone("timm:tf_efficientnet_lite0", 64, 32, stripes=2, freeze=frozen).train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    optimiser = torch.optim.SGD(net.parameters(), 0.1)
+    net(torch.randn(4, 3, 64, 32)).square().mean().backward()
+    optimiser.step()
+    changed = {name for name, value in net.state_dict().items() if not value.equal(before[name])}
+    assert changed
+    assert not [name for name in changed if name.startswith(tuple(f"net.{n}." for n in frozen))]
+    assert {"net.blocks.1.0.bn1.running_mean", "net.blocks.1.0.conv_pw.weight"} <= changed
+
+
+def test_freezing_what_is_not_there_is_refused():
+    with pytest.raises(ConfigError, match=r"no blocks\.9; it has conv_stem"):
+        build_backbone("timm:tf_efficientnet_lite0", 64, 32, freeze=("blocks.9",))
+    with pytest.raises(ConfigError, match="model.freeze is for timm's networks"):
+        build_backbone("paper", 32, 32, freeze=("0",))

@@ -2,7 +2,7 @@ import torch
 
 from reid_hash.nn import losses
 from reid_hash.nn.model import HashNet
-from reid_hash.nn.objective import TrainingModel, objective
+from reid_hash.nn.objective import CosineClassifier, TrainingModel, objective
 from tests.helpers import tiny_config
 
 LABELS = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2])
@@ -49,3 +49,25 @@ def test_the_classifiers_see_the_prefixes():
         for n in (4, 16)
     ]
     torch.testing.assert_close(terms["code_cross_entropy"], torch.stack(expected).mean())
+
+
+def test_a_cosine_classifier_scores_codes_by_their_hamming_distance_to_the_centres():
+    centres = torch.randint(2, (5, 24)) * 2.0 - 1
+    codes = torch.randint(2, (7, 24)) * 2.0 - 1
+    classifier = CosineClassifier(24, 5, scale=8.0)
+    classifier.weight.data.copy_(3 * centres)  # the length of a centre does not count
+    differing = (codes[:, None] != centres[None]).sum(2)
+    torch.testing.assert_close(classifier(codes), 8 * (1 - 2 * differing / 24))
+
+
+def test_a_margin_of_the_cosine_makes_the_right_class_harder():
+    settings = ("loss.triplet=0", "loss.code_cross_entropy=1", "loss.classifier=cosine")
+    config = tiny_config(*settings, "loss.scale=8", "loss.cosine_margin=0.25").loss
+    logits = torch.randn(9, 3)
+    outputs = {"codes": torch.randn(9, 16), "logits_16": logits}
+    terms = objective(outputs, LABELS, torch.zeros(9, 3, 8, 8), config, 3.0)
+    lowered = logits.clone()
+    for row, label in enumerate(LABELS):
+        lowered[row, label] -= 2.0
+    expected = losses.classification(lowered, LABELS, config.label_smoothing)
+    torch.testing.assert_close(terms["code_cross_entropy"], expected)
