@@ -19,8 +19,14 @@ FEATURES = {
 }
 """What a hash function can start from, in words."""
 
-_LATER = ("ranking", "balance", "quantisation", "relative_distance")
-"""Terms of the loss that count in the names of folders only where they are used."""
+_LATER = {
+    "model": ("freeze",),
+    "loss": (
+        *("classifier", "scale", "cosine_margin"),
+        *("ranking", "balance", "quantisation", "relative_distance"),
+    ),
+}
+"""Keys that count in the names of folders only where they have not their default value."""
 
 CLASSIFIER = "classifier"
 """Family of the networks that are trained for classification, for their features."""
@@ -64,10 +70,12 @@ class Network:
     def facts(self) -> dict[str, Any]:
         """What it is told apart by: its configuration."""
         facts = self.config.model_dump(mode="json")
-        for key in _LATER:
-            # so that networks trained before the key was there keep their folders
-            if not facts["loss"][key]:
-                del facts["loss"][key]
+        defaults = Config().model_dump(mode="json")
+        for section, keys in _LATER.items():
+            for key in keys:
+                # so that networks trained before the key was there keep their folders
+                if facts[section][key] == defaults[section][key]:
+                    del facts[section][key]
         return facts
 
     @property
