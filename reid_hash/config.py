@@ -110,6 +110,12 @@ class LossConfig(_Section):
     )
     label_smoothing: Share = 0.1
     feature_triplet: NotNegative = Field(0.0, description="soft-margin batch-hard on the features")
+    ranking: NotNegative = Field(0.0, description="DSRH's ranking-weighted hinge on the codes")
+    balance: NotNegative = Field(0.0, description="DSRH's ½ |mean code|²: each bit half the time")
+    quantisation: NotNegative = Field(0.0, description="mean square of what codes lack to ±1")
+    relative_distance: NotNegative = Field(
+        0.0, description="Ding et al.'s hinge on the outputs at unit length, a float embedding"
+    )
     prefixes: tuple[Count, ...] = Field(
         (), description="code lengths trained beside the full one, by the triplets and classifiers"
     )

@@ -14,7 +14,7 @@ from rich.console import Console
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from reid_hash.bit_weights import freeze
-from reid_hash.config import Config, TrainConfig
+from reid_hash.config import Config, TrainConfig, parse_config
 from reid_hash.data.augment import Augment
 from reid_hash.data.images import Pixels
 from reid_hash.data.several import source_of
@@ -239,7 +239,9 @@ def check_same_config(state: Path, config: Config) -> None:
         done = state.with_name(MODEL_FILE).exists()
         reason = "the run is finished" if done else "no state was saved there"
         raise CheckpointError(f"nothing to resume in {state.parent}: {reason}")
-    saved, wanted = read_facts(state)["config"], config.model_dump(mode="json")
+    # parsed, since a state may be older than a key of the configuration
+    saved = parse_config(read_facts(state)["config"], str(state)).model_dump(mode="json")
+    wanted = config.model_dump(mode="json")
     if saved != wanted:
         changed = [
             f"{section}.{key} was {saved[section].get(key)}, now {value}"

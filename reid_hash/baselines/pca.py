@@ -23,13 +23,27 @@ def principal_components(
         largest entry of each direction is positive, so that they do not depend on the solver.
     """
     mean = features.mean(axis=0, dtype=np.float64)
+    if count < len(features) < len(mean):
+        return mean, *_of_few(features - mean, count)
     covariance = np.zeros((len(mean), len(mean)))
     for start in range(0, len(features), _BLOCK):
         centred = features[start : start + _BLOCK] - mean
         covariance += centred.T @ centred
     dims = len(mean)
     values, vectors = eigh(covariance / len(features), subset_by_index=(dims - count, dims - 1))
-    directions = vectors[:, ::-1]
+    return mean, _signed(vectors[:, ::-1]), values[::-1].clip(min=0)
+
+
+def _of_few(centred: Floats, count: int) -> tuple[Floats, Floats]:
+    """Directions and variances from the n × n matrix of products, where that is the smaller one."""
+    n = len(centred)
+    values, vectors = eigh(centred @ centred.T / n, subset_by_index=(n - count, n - 1))
+    # orthonormal too where variances vanish and the products tell no direction
+    directions, _ = np.linalg.qr(centred.T @ vectors[:, ::-1])
+    return _signed(directions), values[::-1].clip(min=0)
+
+
+def _signed(directions: Floats) -> Floats:
     largest = np.abs(directions).argmax(axis=0)
-    directions = directions * np.sign(directions[largest, np.arange(count)])
-    return mean, directions, values[::-1].clip(min=0)
+    signed: Floats = directions * np.sign(directions[largest, np.arange(directions.shape[1])])
+    return signed

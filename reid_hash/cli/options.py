@@ -45,26 +45,21 @@ skip_option = click.option(
 def parse_methods(
     _: click.Context, parameter: click.Parameter, value: str | None
 ) -> list[str] | None:
-    """Read "dsch,ksh" as names of methods; "all" is all of them."""
-    if value is None:
-        return None
-    # imported when it is used: most commands know no methods
-    from reid_hash.experiments.methods import choose_methods
-
-    return choose_methods(value.split(","))
+    """Read "dsch,ksh" as names of methods; which there are is known to the command."""
+    return None if value is None else value.split(",")
 
 
 methods_option = click.option(
     "--methods",
     callback=parse_methods,
-    help="Networks: dsch, drsch, bs-drsch, recipe. Hash functions on features: lsh, sh, itq, bre, "
-    "mlh, ksh. Several with commas, or all.",
+    help="Networks: dsch, drsch, bs-drsch, dsrh, recipe. Hash functions on features: lsh, sh, itq, "
+    "bre, mlh, ksh. Several with commas, or all.",
 )
 features_option = click.option(
     "--features",
-    type=click.Choice(["network", "pixels", "hog"]),
+    type=click.Choice(["network", "pixels", "hog", "blocks"]),
     help="What lsh, sh, itq, bre, mlh and ksh start from: the paper's network, trained to classify "
-    "(network, the usual one), raw pixels, or HOG.",
+    "(network, the usual one), raw pixels, HOG, or colour and texture of blocks.",
 )
 fast_option = click.option(
     "--fast",

@@ -6,10 +6,11 @@ from typing import Any
 import click
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from reid_hash.experiments.describe import distance_name
-from reid_hash.report.figures import MISSING, figure_name
+from reid_hash.report.figures import MISSING, figure_name, number
 
 COLUMNS = (
     *("rank1", "rank5", "rank10", "rank20", "rank30", "map", "map_trapezoid", "minp"),
@@ -40,7 +41,10 @@ def notes(lines: Sequence[str], console: Console | None) -> None:
 
 
 def results_table(
-    records: Sequence[Mapping[str, Any]], columns: Sequence[str] = COLUMNS, spread: bool = True
+    records: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] = COLUMNS,
+    spread: bool = True,
+    plain: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Print flat records as a table, in percent; ± is the standard deviation over draws.
 
@@ -48,11 +52,14 @@ def results_table(
         records: rows with `bits`, `weighted`, and fractions by the names of the columns.
         columns: which figures; those that no record has are left out.
         spread: print deviations where there are any.
+        plain: (key, header) of numbers that are no shares, such as milliseconds.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     # the float embedding has its name in the column of distances
-    names = {r.get("method") for r in records if r.get("reported") or r["weighted"] is not None}
-    several = len(names) > 1
+    named = (
+        r for r in records if r.get("reported") or "distance" in r or r["weighted"] is not None
+    )
+    several = len({record.get("method") for record in named}) > 1
     if several:
         table.add_column("method", no_wrap=True)
     table.add_column("bits", justify="right", no_wrap=True)
@@ -61,14 +68,19 @@ def results_table(
     for name in columns:
         header = SHORT.get(name, figure_name(name).replace(" at ", "@"))
         table.add_column(header, justify="right", no_wrap=True)
+    for _, header in plain:
+        table.add_column(header, justify="right", no_wrap=True)
     for record in records:
         cells = [_figure(record, name, spread and name == "rank1") for name in columns]
         method = [str(record.get("method") or MISSING)] if several else []
-        table.add_row(*method, str(record["bits"]), distance_name(record), *cells)
+        cells += [number(record, key) for key, _ in plain]
+        bits = MISSING if record["bits"] is None else str(record["bits"])
+        table.add_row(*method, bits, distance_name(record), *cells)
     # a pipe or a file has no width: nothing may be cut there
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 140
+        console.width = 1000
+        console.width = max(140, Measurement.get(console, console.options, table).maximum)
     console.print(table)
 
 

@@ -46,7 +46,10 @@ def protocol_line(dataset: Dataset, draws: int) -> str:
 def distance_name(record: Mapping[str, Any]) -> str:
     """The distance a record was ranked by, in words."""
     if record.get("reported"):
-        return "as reported"
+        unverified = record["reported"] == "unverified"
+        return "as reported, unverified" if unverified else "as reported"
+    if "distance" in record:
+        return str(record["distance"])
     if record["weighted"] is None:
         return f"{record['method']}, cosine"
     if record.get("asymmetric"):

@@ -1,7 +1,8 @@
 """The methods of the paper's figures: how each gets its networks, and what it is compared with."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from reid_hash.config import Config, configs_folder, load_config
 from reid_hash.errors import ConfigError
@@ -60,6 +61,12 @@ _CLASSIFICATION = (
 )
 
 
+_RELATIVE = (
+    *("loss.triplet=0", "loss.regulariser=0", "loss.relative_distance=1"),
+    *("model.weights=none", "model.order=given"),
+)
+
+
 def _baseline(title: str) -> Method:
     """A hash function on features, such as those of the paper's network, trained to classify."""
     return Method(f"{title} ({{}})", "paper/{}", _CLASSIFICATION, CLASSIFIER, "none", False)
@@ -78,6 +85,19 @@ NETWORK_METHODS = {
     "bs-drsch": Method(
         "BS-DRSCH (one {}-bit network)", "paper/{}", (), "drsch", "longest", weighted=True
     ),
+    "dsrh": Method(
+        "DSRH (network per length)",
+        "paper/{}",
+        (
+            *("loss.triplet=0", "loss.regulariser=0", "loss.ranking=1"),
+            # the paper's own weights are not at hand: as much as keeps both below the hinge
+            *("loss.balance=0.01", "loss.quantisation=0.01"),
+            *("model.weights=none", "model.order=given"),
+        ),
+        "dsrh",
+        "each",
+        weighted=False,
+    ),
     "recipe": Method(
         "current recipe (one {}-bit network)", "{}", (), "recipe", "given", weighted=True
     ),
@@ -92,6 +112,8 @@ BASELINES = {
     "mlh": _baseline("MLH"),
     "ksh": _baseline("KSH"),
 }
+FIGURE_METHODS = ("dsch", "drsch", "bs-drsch", "recipe")
+"""Those that a figure shows unless others are chosen or have been evaluated."""
 METHODS = {**NETWORK_METHODS, **BASELINES}
 """All methods by their names on the command line."""
 
@@ -124,18 +146,18 @@ class Variant:
             )
 
 
-def choose_methods(names: Iterable[str]) -> list[str]:
-    """Check names of methods, each once and in the order of `METHODS`; "all" is all of them.
+def choose_methods(names: Iterable[str], known: Sequence[str] = tuple(METHODS)) -> list[str]:
+    """Check names of methods, each once and in the order of those known; "all" is all of them.
 
     Raises:
         ConfigError: an unknown name, or none.
     """
     wanted = [name.strip().lower() for name in names]
-    unknown = [name for name in wanted if name not in {*METHODS, "all"}]
+    unknown = [name for name in wanted if name not in {*known, "all"}]
     if unknown or not wanted:
         reason = f"unknown method {unknown[0]!r}" if unknown else "no method is named"
-        raise ConfigError(f"--methods: {reason}; known are {', '.join(METHODS)}, all")
-    return [name for name in METHODS if name in wanted or "all" in wanted]
+        raise ConfigError(f"--methods: {reason}; known are {', '.join(known)}, all")
+    return [name for name in known if name in wanted or "all" in wanted]
 
 
 def plan(
@@ -199,11 +221,15 @@ def _network(dataset: str, name: str, bits: int | None, variant: Variant) -> Net
             f"method {name} has no configuration for {dataset} (configs/{source.format(dataset)}"
             f".yaml); choose others with --methods, such as {others}"
         )
-    config = _config(dataset, source, method.settings, bits, variant)
+    return _trained_as(dataset, replace(method, config=source), bits, variant)
+
+
+def _trained_as(dataset: str, method: Method, bits: int | None, variant: Variant) -> Network:
+    config = _config(dataset, method.config, method.settings, bits, variant)
     epochs = config.train.epochs
     if variant.fast:
         few = f"train.epochs={max(1, round(epochs / FAST))}"
-        config = _config(dataset, source, (*method.settings, few), bits, variant)
+        config = _config(dataset, method.config, (*method.settings, few), bits, variant)
     return Network(method.family, config, epochs)
 
 
@@ -224,6 +250,16 @@ def _config(
     return load_config(source.format(dataset), [*settings, *changes])
 
 
+def embedding_network(dataset: str, variant: Variant) -> Network:
+    """The network of Ding et al. (2015): 400 floats at unit length, compared by distance."""
+    return _trained_as(
+        dataset,
+        Method("relative distance", "paper/{}", _RELATIVE, "distance", "given", weighted=False),
+        400,
+        variant,
+    )
+
+
 def title(name: str, plan: Plan) -> str:
     """What a reader calls a method of a plan."""
     sources = list(plan[name].values())
@@ -234,13 +270,20 @@ def title(name: str, plan: Plan) -> str:
 
 def scaled_down(plan: Plan) -> str:
     """Says by how much the trainings of a plan are shorter than they should be; else empty."""
+    return cut_short(
+        (name, epochs_of(source))
+        for name, by_length in plan.items()
+        for source in by_length.values()
+    )
+
+
+def cut_short(trainings: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """The same for trainings by name, with their `epochs` and `full_epochs` where they have any."""
     cut: dict[tuple[int, int], list[str]] = {}
-    for name, by_length in plan.items():
-        for source in by_length.values():
-            of = epochs_of(source)
-            if of and of["epochs"] < of["full_epochs"]:
-                names = cut.setdefault((of["epochs"], of["full_epochs"]), [])
-                names += [] if name in names else [name]
+    for name, of in trainings:
+        if "epochs" in of and of["epochs"] < of["full_epochs"]:
+            names = cut.setdefault((of["epochs"], of["full_epochs"]), [])
+            names += [] if name in names else [name]
     if not cut:
         return ""
     parts = [

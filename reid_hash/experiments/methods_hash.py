@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.baselines import HASH_FUNCTIONS, SAMPLES, FeatureHash
+from reid_hash.baselines.blocks import block_features
 from reid_hash.baselines.features import (
     hog_features,
     is_grey,
@@ -17,13 +18,14 @@ from reid_hash.baselines.features import (
 from reid_hash.data.images import decode
 from reid_hash.encoder import pick_device
 from reid_hash.experiments.methods_kept import Rows, keep_rows, key_of, read_rows
-from reid_hash.experiments.methods_sources import FEATURES, Hashing
+from reid_hash.experiments.methods_sources import FEATURES, Hashing, OnFeatures
 from reid_hash.experiments.methods_train import Features, Workplace, trained
 from reid_hash.experiments.progress import counting
 from reid_hash.experiments.reid import Encoded
 from reid_hash.experiments.retrieval import evaluate_retrieval
 
 Extractor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+_EXTRACTORS: dict[str, Extractor] = {"hog": hog_features, "blocks": block_features}
 
 
 def evaluated_hashing(hashing: Hashing, place: Workplace) -> Rows:
@@ -41,7 +43,7 @@ def evaluated_hashing(hashing: Hashing, place: Workplace) -> Rows:
     rows = read_rows(hashing.folder, key)
     if rows:
         return rows
-    encoded, facts = _fitted(hashing, place)
+    encoded, facts = fitted(hashing, place)
     for row in evaluate_retrieval(
         encoded, place.dataset, [hashing.bits], weightings=[False], method=hashing.method
     ):
@@ -52,10 +54,10 @@ def evaluated_hashing(hashing: Hashing, place: Workplace) -> Rows:
 
 def encoded_by_hashing(hashing: Hashing, place: Workplace) -> Encoded:
     """Query and database encoded by a hash function, which is fitted anew."""
-    return _fitted(hashing, place)[0]
+    return fitted(hashing, place)[0]
 
 
-def _fitted(hashing: Hashing, place: Workplace) -> tuple[Encoded, dict[str, object]]:
+def fitted(hashing: Hashing, place: Workplace) -> tuple[Encoded, dict[str, object]]:
     """Codes by a hash function, and facts about its fit."""
     features = features_of(hashing, place)
     function: FeatureHash = HASH_FUNCTIONS[hashing.method](hashing.bits)
@@ -66,7 +68,9 @@ def _fitted(hashing: Hashing, place: Workplace) -> tuple[Encoded, dict[str, obje
     began = time.monotonic()
     function.fit(features.train, features.train_pixels.labels, hashing.seed)
     seconds = time.monotonic() - began
+    began = time.monotonic()
     query = function.encode(features.query)
+    encoding = time.monotonic() - began
     gallery = query
     if features.gallery is not features.query:
         gallery = function.encode(features.gallery)
@@ -82,11 +86,12 @@ def _fitted(hashing: Hashing, place: Workplace) -> tuple[Encoded, dict[str, obje
         "features": hashing.features,
         "train_samples": samples,
         "fit_seconds": round(seconds, 1),
+        "encode_ms": 1000 * (features.query_seconds + encoding) / len(query),
     }
     return encoded, facts
 
 
-def features_of(hashing: Hashing, place: Workplace) -> Features:
+def features_of(hashing: OnFeatures, place: Workplace) -> Features:
     """The features of a workplace's images, computed once for all hash functions on them."""
     network = hashing.network
     kind = (hashing.features, network.folder.name if network else "")
@@ -97,7 +102,7 @@ def features_of(hashing: Hashing, place: Workplace) -> Features:
     return place.features[kind]
 
 
-def _extract(hashing: Hashing, place: Workplace) -> Features:
+def _extract(hashing: OnFeatures, place: Workplace) -> Features:
     dataset, data = place.dataset, hashing.data
     train = place.train_pixels(data.height, data.width)
     query = decode(dataset.query, data.height, data.width, place.skip_unreadable)
@@ -116,9 +121,21 @@ def _extract(hashing: Hashing, place: Workplace) -> Features:
         if network:
             net, device = network.net, pick_device(place.device)
             extract: Extractor = partial(network_features, net, device=device, progress=progress)
-        elif hashing.features == "hog":
-            extract = hog_features
+        elif hashing.features in _EXTRACTORS:
+            extract = _EXTRACTORS[hashing.features]
         else:
             extract = partial(pixel_features, grey=is_grey(train.images))
-        found = {key: extract(pixels.images) for key, pixels in sets.items()}
-    return Features(found[id(train)], found[id(query)], found[id(gallery)], train, query, gallery)
+        found, seconds = {}, {}
+        for key, pixels in sets.items():
+            began = time.monotonic()
+            found[key] = extract(pixels.images)
+            seconds[key] = time.monotonic() - began
+    return Features(
+        found[id(train)],
+        found[id(query)],
+        found[id(gallery)],
+        train,
+        query,
+        gallery,
+        seconds[id(query)],
+    )

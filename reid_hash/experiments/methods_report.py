@@ -99,7 +99,7 @@ def run_methods(
 
     Args:
         dataset_name: the data set.
-        names: of the methods.
+        names: of the methods; "all" is all of them.
         lengths: code lengths; the paper's where it is None.
         variant: changes of their configurations.
         data: the data root.
@@ -112,7 +112,8 @@ def run_methods(
         DataError: the data set is not there.
         Stopped: Ctrl-C; the same call goes on from there.
     """
-    plan = methods.plan(dataset_name, names, list(lengths or LENGTHS), variant)
+    chosen = methods.choose_methods(names)
+    plan = methods.plan(dataset_name, chosen, list(lengths or LENGTHS), variant)
     place = Workplace(sources_of([plan]), data, device, skip_unreadable, console)
     announce(networks_of([plan]), hashings_of([plan]), {dataset_name: place})
     rows = method_rows(plan, place)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from reid_hash.baselines import HASH_FUNCTIONS, SAMPLES
 from reid_hash.config import Config, DataConfig
@@ -15,8 +15,18 @@ FEATURES = {
     "network": "network features",
     "pixels": "raw pixels",
     "hog": "HOG",
+    "blocks": "colour and texture of blocks",
 }
 """What a hash function can start from, in words."""
+
+_LATER = {
+    "model": ("freeze",),
+    "loss": (
+        *("classifier", "scale", "cosine_margin"),
+        *("ranking", "balance", "quantisation", "relative_distance"),
+    ),
+}
+"""Keys that count in the names of folders only where they have not their default value."""
 
 CLASSIFIER = "classifier"
 """Family of the networks that are trained for classification, for their features."""
@@ -57,9 +67,37 @@ class Network:
         return self.family if self.family == CLASSIFIER else f"{self.family}-{self.bits}"
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What it is told apart by: its configuration."""
+        facts = self.config.model_dump(mode="json")
+        defaults = Config().model_dump(mode="json")
+        for section, keys in _LATER.items():
+            for key in keys:
+                # so that networks trained before the key was there keep their folders
+                if facts[section][key] == defaults[section][key]:
+                    del facts[section][key]
+        return facts
+
+    @property
     def folder(self) -> Path:
         """Its run: runs/reproduce/DATASET/FAMILY-BITS-HASH, the hash that of its configuration."""
-        return _folder(self.data.dataset, self.name, self.config.model_dump(mode="json"))
+        return folder_of(self.data.dataset, self.name, self.facts)
+
+
+class OnFeatures(Protocol):
+    """What starts from features of images; see `Hashing`."""
+
+    @property
+    def features(self) -> str:
+        """Of `FEATURES`."""
+
+    @property
+    def data(self) -> DataConfig:
+        """Which images, and of which size."""
+
+    @property
+    def network(self) -> Network | None:
+        """Whose features; None where they are no network's."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +134,9 @@ class Hashing:
             "features": self.features,
             "data": self.data.model_dump(mode="json"),
             "seed": self.seed,
-            "network": self.network and self.network.config.model_dump(mode="json"),
+            "network": self.network and self.network.facts,
         }
-        return _folder(self.data.dataset, self.name, facts)
+        return folder_of(self.data.dataset, self.name, facts)
 
 
 Source = Network | Hashing
@@ -116,7 +154,7 @@ def sources_of(plans: Iterable[Plan]) -> list[Source]:
     )
 
 
-def network_of(source: Source) -> Network | None:
+def network_of(source: Network | OnFeatures) -> Network | None:
     """The network behind a source; None where there is none."""
     return source if isinstance(source, Network) else source.network
 
@@ -132,7 +170,7 @@ def hashings_of(plans: Iterable[Plan]) -> list[Hashing]:
     return [source for source in sources_of(plans) if isinstance(source, Hashing)]
 
 
-def epochs_of(source: Source) -> dict[str, int]:
+def epochs_of(source: Network | OnFeatures) -> dict[str, int]:
     """`epochs` and `full_epochs` of the network behind a source, for its records."""
     network = network_of(source)
     if network is None:
@@ -158,6 +196,7 @@ def hashing_notes(plan: Plan) -> list[str]:
     return notes
 
 
-def _folder(dataset: str, name: str, facts: Mapping[str, Any]) -> Path:
+def folder_of(dataset: str, name: str, facts: Mapping[str, Any]) -> Path:
+    """runs/reproduce/DATASET/NAME-HASH, the hash that of JSON facts."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
     return RUNS / "reproduce" / dataset / f"{name}-{digest}"

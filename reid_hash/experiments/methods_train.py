@@ -4,19 +4,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
 from rich.console import Console
 
-from reid_hash.config import parse_config
+from reid_hash.config import DataConfig, parse_config
 from reid_hash.data import data_root, load_dataset
 from reid_hash.data.images import Pixels, decode
 from reid_hash.data.types import Dataset
 from reid_hash.errors import ConfigError, DataError
 from reid_hash.experiments.estimate import duration, seconds_a_step, training_steps
-from reid_hash.experiments.methods_sources import Hashing, Network, Source
+from reid_hash.experiments.methods_sources import Hashing, Network
 from reid_hash.experiments.runs import record_run
 from reid_hash.nn.checkpoint import FORMAT, Checkpoint, load_checkpoint, read_facts, read_tensors
 from reid_hash.training import MODEL_FILE, STATE_FILE, Stopped, train
@@ -36,6 +37,7 @@ class Features:
         train_pixels: the decoded training images, with their labels.
         query_pixels: the decoded query images.
         gallery_pixels: the decoded database images.
+        query_seconds: that the features of all query images took, decoding left out.
     """
 
     train: NDArray[np.float32]
@@ -44,6 +46,19 @@ class Features:
     train_pixels: Pixels
     query_pixels: Pixels
     gallery_pixels: Pixels
+    query_seconds: float
+
+
+class Placed(Protocol):
+    """A source of codes or distances, as far as the data goes."""
+
+    @property
+    def data(self) -> DataConfig:
+        """Which images."""
+
+    @property
+    def seed(self) -> int:
+        """Of all it draws."""
 
 
 class Workplace:
@@ -55,19 +70,22 @@ class Workplace:
         device: where to compute.
         skip_unreadable: leave out images that cannot be read.
         console: for progress.
+        persons: whether the data set is one of persons and cameras, and not of classes.
 
     Raises:
-        ConfigError: the sources are of several data sets or protocols, or of persons.
+        ConfigError: the sources are of several data sets or protocols, or of persons where
+            `persons` is False.
         DataError: the data set is missing, or has no training images, queries or database.
     """
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[Placed],
         data: Path | None,
         device: str = "auto",
         skip_unreadable: bool = False,
         console: Console | None = None,
+        persons: bool = False,
     ) -> None:
         parts = [source.data for source in sources]
         kinds = {(part.dataset, part.protocol, part.split, part.hold_out) for part in parts}
@@ -85,7 +103,7 @@ class Workplace:
         self.console = console
         self._train: dict[tuple[int, int], Pixels] = {}
         self.features: dict[tuple[str, str], Features] = {}
-        if not self.dataset.by_class:
+        if not self.dataset.by_class and not persons:
             raise ConfigError(
                 f"{self.dataset.name} is a data set of persons and cameras; the methods' figures "
                 "are of image retrieval"
@@ -127,7 +145,7 @@ def steps_done(network: Network) -> int:
     if not path.exists():
         return 0
     facts = read_facts(path)
-    same = facts["config"] == network.config.model_dump(mode="json")
+    same = parse_config(facts["config"], str(path)) == network.config
     return int(facts["step"]) if same else 0
 
 

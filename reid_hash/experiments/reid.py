@@ -227,7 +227,31 @@ def _from_distances(
         )
     if strangers:
         about = {**about, **strangers.figures([(slice(0, len(distances)), distances)])}
-    q, g = encoded.query_pixels, encoded.gallery_pixels
+    return distance_row(
+        distances, dataset, encoded.query_pixels, encoded.gallery_pixels, about, draws, seed
+    )
+
+
+def distance_row(
+    distances: NDArray[Any],
+    dataset: Dataset,
+    q: Pixels,
+    g: Pixels,
+    about: Mapping[str, Any],
+    draws: int = describe.DRAWS,
+    seed: int = 0,
+) -> Row:
+    """A row from distances of any kind.
+
+    Args:
+        distances: [Q, G] real, smaller is nearer.
+        dataset: for its camera rule and protocol.
+        q: the query images, of which labels and cameras are used.
+        g: the gallery images, likewise.
+        about: what the row's record begins with: `method`, `bits`, `weighted`.
+        draws: gallery draws of a single-shot protocol.
+        seed: of the draws.
+    """
     if dataset.single_shot:
         drawn = single_shot(
             distances,

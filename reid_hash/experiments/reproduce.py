@@ -14,7 +14,13 @@ from rich.console import Console
 
 from reid_hash.data.types import Dataset
 from reid_hash.experiments import methods, reproduce_lists, reproduce_panels
-from reid_hash.experiments.methods import BASELINES, LENGTHS, METHODS, NETWORK_METHODS, Variant
+from reid_hash.experiments.methods import (
+    FIGURE_METHODS,
+    LENGTHS,
+    METHODS,
+    Variant,
+    choose_methods,
+)
 from reid_hash.experiments.methods_evaluate import encoded_by, method_rows
 from reid_hash.experiments.methods_sources import (
     Plan,
@@ -41,8 +47,8 @@ class FigureSpec:
         dataset: of whose images.
         title: a reader's words.
         kind: "retrieval" (figures 1–4), "lengths" (5) or "lists" (6).
-        methods: that are shown unless others are chosen; hash functions on features join them
-            in figures 1–4 where they have been evaluated at all lengths.
+        methods: that are shown unless others are chosen; the other methods join them in figures
+            1–4 where they have been evaluated at all lengths.
         lengths: code lengths, likewise.
     """
 
@@ -50,7 +56,7 @@ class FigureSpec:
     dataset: str
     title: str
     kind: str = "retrieval"
-    methods: tuple[str, ...] = tuple(NETWORK_METHODS)
+    methods: tuple[str, ...] = FIGURE_METHODS
     lengths: tuple[int, ...] = LENGTHS
 
 
@@ -154,13 +160,14 @@ def reproduce(
 
 
 def _plan(spec: FigureSpec, options: ReproduceOptions) -> Plan:
-    chosen = spec.methods if options.methods is None else options.methods
+    chosen = spec.methods if options.methods is None else choose_methods(options.methods)
     lengths = list(options.lengths or spec.lengths)
     if spec.kind == "lists":
         lengths = [32 if 32 in lengths else lengths[-1]]
     plan = methods.plan(spec.dataset, chosen, lengths, options.variant)
     if options.methods is None and spec.kind == "retrieval":
-        baselines = methods.plan(spec.dataset, BASELINES, lengths, options.variant)
+        others = [name for name in METHODS if name not in chosen]
+        baselines = methods.plan(spec.dataset, others, lengths, options.variant)
         plan = {**plan, **{name: of for name, of in baselines.items() if _is_evaluated(of)}}
     return plan
 

@@ -31,7 +31,11 @@ _REPORTED_FIGURE = {"cifar10": "map", "nuswide": "map_at_50000"}
 _LOOKS = {
     **{name: place for place, name in enumerate(METHODS)},
     # a published method has the marker of what it was reproduced as
-    **{"DSCH": 0, "DRSCH": 1, "DSRH": len(METHODS)},
+    **{
+        name.upper(): place
+        for place, name in enumerate(METHODS)
+        if name in ("dsch", "drsch", "dsrh")
+    },
 }
 
 

@@ -37,7 +37,7 @@ def write_reproduction(result: Reproduction, folder: Path, command: str = "") ->
         The files.
     """
     name = result.spec.name
-    networks = [_network_facts(network) for network in networks_of([result.plan])]
+    networks = [network_facts(network) for network in networks_of([result.plan])]
     paths = {
         suffix: folder / f"{name}.{suffix}" for suffix in ("png", "svg", "csv", "json", "html")
     }
@@ -59,7 +59,8 @@ def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
     return buffer.getvalue()
 
 
-def _network_facts(network: Network) -> dict[str, Any]:
+def network_facts(network: Network) -> dict[str, Any]:
+    """What a result says of a network behind it."""
     checkpoint = load_checkpoint(network.folder / MODEL_FILE)
     return {
         "network": network.name,
@@ -109,7 +110,7 @@ def _page(result: Reproduction, networks: Sequence[Mapping[str, Any]], command: 
             *describe.rules(result.dataset),
             ("ties", describe.TIES),
             ("methods", "\n".join(methods.title(name, result.plan) for name in result.plan)),
-            ("networks", "\n".join(_network_line(network) for network in networks)),
+            ("networks", "\n".join(network_line(network) for network in networks)),
             ("version", f"reid_hash {__version__}"),
         ],
         notes=list(result.notes),
@@ -135,7 +136,8 @@ def _shown(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "method": METHODS[record["method"]].short}
 
 
-def _network_line(facts: Mapping[str, Any]) -> str:
+def network_line(facts: Mapping[str, Any]) -> str:
+    """The same in a line."""
     epochs = f"{facts['epochs']} of {facts['full_epochs']} epochs"
     seconds = facts["training_seconds"]
     took = f" in {seconds:.0f} s" if seconds is not None else ""

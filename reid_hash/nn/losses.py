@@ -84,6 +84,11 @@ def all_triplets_hinge(distances: Tensor, labels: Tensor, margin: float | Tensor
     positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     negative = ~same
     triplets = (positive.sum(1) * negative.sum(1)).sum()
+    return hinges(distances, positive, negative, margin).sum() / triplets.clamp_min(1)
+
+
+def hinges(distances: Tensor, positive: Tensor, negative: Tensor, margin: float | Tensor) -> Tensor:
+    """[B] sums of max(0, D_ij - D_ik + margin) over j and k of the masks [B, B], for each i."""
     with torch.no_grad():
         # distances of one side sorted, the other side's thresholds looked up in them
         reach = distances + margin
@@ -95,9 +100,8 @@ def all_triplets_hinge(distances: Tensor, labels: Tensor, margin: float | Tensor
         times = torch.where(positive, negatives_within, 0) - torch.where(
             negative, positives_beyond, 0
         )
-        active = torch.where(positive, negatives_within, 0).sum()
-    total = (distances * times).sum() + margin * active
-    return total / triplets.clamp_min(1)
+        active = torch.where(positive, negatives_within, 0).sum(1)
+    return (distances * times).sum(1) + margin * active
 
 
 def batch_hard_soft_margin(distances: Tensor, labels: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reid_hash.config import LossConfig
-from reid_hash.nn import losses
+from reid_hash.nn import compared, losses
 from reid_hash.nn.distributed import gather_batch
 from reid_hash.nn.model import HashNet
 
@@ -43,6 +43,10 @@ class TrainingModel(nn.Module):
         features, embedding, outputs = self.net(images)
         relaxed = self.net.tanh(outputs)
         result = {"features": features, "codes": self.net.weight(relaxed)}
+        if self.loss.ranking or self.loss.balance or self.loss.quantisation:
+            result["relaxed"] = relaxed
+        if self.loss.relative_distance:
+            result["outputs"] = outputs
         if self.classifier is not None:
             result["logits"] = self.classifier(embedding)
         for length, classifier in self.code_classifiers.items():
@@ -131,6 +135,13 @@ def objective(
         distances = losses.squared_distances(features).clamp_min(1e-12).sqrt()
         term = losses.batch_hard_soft_margin(distances, labels)
         terms["feature_triplet"] = config.feature_triplet * term
+    if "relaxed" in outputs:
+        terms |= compared.semantic_ranking_terms(
+            gather_batch(outputs["relaxed"].float()), labels, config, margin
+        )
+    if "outputs" in outputs:
+        term = compared.relative_distance(gather_batch(outputs["outputs"].float()), labels)
+        terms["relative_distance"] = config.relative_distance * term
     of_codes: list[Tensor] = []
     for name, out in outputs.items():
         if name.startswith("logits"):

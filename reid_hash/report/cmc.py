@@ -17,6 +17,7 @@ from reid_hash.report.style import (
     INK,
     MARKERS,
     PALETTE,
+    UNVERIFIED,
     add_legend,
     legend_lines,
     length_style,
@@ -30,7 +31,11 @@ from reid_hash.report.style import (
 MARKED_RANKS = (1, 5, 10, 20, 30, 40, 50)
 """Ranks at which a CMC curve has a marker and the axis a tick."""
 
-_LOOKS = list(zip(PALETTE, MARKERS, strict=False))
+# no two alike: the numbers of colours and of markers have no common factor
+_LOOKS = [
+    (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)])
+    for i in range(len(PALETTE) * len(MARKERS))
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +48,7 @@ class Curve:
         y: [n] match rates in 0 … 1.
         std: [n] their standard deviation over repetitions, where there are any.
         reported: a published figure, not measured here: drawn as a dashed grey reference and
-            marked "as reported".
+            marked "as reported"; "unverified" adds that word.
         bits: code length, which decides the colour; None takes the next free colour.
         weighted: solid if True, dotted if False.
         asymmetric: real-valued queries: dash and dot.
@@ -53,7 +58,7 @@ class Curve:
     x: NDArray[Any] | Sequence[int]
     y: NDArray[Any]
     std: NDArray[Any] | None = None
-    reported: bool = False
+    reported: bool | str = False
     bits: int | None = None
     weighted: bool = True
     asymmetric: bool = False
@@ -86,7 +91,9 @@ def cmc_plot(curves: Sequence[Curve], title: str) -> Figure:
             colour, marker = next(free) if curve.bits is None else length_style(curve.bits)
             line = "-." if curve.asymmetric else "-" if curve.weighted else ":"
         handles.append(_draw_curve(axes, curve, colour, marker, line))
-        label = shorten(curve.label, 72) + (AS_REPORTED if curve.reported else "")
+        label = shorten(curve.label, 72)
+        if curve.reported:
+            label += UNVERIFIED if curve.reported == "unverified" else AS_REPORTED
         if int(curve.x[0]) == first:
             label += f": {100 * float(curve.y[0]):.1f} %"
         labels.append(label)

@@ -101,6 +101,19 @@ def percent(record: Mapping[str, Any], name: str) -> str:
     return text
 
 
+def number(record: Mapping[str, Any], name: str) -> str:
+    """A number that is no share, with three digits.
+
+    Example:
+        >>> number({"query_ms": 12.345}, "query_ms"), number({"query_ms": 12345.6}, "query_ms")
+        ('12.3', '12,346')
+    """
+    if not has(record, name):
+        return MISSING
+    value = record[name]
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def best_text(records: Sequence[Mapping[str, Any]], name: str) -> str | None:
     """The best figure of a column as printed, without deviation; None where all are equal.
 

@@ -19,9 +19,10 @@ from reid_hash.report.figures import (
     figure_name,
     has,
     meanings,
+    number,
     percent,
 )
-from reid_hash.report.style import AS_REPORTED, DPI
+from reid_hash.report.style import AS_REPORTED, DPI, UNVERIFIED
 
 TEMPLATE = "report.html.j2"
 
@@ -38,11 +39,12 @@ class Report:
         notes: what a reader must know to judge the figures; one paragraph each.
         records: flat result records, one a table row, in this order: `bits`, `weighted`,
             fractions such as `rank1` or `map` with `…_std` where there is one, `method` and
-            `reported` where they apply.
+            `reported` where they apply: True, or "unverified".
         figures: (caption, figure).
         config: the configuration, YAML text.
         figures_first: whether the figures stand above the table of results, and not below it.
         item: what a code stands for, with its article.
+        plain: (key, heading) of numbers in the records that are no shares, such as milliseconds.
     """
 
     title: str
@@ -54,6 +56,7 @@ class Report:
     config: str = ""
     figures_first: bool = False
     item: str = "a person"
+    plain: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class TableRow:
     weighted: str
     cells: list[Cell]
     starts: bool
+    plain: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -108,16 +112,19 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
     )
     pictures = [_picture(caption, figure) for caption, figure in report.figures]
     page = environment.get_template(TEMPLATE).render(
-        report=report, table=result_table(report.records), pictures=pictures
+        report=report, table=result_table(report.records, report.plain), pictures=pictures
     )
     write_text(path, page)
 
 
-def result_table(records: Sequence[Mapping[str, Any]]) -> Table:
+def result_table(
+    records: Sequence[Mapping[str, Any]], plain: Sequence[tuple[str, str]] = ()
+) -> Table:
     """Format records: percent with one decimal, the best of each column marked.
 
     Args:
         records: see `Report.records`.
+        plain: see `Report.plain`.
     """
     columns = figure_columns(records)
     best = {name: best_text(records, name) for name in columns}
@@ -137,6 +144,7 @@ def result_table(records: Sequence[Mapping[str, Any]]) -> Table:
                 weighted=_weighted(record.get("weighted")),
                 cells=cells,
                 starts=before is not None and group != before,
+                plain=[number(record, key) for key, _ in plain],
             )
         )
         before = group
@@ -152,6 +160,8 @@ def result_table(records: Sequence[Mapping[str, Any]]) -> Table:
 
 def _method(record: Mapping[str, Any]) -> str:
     name = str(record.get("method") or MISSING)
+    if record.get("reported") == "unverified":
+        return f"{name}{UNVERIFIED}"
     return f"{name}{AS_REPORTED}" if record.get("reported") else name
 
 

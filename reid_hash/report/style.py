@@ -29,6 +29,9 @@ LEGEND_CHARACTERS = 32
 AS_REPORTED = " (as reported)"
 """Stands behind the name of a published figure."""
 
+UNVERIFIED = " (as reported, unverified)"
+"""The same, where the source of the figure was not at hand: its record's `reported` says so."""
+
 INK = "#222222"
 GREY = "#767676"
 RULE = "#dddddd"

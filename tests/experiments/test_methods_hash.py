@@ -217,7 +217,7 @@ def test_a_data_set_without_the_papers_network_uses_the_recipes(here, world):
     [
         (("--features", "pixels"), "it goes with --methods"),
         (("--methods", "ksh", "--features", "gist"), "'gist' is not one of"),
-        (("--methods", "kshh"), "known are dsch, drsch, bs-drsch, recipe, lsh, sh, itq, bre"),
+        (("--methods", "kshh"), "known are dsch, drsch, bs-drsch, dsrh, recipe, lsh, sh, itq, bre"),
         (("--methods", "itq", "--features", "hog", "--bits", "400"), "400 bits asked of features"),
     ],
 )

@@ -15,7 +15,7 @@ from reid_hash.cli import main
 from reid_hash.config import Config
 from reid_hash.encoder import Encoder
 from reid_hash.experiments import methods_train
-from reid_hash.experiments.methods import NETWORK_METHODS, plan
+from reid_hash.experiments.methods import FIGURE_METHODS, plan
 from tests.helpers import coloured_pixels
 
 CLASSES = ("cat", "dog", "ship")
@@ -99,7 +99,7 @@ def test_figure_2_trains_what_is_missing_and_writes_every_figure(here, world, ca
     measured = [r for r in result["results"] if not r.get("reported")]
     assert [(r["method"], r["bits"], r["weighted"]) for r in measured] == [
         (method, bits, weighted)
-        for method in NETWORK_METHODS
+        for method in FIGURE_METHODS
         for bits in (8, 16)
         for weighted in (True, False)
     ]

@@ -116,3 +116,13 @@ def test_published_figures_of_nuswide_are_another_figure(here):
         ("DSRH", 16, 0.609),
     ]
     assert all("map" not in r for r in records)
+
+
+def test_folders_are_not_renamed_by_terms_that_are_not_used():
+    (plain, ranked) = (of[16] for of in plan("cifar10", ["drsch", "dsrh"], [16]).values())
+    assert not {"ranking", "balance", "quantisation", "relative_distance"} & set(
+        plain.facts["loss"]
+    )
+    assert ranked.facts["loss"]["ranking"] == 1
+    assert plain.facts["loss"]["triplet"] == 1
+    assert plain.folder != ranked.folder
