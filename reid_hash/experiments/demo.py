@@ -76,7 +76,7 @@ def run_demo(
             )
         people = People(gallery, bits, make_limit(gallery, bits, options.far))
         before = {one.id for one in gallery.identities()}
-        facts |= {"model": encoder.fingerprint, "bits": str(bits), "gallery": str(gallery.folder)}
+        facts |= {"model": encoder.fingerprint, "bits": str(bits), "gallery": gallery.place}
         watched = _watched(options.watch, encoder, people)
         notes: list[str] = []
         events = stack.enter_context(

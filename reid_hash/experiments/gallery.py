@@ -18,7 +18,7 @@ from reid_hash.encoder_base import AnyEncoder
 from reid_hash.errors import CodeError, DataError
 from reid_hash.experiments.encode import find_images
 from reid_hash.experiments.runs import find_model
-from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_types import AnyGallery
 from reid_hash.search.sighting import Sighting
 
 CODES = ".npz"
@@ -89,7 +89,7 @@ def checkpoint_codes(model: Path | None, dataset: str) -> tuple[Codes, str]:
 
 
 def gallery_encoder(
-    gallery: Gallery, model: Path | None, dataset: str, device: str = "auto"
+    gallery: AnyGallery, model: Path | None, dataset: str, device: str = "auto"
 ) -> AnyEncoder:
     """The network that makes a gallery's codes.
 
@@ -109,19 +109,19 @@ def gallery_encoder(
     encoder = load_encoder(file, device)
     if encoder.fingerprint != gallery.model:
         raise CodeError(
-            f"{file} is model {encoder.fingerprint}, but gallery {gallery.folder} holds codes of "
+            f"{file} is model {encoder.fingerprint}, but gallery {gallery.place} holds codes of "
             f"model {gallery.model}; name that one with --model"
         )
     return encoder
 
 
-def fit(gallery: Gallery, codes: Codes) -> Codes:
+def fit(gallery: AnyGallery, codes: Codes) -> Codes:
     """Codes at a gallery's length, where it keeps only their first bits."""
     return codes.prefix(gallery.bits) if codes.bits > gallery.bits else codes
 
 
 def add_images(
-    gallery: Gallery,
+    gallery: AnyGallery,
     encoder: AnyEncoder,
     paths: Sequence[Path],
     options: AddOptions,
@@ -158,7 +158,7 @@ def add_images(
 
 
 def _add_block(
-    gallery: Gallery,
+    gallery: AnyGallery,
     encoder: AnyEncoder,
     files: Sequence[Path],
     sightings: Sequence[Sighting],
@@ -185,7 +185,7 @@ def _add_block(
     added.unreadable += pixels.unreadable
 
 
-def add_codes(gallery: Gallery, file: Path, options: AddOptions) -> Added:
+def add_codes(gallery: AnyGallery, file: Path, options: AddOptions) -> Added:
     """Add the codes of an .npz file, whose names become sources; see `add_images`."""
     codes, names = load_codes(file)
     if not names:
@@ -230,7 +230,7 @@ def thumbnail(image: Image) -> bytes:
 
 
 def read_query(
-    gallery: Gallery, file: Path, model: Path | None, dataset: str, device: str = "auto"
+    gallery: AnyGallery, file: Path, model: Path | None, dataset: str, device: str = "auto"
 ) -> Query:
     """Codes of an image file, or of all images of a folder, or those of an .npz file.
 

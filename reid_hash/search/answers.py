@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError
-from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_types import AnyGallery
 from reid_hash.search.sighting import Filter, Match
 
 
@@ -19,6 +19,7 @@ class Answer:
         searched: number of sightings searched.
         threshold: matches up to this distance count; None where no false accept rate was given.
         resolved: whether the calibration saw strangers enough for that rate.
+        exact: whether it is certain that no sighting is nearer than the matches.
     """
 
     query: str
@@ -26,6 +27,7 @@ class Answer:
     searched: int
     threshold: float | None = None
     resolved: bool = True
+    exact: bool = True
 
     def within(self, match: Match) -> bool:
         """Whether a match is near enough to count."""
@@ -40,7 +42,7 @@ class Answer:
 
 
 def answers(
-    gallery: Gallery,
+    gallery: AnyGallery,
     query: Codes,
     names: Sequence[str],
     k: int = 10,
@@ -72,14 +74,14 @@ def answers(
         calibration = gallery.calibration
         if calibration is None:
             raise GalleryError(
-                f"gallery {gallery.folder} is not calibrated: `reid-hash gallery calibrate` learns "
+                f"gallery {gallery.place} is not calibrated: `reid-hash gallery calibrate` learns "
                 "from its identities what distances strangers have"
             )
         table = calibration.of(bits or gallery.bits, weighted)
         threshold = table.threshold(far, max(searched, 1))
         resolved = table.resolved(far, max(searched, 1))
-    found = gallery.search(query, k, bits=bits, weighted=weighted, **chosen)
+    found = gallery.find(query, k, bits=bits, weighted=weighted, **chosen)
     return [
-        Answer(name, matches, searched, threshold, resolved)
-        for name, matches in zip(names, found, strict=True)
+        Answer(name, one.matches, searched, threshold, resolved, one.exact)
+        for name, one in zip(names, found, strict=True)
     ]

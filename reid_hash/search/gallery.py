@@ -19,6 +19,7 @@ from reid_hash.search import gallery_query as select
 from reid_hash.search import gallery_rows as rows
 from reid_hash.search.gallery_erase import erase
 from reid_hash.search.gallery_folder import GalleryFolder
+from reid_hash.search.gallery_types import Found
 from reid_hash.search.openset import Calibration, calibrate_codes
 from reid_hash.search.sighting import Filter, Identity, Match, Sighting
 
@@ -124,6 +125,19 @@ class Gallery(GalleryFolder):
             ]
             answers.append(matches[:k])
         return answers
+
+    def find(
+        self,
+        query: Codes | NDArray[np.floating],
+        k: int = 10,
+        *,
+        bits: int | None = None,
+        weighted: bool = True,
+        **where: Unpack[Filter],
+    ) -> list[Found]:
+        """As `search`, with whether each answer is known to be exact: here, always."""
+        found = self.search(query, k, bits=bits, weighted=weighted, **where)
+        return [Found(matches, True) for matches in found]
 
     def _cut(
         self, query: Codes | NDArray[np.floating], bits: int | None

@@ -30,6 +30,7 @@ class GalleryFolder:
 
     Attributes:
         folder: where it is.
+        place: the same, as text for messages.
         read_only: nothing can be changed.
         bits: length of its codes.
         weights: [bits] float32, its bit weights: they count, not those of the query.
@@ -38,7 +39,7 @@ class GalleryFolder:
     """
 
     def __init__(self, folder: Path, read_only: bool) -> None:
-        self.folder, self.read_only = folder, read_only
+        self.folder, self.read_only, self.place = folder, read_only, str(folder)
         self._database = Database(folder, read_only)
         try:
             with self._database.reading() as db:

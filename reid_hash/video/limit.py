@@ -5,7 +5,7 @@ import statistics
 from collections import deque
 from typing import Protocol
 
-from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_types import AnyGallery
 
 START = 0.22
 """Limit before anything is known, as a share of the sum of the bit weights: see
@@ -47,7 +47,7 @@ class CalibratedLimit:
         far: share of strangers that may be taken for somebody.
     """
 
-    def __init__(self, gallery: Gallery, bits: int, far: float) -> None:
+    def __init__(self, gallery: AnyGallery, bits: int, far: float) -> None:
         calibration = gallery.calibration
         assert calibration is not None
         self._table, self._far = calibration.of(bits, True), far
@@ -110,7 +110,7 @@ class LearnedLimit:
             self._fit = statistics.NormalDist(middle, spread)
 
 
-def make_limit(gallery: Gallery, bits: int, far: float) -> Limit:
+def make_limit(gallery: AnyGallery, bits: int, far: float) -> Limit:
     """The limit of the gallery's calibration, or one that is learned where it has none."""
     calibration = gallery.calibration
     if calibration is not None and bits in calibration.lengths:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_types import AnyGallery
 from reid_hash.search.sighting import Match
 from reid_hash.times import format_time
 from reid_hash.video import text
@@ -32,7 +32,7 @@ class Panel:
     """
 
     def __init__(
-        self, gallery: Gallery, label: Callable[[int], str], cameras: Sequence[str]
+        self, gallery: AnyGallery, label: Callable[[int], str], cameras: Sequence[str]
     ) -> None:
         self._gallery, self._label, self._cameras = gallery, label, cameras
         self._person: Presence | None = None

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from reid_hash.codes import Codes
-from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_types import AnyGallery
 from reid_hash.search.sighting import Match, Sighting
 from reid_hash.video.limit import Limit
 
@@ -41,7 +41,7 @@ class People:
         none: no code, of the gallery's length.
     """
 
-    def __init__(self, gallery: Gallery, bits: int, limit: Limit) -> None:
+    def __init__(self, gallery: AnyGallery, bits: int, limit: Limit) -> None:
         self.gallery, self.bits, self.limit = gallery, bits, limit
         self._names = {one.id: one.name for one in gallery.identities()}
         self.none, _ = gallery.codes(ids=[])

@@ -45,6 +45,13 @@ def test_search_is_the_exact_distance_of_a_prefix(gallery, bits, by_weight):
     assert found(gallery.search(cut, 7, bits=length, weighted=by_weight)) == want
 
 
+def test_find_says_that_the_answer_of_a_folder_is_exact(gallery):
+    query = some_codes(3, seed=5)
+    answers = gallery.find(query, 7, bits=16, weighted=False, cameras=["cam1"])
+    matches = gallery.search(query, 7, bits=16, weighted=False, cameras=["cam1"])
+    assert [(one.matches, one.exact) for one in answers] == [(some, True) for some in matches]
+
+
 def test_a_query_of_real_values_keeps_them(gallery):
     values = np.random.default_rng(3).uniform(-1, 1, (2, BITS))
     want = [expected(row, 5) for row in asymmetric(values, some_codes())]
