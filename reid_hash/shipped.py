@@ -44,9 +44,15 @@ def shipped_model(name: str) -> ShippedModel | None:
     return next((model for model in shipped_models() if model.name == name), None)
 
 
-def default_model() -> ShippedModel | None:
-    """The one that is used where none is named, or None where none is there."""
+def default_model(dataset: str | None = None) -> ShippedModel | None:
+    """The one that is used where none is named, or None where none is there.
+
+    Args:
+        dataset: what it is used on; the walkers have a model of their own.
+    """
     found = {model.name: model for model in shipped_models()}
+    if dataset in found:
+        return found[dataset]
     return next((found[name] for name in DEFAULTS if name in found), None)
 
 

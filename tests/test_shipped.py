@@ -35,6 +35,7 @@ def test_a_model_is_found_by_its_name_and_used_where_none_was_trained(tmp_path, 
     monkeypatch.chdir(tmp_path)
     assert is_shipped(find_model(Path("small"), "mnist"))
     assert find_model(None, "cuhk03") == default_model().file
+    assert find_model(None, "walkers") == shipped_model("walkers").file
     with pytest.raises(Exception, match="no trained model for mnist"):
         find_model(None, "mnist")
 

@@ -13,9 +13,8 @@ from reid_hash.experiments.demo import Say, run_demo
 from reid_hash.experiments.demo_options import DemoOptions
 from reid_hash.experiments.demo_result import DemoResult
 from reid_hash.experiments.describe import write_json
-from reid_hash.experiments.runs import RUNS, newest_run
+from reid_hash.experiments.runs import RUNS
 from reid_hash.report.timeline import Timeline, write_timeline
-from reid_hash.training import MODEL_FILE
 from reid_hash.video.crops import CropOptions
 from reid_hash.video.identify import IdentifyOptions
 from reid_hash.video.output import has_display
@@ -138,12 +137,6 @@ def _built_in(
     """Film the walkers; gives the options for them, and the files with the truth."""
     if console is not None:
         console.print("filming the walkers with two cameras …")
-        if wanted.model is None and wanted.dataset is None and not newest_run(WALKERS, MODEL_FILE):
-            console.print(
-                "note: there is no network that was trained on walkers here, and one that was "
-                "trained on people tells them apart badly; `reid-hash quickstart` trains one",
-                soft_wrap=True,
-            )
     most = wanted.max_frames
     seconds = wanted.film if most is None else min(wanted.film, most / FILM_FPS)
     films = write_video(options.folder / WALKERS, wanted.seed or 0, seconds=seconds, fps=FILM_FPS)

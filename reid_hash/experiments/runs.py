@@ -77,7 +77,7 @@ def find_model(model: Path | None, dataset: str) -> Path:
         return model / MODEL_FILE if model.is_dir() else model
     run = newest_run(dataset, MODEL_FILE)
     if run is None and dataset in PERSONS:
-        shipped = default_model()
+        shipped = default_model(dataset)
         if shipped is not None:
             return shipped.file
     if run is None:
