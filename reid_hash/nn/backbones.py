@@ -208,6 +208,13 @@ SLIM: dict[str, dict[str, Any]] = {
         "strides": (2, 1, 2, 1),
         "stripes": 5,
     },
+    # the same half as wide again, for data that it has time to learn
+    "resnet-medium": {
+        "widths": (24, 48, 96, 160),
+        "blocks": (1, 1, 1, 1),
+        "strides": (2, 1, 2, 1),
+        "stripes": 5,
+    },
 }
 
 
