@@ -20,8 +20,8 @@ def persons(identities, images=4, seed=0):
 
 @pytest.mark.slow
 def test_it_learns_to_tell_persons_apart_that_it_has_not_seen():
-    images, labels, cameras = persons(60 + TESTED)
-    tested = labels >= 60
+    images, labels, cameras = persons(40 + TESTED)
+    tested = labels >= 40
     steps = []
     learner = FilterPairing(epochs=8, device="cpu").fit(
         images[~tested], labels[~tested], cameras[~tested], progress=steps.append
@@ -32,7 +32,8 @@ def test_it_learns_to_tell_persons_apart_that_it_has_not_seen():
         learner.responses(images[one], 0), learner.responses(images[other], 1)
     )
     nearest = labels[other][distances.argmin(axis=1)]
-    assert (nearest == labels[one]).mean() >= 0.5  # chance is a tenth
+    found = (nearest == labels[one]).mean()
+    assert found >= 0.5  # chance is a tenth
     same = labels[one][:, None] == labels[other]
     assert distances[same].mean() < distances[~same].mean() - 1
 
@@ -61,8 +62,7 @@ def test_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
     real, stopped = FilterPairing._epoch, []
 
     def interrupted(self, epoch, *rest):
-        if epoch == 2 and not stopped:
-            stopped.append(epoch)
+        if epoch == 2 and "resumed" not in stopped:
             raise KeyboardInterrupt
         stopped.append(epoch)
         return real(self, epoch, *rest)
