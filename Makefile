@@ -3,7 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: setup quickstart test lint types check clean
+# what people import; submodules come with their packages
+API = reid_hash.codes reid_hash.distances reid_hash.encoder reid_hash.metrics reid_hash.search \
+	reid_hash.nn reid_hash.data reid_hash.baselines reid_hash.training reid_hash.config reid_hash.errors
+
+.PHONY: setup quickstart test lint types check api clean
 
 # torch asks for most of the time: pip takes a build that is already on the machine
 $(VENV)/.installed: pyproject.toml
@@ -30,5 +34,10 @@ types: setup
 
 check: lint types test
 
+api: setup
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m pdoc --docformat google --output-directory api $(API)
+	@echo "open api/index.html"
+
 clean:
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf api build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -59,7 +59,7 @@ def command(
     evaluated by `reid-hash retrieval DATASET --methods all`.
 
     table1: CUHK03 by every method of the paper's table 1, rank-1 to rank-30, bytes a person and
-    milliseconds a query; there --methods also knows distance, kissme and esdc, and --bits is
+    milliseconds a query; there --methods also knows distance, fpnn, kissme and esdc, and --bits is
     64,128 unless given.
 
     Networks that are missing are listed with the time they take, then trained, and kept in

@@ -228,9 +228,14 @@ def _trained_as(dataset: str, method: Method, bits: int | None, variant: Variant
     config = _config(dataset, method.config, method.settings, bits, variant)
     epochs = config.train.epochs
     if variant.fast:
-        few = f"train.epochs={max(1, round(epochs / FAST))}"
+        few = f"train.epochs={fewer(epochs)}"
         config = _config(dataset, method.config, (*method.settings, few), bits, variant)
     return Network(method.family, config, epochs)
+
+
+def fewer(epochs: int) -> int:
+    """The epochs of a training that is scaled down."""
+    return max(1, round(epochs / FAST))
 
 
 def _is_there(source: str) -> bool:

@@ -164,11 +164,16 @@ def _notes(dataset: Dataset, specs: Sequence[RowSpec]) -> list[str]:
         f"ms a query: making its code or descriptor, and comparing it with all {queries:,} test "
         "images; decoding is left out. Times are of the machine as it was loaded then"
     )
-    if any(not isinstance(spec.source, Network) for spec in specs):
+    if any(not isinstance(spec.source, Network) and spec.source.features for spec in specs):
         notes.append(
             "network: the penultimate layer of the same network, trained to classify the "
             "training identities. blocks: histograms of HSV, Lab and local "
             "binary patterns in 19 × 3 overlapping blocks"
+        )
+    if any(spec.method == "fpnn" for spec in specs):
+        notes.append(
+            "FPNN compares pictures by its network: each pair goes through it. Its bytes are the "
+            "responses that are kept of a person, computed once"
         )
     if any(isinstance(spec.source, Hashing) for spec in specs):
         notes.append("BRE, MLH, KSH: fitted to at most 5,000 training images, drawn")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.baselines.esdc import DenseSalience, similarities
+from reid_hash.baselines.fpnn import EPOCHS, FilterPairing
 from reid_hash.baselines.kissme import KISSME
 from reid_hash.baselines.patches import ROWS
 from reid_hash.data.images import Pixels, decode
@@ -19,6 +20,8 @@ from reid_hash.experiments.progress import counting
 from reid_hash.experiments.reid import Row, distance_row
 from reid_hash.experiments.table1_plan import Matching
 from reid_hash.nn.checkpoint import Checkpoint
+from reid_hash.nn.fpnn import HEIGHT, WIDTH
+from reid_hash.training import STATE_FILE
 
 
 def _kissme(source: Matching, place: Workplace, seed: int) -> Row:
@@ -137,6 +140,37 @@ def _esdc(source: Matching, place: Workplace, seed: int) -> Row:
     return matched_row(distances, pixels, place, seed, facts)
 
 
+def _fpnn(source: Matching, place: Workplace, seed: int) -> Row:
+    pixels = tested_pixels(place, HEIGHT, WIDTH)
+    train = place.train_pixels(HEIGHT, WIDTH)
+    learner = FilterPairing(source.epochs, place.device)
+    place.say(f"training FPNN, {source.epochs} epochs …")
+    with counting(place.console, "FPNN: epochs", source.epochs) as progress:
+        identities = train.labels.astype(np.int64)
+        state = source.folder / STATE_FILE
+        learner.fit(train.images, identities, train.cameras, source.seed, state, progress)
+    # the first view is that of the lower camera, as in training
+    one = pixels.cameras == pixels.cameras.min()
+    began = time.monotonic()
+    first = learner.responses(pixels.images[one], 0)
+    second = learner.responses(pixels.images[~one], 1)
+    encoding, n = time.monotonic() - began, len(pixels)
+    distances = np.full((n, n), np.inf, np.float32)
+    began = time.monotonic()
+    with counting(place.console, "FPNN: comparing, test images", len(first)) as progress:
+        apart = learner.distances(first, second, progress)
+    a_pair = 1000 * (time.monotonic() - began) / max(apart.size, 1)
+    distances[np.ix_(one, ~one)] = apart
+    distances[np.ix_(~one, one)] = apart.T
+    facts = {
+        "distance": "network",
+        "epochs": source.epochs,
+        "full_epochs": EPOCHS,
+        **cost(first[0].nbytes, 1000 * encoding / n, a_pair * n),
+    }
+    return matched_row(distances, pixels, place, seed, facts)
+
+
 Matcher = Callable[[Matching, Workplace, int], Row]
-MATCHERS: dict[str, Matcher] = {"kissme": _kissme, "esdc": _esdc}
+MATCHERS: dict[str, Matcher] = {"kissme": _kissme, "fpnn": _fpnn, "esdc": _esdc}
 """How the methods without codes are measured, by name."""

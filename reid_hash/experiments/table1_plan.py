@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reid_hash.baselines.fpnn import EPOCHS
 from reid_hash.config import DataConfig
 from reid_hash.experiments import methods
 from reid_hash.experiments.methods import BASELINES, METHODS, Variant
@@ -24,7 +25,7 @@ _DEEP = ("drsch", "bs-drsch", "dsrh")
 _METRICS = {"kissme": "KISSME"}
 _EMBEDDINGS = {"distance": "Relative distance"}
 
-TABLE_METHODS = (*_DEEP, *BASELINES, *_EMBEDDINGS, *_METRICS, "esdc")
+TABLE_METHODS = (*_DEEP, *BASELINES, *_EMBEDDINGS, "fpnn", *_METRICS, "esdc")
 """The methods by their names on the command line, in the order of the rows."""
 
 RANKS = (1, 5, 10, 20, 30)
@@ -49,6 +50,7 @@ class Matching:
         seed: of all it draws.
         features: of `FEATURES`; empty where it starts from the images.
         network: whose features; None where they are no network's.
+        epochs: of its own training; 0 where it has none.
     """
 
     method: str
@@ -56,6 +58,7 @@ class Matching:
     seed: int
     features: str = ""
     network: Network | None = None
+    epochs: int = 0
 
     @property
     def name(self) -> str:
@@ -79,6 +82,8 @@ class Matching:
                 "data": self.data.model_dump(mode="json"),
                 "seed": self.seed,
                 "network": self.network and self.network.facts,
+                # the others' folders were named before there were methods with it
+                **({"epochs": self.epochs} if self.epochs else {}),
             },
         )
 
@@ -133,6 +138,11 @@ def table_rows(
             rows.append(
                 RowSpec(name, f"{_EMBEDDINGS[name]}, {network.bits} floats", network, 0, "")
             )
+    if "fpnn" in chosen:
+        network = methods.embedding_network(DATASET, variant)
+        epochs = methods.fewer(EPOCHS) if variant.fast else EPOCHS
+        pairing = Matching("fpnn", network.data, network.seed, epochs=epochs)
+        rows.append(RowSpec("fpnn", "FPNN", pairing, 0, "FPNN"))
     if "esdc" in chosen:
         network = methods.embedding_network(DATASET, variant)
         rows.append(
