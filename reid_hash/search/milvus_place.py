@@ -163,6 +163,17 @@ class MilvusPlace:
             link.close()
             raise
 
+    @classmethod
+    def there(cls, address: MilvusAddress) -> bool:
+        """Whether there is a gallery; GalleryError where the server does not answer."""
+        if address.file is not None and not address.file.exists():
+            return False
+        link = Link(address)
+        try:
+            return link.has(f"{address.name}_meta")
+        finally:
+            link.close()
+
     def close(self) -> None:
         """Close it; what was added is safe before."""
         try:
