@@ -115,7 +115,7 @@ def add(
     )
     codes = [path for path in images if path.suffix.lower() == filling.CODES]
     pictures = find_images([path for path in images if path not in codes])
-    if thumbnails and isinstance(place, MilvusAddress):
+    if pictures and thumbnails and isinstance(place, MilvusAddress):
         noted = replace(noted, thumbnails=False)
         if console is not None:
             show.notes(["thumbnails are not kept on Milvus"], console)

@@ -5,8 +5,10 @@ import importlib
 import logging
 import os
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from reid_hash.errors import GalleryError, one_line
@@ -53,6 +55,8 @@ class Link:
                 raise GalleryError(f"gallery {address}: there is no folder {file.parent}")
             if not file.exists() and not new:
                 raise GalleryError(f"{address} is no gallery: there is no file {file}")
+            if not _is_database(file):  # the engine would say so in lines of its own
+                raise GalleryError(f"gallery {address}: {file} is damaged, or no file of Milvus")
         token = "" if file is not None else os.environ.get(TOKEN, "")
         with _turn, self._plain(), _silence():
             self._client = self._milvus.MilvusClient(address.uri, token=token, timeout=_CONNECT)
@@ -234,6 +238,17 @@ def quote(text: str) -> str:
     return '"' + text.replace(backslash, backslash * 2).replace('"', backslash + '"') + '"'
 
 
+def _is_database(file: Path) -> bool:
+    """Whether a file is missing, or begins as milvus-lite's files do, which are SQLite's."""
+    if not file.exists():
+        return True
+    try:
+        with file.open("rb") as opened:
+            return opened.read(16) in (b"", b"SQLite format 3\0")
+    except OSError:
+        return False
+
+
 def _value(value: Any) -> Any:
     # a binary vector comes as a list of one
     return value[0] if isinstance(value, list) else value
@@ -248,7 +263,9 @@ def _reason(error: Any) -> str:
 
 def _import(module: str, address: MilvusAddress) -> Any:
     try:
-        return importlib.import_module(module)
+        with warnings.catch_warnings():  # milvus-lite's import of pkg_resources warns everybody
+            warnings.simplefilter("ignore")
+            return importlib.import_module(module)
     except ImportError as error:
         raise GalleryError(
             f"gallery {address} needs {module} ({one_line(error)}): pip install 'reid-hash[milvus]'"

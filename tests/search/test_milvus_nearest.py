@@ -39,9 +39,7 @@ def answers(codes, query, bits, k, most, seed, whole_scan=True):
     like = codes[:0].prefix(bits)
     limits = bounds(compared, like, whole_bits(query, codes.packed.shape[1]))
     scan = Scan(codes, seed)
-    found = search(
-        compared, like, limits, k, scan.candidates, scan.stored, most, whole_scan
-    )
+    found = search(compared, like, limits, k, scan.candidates, scan.stored, most, whole_scan)
     of = weighted if isinstance(query, Codes) else asymmetric
     distances = of(compared, codes.prefix(bits))
     wanted = [np.argsort(row, kind="stable")[:k] for row in distances]
@@ -86,7 +84,9 @@ def test_more_are_fetched_until_the_answer_is_proven():
     assert [one.ids.tolist() for one in found] == [row.tolist() for row in wanted]
     assert all(one.exact for one in found)
     assert scan.asked[0] == 256
-    assert all(later == 4 * before for before, later in zip(scan.asked, scan.asked[1:], strict=False))
+    assert all(
+        later == 4 * before for before, later in zip(scan.asked, scan.asked[1:], strict=False)
+    )
 
 
 def test_an_index_that_leaves_codes_out_is_never_called_exact():
