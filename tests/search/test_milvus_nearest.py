@@ -84,6 +84,7 @@ def test_more_are_fetched_until_the_answer_is_proven():
     assert [one.ids.tolist() for one in found] == [row.tolist() for row in wanted]
     assert all(one.exact for one in found)
     assert scan.asked[0] == 256
+    assert len(scan.asked) > 1
     assert all(
         later == 4 * before for before, later in zip(scan.asked, scan.asked[1:], strict=False)
     )
