@@ -105,7 +105,9 @@ def forget(
     if not yes:
         # read-only: others may write while the question waits
         with open_gallery(place, read_only=True) as gallery:
-            question = f"Erase {gallery.count(**where):,} of {len(gallery):,} sightings for good?"
+            # a server frees the bytes when it compacts
+            good = "" if isinstance(place, MilvusAddress) else " for good"
+            question = f"Erase {gallery.count(**where):,} of {len(gallery):,} sightings{good}?"
         if not click.confirm(question):
             click.echo("nothing was erased")
             return
