@@ -25,7 +25,10 @@ from reid_hash.times import parse_time
     help="How detections become tracks.",
 )
 @click.option(
-    "--gallery", type=options.FOLDER, help="Gallery to find people in and add them to; else a new."
+    "--gallery",
+    type=options.GALLERY,
+    help="Gallery to find people in and add them to (a folder, or milvus://HOST:PORT/NAME); else a "
+    "new.",
 )
 @click.option("-o", "--output", type=options.FILE, help="Write the drawn frames to this .mp4 file.")
 @click.option(

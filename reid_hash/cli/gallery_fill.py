@@ -1,5 +1,6 @@
 """`reid-hash gallery create|add|export|import`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -7,7 +8,10 @@ import click
 from reid_hash.cli import options, show
 from reid_hash.experiments.progress import counting
 from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_open import create_gallery, open_gallery
+from reid_hash.search.gallery_place import Place, folder_of
 from reid_hash.search.gallery_tables import DATABASE
+from reid_hash.search.milvus_address import MilvusAddress
 from reid_hash.times import parse_time
 
 dataset_option = click.option(
@@ -26,16 +30,27 @@ gallery_model_option = click.option(
 
 
 @click.command("create", short_help="Make an empty gallery")
-@click.argument("folder", type=options.FOLDER)
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
 @options.model_option
 @dataset_option
 @click.option("--codes", type=options.FILE, help="Take length and model from a file of codes.")
 @click.option("--bits", type=click.IntRange(1), help="Keep only the first bits of each code.")
+@click.option(
+    "--expect",
+    type=click.IntRange(0),
+    default=0,
+    help="How many sightings there will be: decides shards and index on a Milvus server.",
+)
 @options.verbosity_options
 def create(
-    folder: Path, model: Path | None, dataset: str, codes: Path | None, bits: int | None
+    place: Place,
+    model: Path | None,
+    dataset: str,
+    codes: Path | None,
+    bits: int | None,
+    expect: int,
 ) -> None:
-    """Make an empty gallery in FOLDER for the codes of one model."""
+    """Make an empty GALLERY for the codes of one model: a folder, or milvus://HOST:PORT/NAME."""
     # torch takes seconds to import: commands that need no network do without it
     if codes is not None:
         from reid_hash.codes import load_codes
@@ -46,13 +61,13 @@ def create(
 
         like, file = checkpoint_codes(model, dataset)
     like = like.prefix(bits or like.bits)
-    with Gallery.create(folder, like.bits, like.weights, like.model, file):
+    with create_gallery(place, like, file, expect):
         of = f"model {like.model}" if like.model else "an unknown model"
-        click.echo(f"gallery {folder} for codes of {like.bits} bits of {of}")
+        click.echo(f"gallery {place} for codes of {like.bits} bits of {of}")
 
 
 @click.command("add", short_help="Encode images and add them")
-@click.argument("folder", type=options.FOLDER)
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @gallery_model_option
 @dataset_option
@@ -69,7 +84,7 @@ def create(
 @options.skip_option
 @options.verbosity_options
 def add(
-    folder: Path,
+    place: Place,
     images: tuple[Path, ...],
     model: Path | None,
     dataset: str,
@@ -100,7 +115,11 @@ def add(
     )
     codes = [path for path in images if path.suffix.lower() == filling.CODES]
     pictures = find_images([path for path in images if path not in codes])
-    with Gallery.open(folder) as gallery:
+    if pictures and thumbnails and isinstance(place, MilvusAddress):
+        noted = replace(noted, thumbnails=False)
+        if console is not None:
+            show.notes(["thumbnails are not kept on Milvus"], console)
+    with open_gallery(place) as gallery:
         added = sum(filling.add_codes(gallery, path, noted).sightings for path in codes)
         if pictures:
             encoder = filling.gallery_encoder(gallery, model, dataset, device)
@@ -112,33 +131,34 @@ def add(
             if result.unreadable:
                 left_out = f"{len(result.unreadable)} images left out:"
                 show.notes([left_out, *result.unreadable], console)
-        click.echo(f"added {added:,} sightings; gallery {folder} has {len(gallery):,}")
+        click.echo(f"added {added:,} sightings; gallery {place} has {len(gallery):,}")
 
 
 @click.command("export", short_help="Write all to one file")
-@click.argument("folder", type=options.FOLDER)
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
 @click.argument("file", type=options.FILE)
-def export(folder: Path, file: Path) -> None:
+def export(place: Place, file: Path) -> None:
     """Write all sightings, identities and thumbnails to FILE (.parquet or .npz), lossless."""
-    with Gallery.open(folder, read_only=True) as gallery:
+    with Gallery.open(folder_of(place, "export"), read_only=True) as gallery:
         number = gallery.export(file)
     click.echo(f"{number:,} sightings")
     show.written(file)
 
 
 @click.command("import", short_help="Read what export wrote")
-@click.argument("folder", type=options.FOLDER)
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
 @click.argument("file", type=options.FILE)
-def import_(folder: Path, file: Path) -> None:
-    """Read FILE, which `export` wrote, into a new gallery, or add it to the one in FOLDER.
+def import_(place: Place, file: Path) -> None:
+    """Read FILE, which `export` wrote, into a new gallery, or add it to the one that is there.
 
     A new gallery is the same as the exported one. In one that is there already sightings get new
     numbers, and identities of the same name are the same.
     """
+    folder = folder_of(place, "import")
     if (folder / DATABASE).exists():
         with Gallery.open(folder) as gallery:
             number = gallery.import_file(file)
     else:
         with Gallery.load(folder, file) as gallery:
             number = len(gallery)
-    click.echo(f"{number:,} sightings imported into gallery {folder}")
+    click.echo(f"{number:,} sightings imported into gallery {place}")

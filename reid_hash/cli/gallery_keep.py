@@ -8,19 +8,21 @@ import click
 from reid_hash.cli import options, show
 from reid_hash.errors import GalleryError
 from reid_hash.experiments.describe import write_json
-from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_open import open_gallery
+from reid_hash.search.gallery_place import Place
 from reid_hash.search.gallery_verify import verify as find_damage
+from reid_hash.search.milvus_address import MilvusAddress
 from reid_hash.search.sighting import Filter, parse_identity
 from reid_hash.times import format_time, parse_age, parse_since
 
 
 @click.command("info", short_help="What a gallery holds")
-@click.argument("folder", type=options.FOLDER)
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
 @click.option("--identities", "listed", is_flag=True, help="List the identities.")
 @options.json_option
-def info(folder: Path, listed: bool, json_file: Path | None) -> None:
-    """Say what the gallery in FOLDER holds."""
-    with Gallery.open(folder, read_only=True) as gallery:
+def info(place: Place, listed: bool, json_file: Path | None) -> None:
+    """Say what GALLERY holds."""
+    with open_gallery(place, read_only=True) as gallery:
         facts = gallery.info()
         people = gallery.identities() if listed else []
     if listed:
@@ -32,15 +34,18 @@ def info(folder: Path, listed: bool, json_file: Path | None) -> None:
         + (f", {facts['model_file']}" if facts["model_file"] else ""),
         "sightings": f"{facts['sightings']:,}, {facts['thumbnails']:,} with a thumbnail",
         "identities": f"{facts['identities']:,}",
-        "size": f"{facts['bytes']:,} bytes; index cache {facts['index_cache']}",
     }
+    if "shards" in facts:
+        lines["on Milvus"] = f"{facts['index']}, shards: {facts['shards']}"
+    else:
+        lines["size"] = f"{facts['bytes']:,} bytes; index cache {facts['index_cache']}"
     if facts["sightings"]:
         lines["times"] = f"{format_time(facts['first'])} to {format_time(facts['last'])}"
         shown = [f"{name or '(none)'}: {n:,}" for name, n in facts["cameras"].items()]
         lines["cameras"] = ", ".join(shown[:20] + ["…"] * (len(shown) > 20))
     if facts["calibrated_bits"]:
         lines["calibrated"] = ", ".join(map(str, facts["calibrated_bits"])) + " bits"
-    click.echo(f"gallery {folder}")
+    click.echo(f"gallery {place}")
     for key, text in lines.items():
         click.echo(f"  {key:11}{text}")
     for person in people:
@@ -51,26 +56,30 @@ def info(folder: Path, listed: bool, json_file: Path | None) -> None:
 
 
 @click.command("verify", short_help="Look for damage")
-@click.argument("folder", type=options.FOLDER)
-def verify(folder: Path) -> None:
-    """Read all of the gallery in FOLDER, and name what is damaged; exit code 1 if anything is."""
-    damage = find_damage(folder)
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
+def verify(place: Place) -> None:
+    """Read all of GALLERY, and name what is damaged; exit code 1 if anything is."""
+    if isinstance(place, MilvusAddress):
+        with open_gallery(place, read_only=True) as gallery:
+            damage = gallery.verify()
+    else:  # a folder may be too damaged to be opened
+        damage = find_damage(place)
     for line in damage:
         click.echo(line)
     if damage:
-        raise GalleryError(f"gallery {folder} is damaged; see above")
-    click.echo(f"gallery {folder}: no damage found")
+        raise GalleryError(f"gallery {place} is damaged; see above")
+    click.echo(f"gallery {place}: no damage found")
 
 
 @click.command("forget", short_help="Erase sightings for good")
-@click.argument("folder", type=options.FOLDER)
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
 @click.option("--identity", help="Of this identity: its name, or its number as #12.")
 @click.option("--source", help="From this source.")
 @click.option("--camera", help="From this camera.")
 @click.option("--before", help="Older than a time in ISO 8601, or than an age such as 30d.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def forget(
-    folder: Path,
+    place: Place,
     identity: str | None,
     source: str | None,
     camera: str | None,
@@ -79,7 +88,8 @@ def forget(
 ) -> None:
     """Erase sightings, their thumbnails, and names of which nobody is left, from all files.
 
-    Of several options all must be true of a sighting.
+    Of several options all must be true of a sighting. On Milvus they are gone from all answers at
+    once, and their bytes when the server compacts.
     """
     where: Filter = {}
     if identity is not None:
@@ -94,39 +104,41 @@ def forget(
         raise click.UsageError("say what to forget: --identity, --source, --camera or --before")
     if not yes:
         # read-only: others may write while the question waits
-        with Gallery.open(folder, read_only=True) as gallery:
-            question = f"Erase {gallery.count(**where):,} of {len(gallery):,} sightings for good?"
+        with open_gallery(place, read_only=True) as gallery:
+            # a server frees the bytes when it compacts
+            good = "" if isinstance(place, MilvusAddress) else " for good"
+            question = f"Erase {gallery.count(**where):,} of {len(gallery):,} sightings{good}?"
         if not click.confirm(question):
             click.echo("nothing was erased")
             return
-    with Gallery.open(folder) as gallery:
+    with open_gallery(place) as gallery:
         erased = gallery.forget(**where)
-        click.echo(f"erased {erased:,} sightings; gallery {folder} has {len(gallery):,}")
+        click.echo(f"erased {erased:,} sightings; gallery {place} has {len(gallery):,}")
 
 
 @click.command("prune", short_help="Erase what is older than an age")
-@click.argument("folder", type=options.FOLDER)
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
 @click.option("--keep", required=True, help="Age up to which sightings stay, such as 30d or 12h.")
-def prune(folder: Path, keep: str) -> None:
+def prune(place: Place, keep: str) -> None:
     """Erase the sightings that are older than an age, as `forget` does, without asking."""
     age = parse_age(keep)
-    with Gallery.open(folder) as gallery:
+    with open_gallery(place) as gallery:
         erased = gallery.prune(age)
-        click.echo(f"erased {erased:,} sightings; gallery {folder} has {len(gallery):,}")
+        click.echo(f"erased {erased:,} sightings; gallery {place} has {len(gallery):,}")
 
 
 @click.command("calibrate", short_help="Learn what distances strangers have")
-@click.argument("folder", type=options.FOLDER)
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
 @click.option("--bits", callback=options.parse_bits, help="Code lengths; 16,32,64 … when left out.")
 @click.option("--far", default=0.01, show_default=True, help="False accept rate to print for.")
 @options.seed_option
-def calibrate(folder: Path, bits: list[int] | None, far: float, seed: int | None) -> None:
+def calibrate(place: Place, bits: list[int] | None, far: float, seed: int | None) -> None:
     """Learn from the gallery's own identities which distances tell them from strangers.
 
     They must be people whom the model was not trained on, seen by several cameras. `search --far`
     uses the result, which stays in the gallery.
     """
-    with Gallery.open(folder) as gallery:
+    with open_gallery(place) as gallery:
         usual = [length for length in (16, 32, 64, 128, 256, 512) if length < gallery.bits]
         result = gallery.calibrate(bits or [*usual, gallery.bits], seed=seed or 0)
     click.echo(f"calibrated on {result.about}")

@@ -7,9 +7,34 @@ from typing import Any
 import click
 from rich.console import Console
 
+from reid_hash.errors import GalleryError
+from reid_hash.search.gallery_place import Place
+from reid_hash.search.milvus_address import is_milvus, parse_address
+
 Command = Callable[..., Any]
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+class GalleryPlace(click.ParamType):  # type: ignore[type-arg]
+    """A gallery: its folder, or its address on Milvus, which as a path would lose a slash."""
+
+    name = "gallery"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Place:
+        """Read what was given."""
+        if not is_milvus(str(value)):
+            folder: Path = FOLDER.convert(value, param, ctx)  # type: ignore[assignment]
+            return folder
+        try:
+            return parse_address(str(value))
+        except GalleryError as error:
+            self.fail(str(error), param, ctx)
+
+
+GALLERY = GalleryPlace()
 
 data_option = click.option(
     "--data",

@@ -13,14 +13,21 @@ from reid_hash.cli import options, show
 from reid_hash.cli.gallery_fill import dataset_option, gallery_model_option
 from reid_hash.experiments.describe import write_json
 from reid_hash.search.answers import Answer, answers
-from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_open import open_gallery
+from reid_hash.search.gallery_place import Place
 from reid_hash.search.sighting import Filter, Match
 from reid_hash.times import format_time, parse_since
 
 
 @click.command("search", short_help="Find the sightings nearest to an image")
 @click.argument("query", type=click.Path(path_type=Path))
-@click.option("--gallery", "folder", type=options.FOLDER, required=True, help="Its folder.")
+@click.option(
+    "--gallery",
+    "place",
+    type=options.GALLERY,
+    required=True,
+    help="Its folder, or milvus://HOST:PORT/NAME.",
+)
 @click.option("--bits", type=click.IntRange(1), help="Compare the first so many bits only.")
 @click.option("--unweighted", is_flag=True, help="By plain Hamming distance.")
 @click.option(
@@ -43,7 +50,7 @@ from reid_hash.times import format_time, parse_since
 @options.verbosity_options
 def command(
     query: Path,
-    folder: Path,
+    place: Place,
     bits: int | None,
     unweighted: bool,
     top: int,
@@ -77,11 +84,11 @@ def command(
     # torch takes seconds to import, and --help needs none of it
     from reid_hash.experiments.gallery import read_query
 
-    with Gallery.open(folder, read_only=True) as gallery:
+    with open_gallery(place, read_only=True) as gallery:
         asked = read_query(gallery, query, model, dataset, device)
         found = answers(gallery, asked.codes, asked.names, top, bits, not unweighted, far, where)
         about = {
-            "gallery": str(folder),
+            "gallery": gallery.place,
             "model": gallery.model,
             "bits": bits or gallery.bits,
             "weighted": not unweighted,
@@ -101,7 +108,8 @@ def command(
 
 
 def _verdict(answer: Answer, far: float | None) -> str:
-    among = f"among {answer.searched:,} sightings"
+    sure = "" if answer.exact else " (approximate)"
+    among = f"among {answer.searched:,} sightings{sure}"
     if answer.threshold is None:
         return f"{len(answer.matches)} nearest {among}"
     limit = f"within {answer.threshold:.3f} at a FAR of {far:g} {among}"
@@ -154,6 +162,7 @@ def _as_object(answer: Answer) -> dict[str, Any]:
         # JSON knows no infinity, which is the threshold where every match counts
         "threshold": None if answer.threshold == float("inf") else answer.threshold,
         "stranger": answer.stranger,
+        "exact": answer.exact,
         "matches": [
             {
                 "rank": rank,

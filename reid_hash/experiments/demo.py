@@ -21,8 +21,8 @@ from reid_hash.experiments.demo_show import Screen, frame_progress
 from reid_hash.experiments.gallery import gallery_encoder
 from reid_hash.experiments.runs import find_model
 from reid_hash.interrupt import stop_signals
-from reid_hash.search.gallery import Gallery
-from reid_hash.search.gallery_db import DATABASE
+from reid_hash.search.gallery_open import create_gallery, has_gallery, open_gallery
+from reid_hash.search.gallery_types import AnyGallery
 from reid_hash.video.address import parse_sources
 from reid_hash.video.canvas import Canvas
 from reid_hash.video.detectors.choose import open_detector
@@ -152,17 +152,16 @@ def _open(stack: contextlib.ExitStack, address: Any, options: DemoOptions) -> So
     return source
 
 
-def _gallery(stack: contextlib.ExitStack, options: DemoOptions) -> tuple[Gallery, AnyEncoder]:
+def _gallery(stack: contextlib.ExitStack, options: DemoOptions) -> tuple[AnyGallery, AnyEncoder]:
     """The gallery, made where there is none, and the network whose codes it takes."""
-    folder = options.gallery or options.folder / "gallery"
-    if (folder / DATABASE).exists():
-        gallery = stack.enter_context(Gallery.open(folder))
+    place = options.gallery or options.folder / "gallery"
+    if has_gallery(place):
+        gallery = stack.enter_context(open_gallery(place))
         return gallery, gallery_encoder(gallery, options.model, options.dataset, options.device)
     file = find_model(options.model, options.dataset)
     encoder = load_encoder(file, options.device)
     like = encoder.binarise(np.zeros((0, encoder.bits)))
-    made = Gallery.create(folder, like.bits, like.weights, like.model, str(file.absolute()))
-    return stack.enter_context(made), encoder
+    return stack.enter_context(create_gallery(place, like, str(file.absolute()))), encoder
 
 
 def _watched(images: Sequence[Path], encoder: AnyEncoder, people: People) -> Watched | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reid_hash.search.gallery_place import Place
 from reid_hash.video.identify import IdentifyOptions
 
 
@@ -16,7 +17,7 @@ class DemoOptions:
         folder: where what has no other place goes.
         names: of the cameras, one a source; none to take those of the files and hosts.
         detector: see `open_detector`.
-        gallery: its folder; a new one in `folder` where it is None.
+        gallery: where it is; a new one in `folder` where it is None.
         model: see `find_model`; None for the gallery's.
         dataset: whose newest run is used where no model is named.
         bits: how many bits are compared; all where it is None.
@@ -37,7 +38,7 @@ class DemoOptions:
     folder: Path
     names: Sequence[str] = ()
     detector: str = "auto"
-    gallery: Path | None = None
+    gallery: Place | None = None
     model: Path | None = None
     dataset: str = "cuhk03"
     bits: int | None = None

@@ -15,6 +15,8 @@ from reid_hash.experiments.demo_result import DemoResult
 from reid_hash.experiments.describe import write_json
 from reid_hash.experiments.runs import RUNS
 from reid_hash.report.timeline import Timeline, write_timeline
+from reid_hash.search.gallery_place import Place
+from reid_hash.search.milvus_address import MilvusAddress
 from reid_hash.video.crops import CropOptions
 from reid_hash.video.identify import IdentifyOptions
 from reid_hash.video.output import has_display
@@ -40,7 +42,7 @@ class Wanted:
     sources: Sequence[str] = ()
     detector: str | None = None
     tracker: str = "bytetrack"
-    gallery: Path | None = None
+    gallery: Place | None = None
     output: Path | None = None
     watch: Sequence[Path] = ()
     model: Path | None = None
@@ -127,7 +129,8 @@ def demo(wanted: Wanted, say: Say, console: Console | None = None) -> Done:
     if wanted.json_file is not None:
         write_json(wanted.json_file, result.to_json())
         written.append(wanted.json_file)
-    written.append(Path(result.facts["gallery"]))
+    if not isinstance(wanted.gallery, MilvusAddress):
+        written.append(Path(result.facts["gallery"]))
     return Done(result, written)
 
 

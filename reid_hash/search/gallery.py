@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
-from reid_hash.errors import CodeError, GalleryError
-from reid_hash.search import gallery_people
+from reid_hash.errors import GalleryError
+from reid_hash.search import gallery_fit, gallery_people
 from reid_hash.search import gallery_query as select
 from reid_hash.search import gallery_rows as rows
 from reid_hash.search.gallery_erase import erase
@@ -67,14 +67,7 @@ class Gallery(GalleryFolder):
             CodeError: the codes are of another model or length.
             GalleryError: see the class; or a sighting's values cannot be stored.
         """
-        self._check(codes.bits, codes.model)
-        if codes.model != self.model:
-            raise CodeError(
-                f"the codes do not say which model made them; gallery {self.folder} takes those "
-                f"of model {self.model}"
-            )
-        if len(codes) != len(sightings):
-            raise CodeError(f"{len(codes)} codes for {len(sightings)} sightings")
+        gallery_fit.check_added(self.place, self._template, codes, len(sightings))
         with self._database.writing() as db:
             return rows.insert(db, codes.packed, sightings, time.time())
 
@@ -106,7 +99,7 @@ class Gallery(GalleryFolder):
         """
         if k < 1:
             raise GalleryError(f"at least 1 match is to be found, not {k}")
-        cut = self._cut(query, bits)
+        cut = gallery_fit.cut(self.place, self._template, query, bits)
         for _ in range(_ATTEMPTS):
             with self._database.reading() as db:
                 only, dropped = select.candidates(db, where)
@@ -138,28 +131,6 @@ class Gallery(GalleryFolder):
         """As `search`, with whether each answer is known to be exact: here, always."""
         found = self.search(query, k, bits=bits, weighted=weighted, **where)
         return [Found(matches, True) for matches in found]
-
-    def _cut(
-        self, query: Codes | NDArray[np.floating], bits: int | None
-    ) -> Codes | NDArray[np.floating]:
-        """The query at the length that is compared."""
-        length = self.bits if bits is None else self._template.prefix(bits).bits
-        if not isinstance(query, Codes):
-            values = np.asarray(query)
-            if values.ndim != 2 or values.shape[1] not in (self.bits, length):
-                raise CodeError(
-                    f"real values of shape {list(values.shape)} do not fit gallery {self.folder}, "
-                    f"which holds {self.bits} bits"
-                )
-            return values[:, :length]
-        if query.bits < self.bits and query.bits != length:
-            raise CodeError(
-                f"codes of {query.bits} bits do not fit gallery {self.folder}, which holds "
-                f"{self.bits} bits; compare their length alone with --bits {query.bits}"
-            )
-        # who asks for a length may come with codes that are cut to it already
-        self._check(self.bits if query.bits == length else query.bits, query.model)
-        return query.prefix(length)
 
     def sightings(
         self,

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes
-from reid_hash.errors import CodeError, GalleryError, ReidHashError
+from reid_hash.errors import GalleryError, ReidHashError
 from reid_hash.files import replacing
-from reid_hash.search import gallery_io
+from reid_hash.search import gallery_fit, gallery_io
 from reid_hash.search import gallery_query as select
 from reid_hash.search.gallery_cache import remove_leftovers
 from reid_hash.search.gallery_db import Database, plain_errors
@@ -148,20 +148,6 @@ class GalleryFolder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _check(self, bits: int, model: str) -> None:
-        """Raise CodeError unless codes of that length and model belong here; "" is unknown."""
-        if bits != self.bits:
-            raise CodeError(
-                f"codes of {bits} bits do not fit gallery {self.folder}, which holds {self.bits} "
-                "bits"
-            )
-        if model and model != self.model:
-            raise CodeError(
-                f"codes of model {model} do not fit gallery {self.folder}, which holds codes of "
-                f"{'model ' + self.model if self.model else 'an unknown model'}; encode them with "
-                "the gallery's model"
-            )
-
     def verify(self) -> list[str]:
         """A line for each thing in the folder that is damaged; none where all is well."""
         return verify(self.folder)
@@ -211,7 +197,7 @@ class GalleryFolder:
         """
         exported = gallery_io.read_file(Path(file))
         bits, model = int(exported.header["bits"]), exported.header["model"]
-        self._check(bits, model)
+        gallery_fit.check(self.place, self._template, bits, model)
         with self._database.writing() as db:
             added = gallery_io.insert_file(db, exported)
             if exported.header["calibration"] and get_meta(db, "calibration") is None:

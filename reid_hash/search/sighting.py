@@ -10,8 +10,7 @@ from typing import NamedTuple, TypedDict
 from reid_hash.errors import GalleryError
 from reid_hash.times import TIME_LIMIT
 
-_NUMBER = re.compile(r"#(\d+)")  # how people write the number of an identity
-_DIGITS = 18  # of a number that fits into 64 bits
+_NUMBER = re.compile(r"#(\d{1,19})")  # how people write the number of an identity
 
 Box = tuple[float, float, float, float]
 """x, y of the upper left corner, width, height, in pixels of the frame."""
@@ -165,7 +164,7 @@ def parse_identity(text: str) -> int | str:
         (12, 'Ann')
     """
     match = _NUMBER.fullmatch(text)
-    return int(match[1]) if match and len(match[1]) <= _DIGITS else text
+    return int(match[1]) if match and int(match[1]) < 2**63 else text
 
 
 def _is_text(text: str) -> bool:

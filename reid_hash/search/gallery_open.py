@@ -1,0 +1,47 @@
+"""Opening and making galleries by where they are: a folder, or an address on Milvus."""
+
+from reid_hash.codes import Codes
+from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_place import Place
+from reid_hash.search.gallery_tables import DATABASE
+from reid_hash.search.gallery_types import AnyGallery
+from reid_hash.search.milvus import MilvusGallery
+from reid_hash.search.milvus_address import MilvusAddress
+
+
+def open_gallery(place: Place, read_only: bool = False) -> AnyGallery:
+    """Open a gallery, to write to it or only to read.
+
+    Raises:
+        GalleryError: there is none, it is damaged, or it cannot be reached.
+    """
+    if isinstance(place, MilvusAddress):
+        return MilvusGallery.open(place, read_only)
+    return Gallery.open(place, read_only)
+
+
+def create_gallery(
+    place: Place, like: Codes, model_file: str = "", expected: int = 0
+) -> AnyGallery:
+    """Make an empty gallery for codes of the length, weights and model of `like`, and open it.
+
+    Args:
+        place: where.
+        like: codes; how many does not matter.
+        model_file: where the network's checkpoint is.
+        expected: how many sightings there will be; only a Milvus server asks.
+
+    Raises:
+        GalleryError: there is one already, or it cannot be made.
+    """
+    made = (like.bits, like.weights, like.model, model_file)
+    if isinstance(place, MilvusAddress):
+        return MilvusGallery.create(place, *made, expected)
+    return Gallery.create(place, *made)
+
+
+def has_gallery(place: Place) -> bool:
+    """Whether there is a gallery; GalleryError where its server does not answer."""
+    if isinstance(place, MilvusAddress):
+        return MilvusGallery.there(place)
+    return (place / DATABASE).exists()
