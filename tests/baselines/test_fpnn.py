@@ -55,7 +55,16 @@ def test_distances_are_the_networks_odds_of_each_pair():
             assert distances[i, j] == pytest.approx(-odds.item(), abs=1e-4)
 
 
-def test_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+@pytest.fixture
+def one_thread():
+    """Several threads add up in an order of their own; one gives the same bits each time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_training_goes_on_to_the_same_weights(tmp_path, monkeypatch, one_thread):
     images, labels, cameras = persons(5)
     whole = FilterPairing(epochs=3, device="cpu").fit(images, labels, cameras, 4)
     state = tmp_path / "state.safetensors"
