@@ -77,9 +77,9 @@ def test_what_is_called_exact_is_and_both_kinds_of_answer_occur(real):
 
 
 def test_more_are_fetched_until_the_answer_is_proven():
-    outputs, weights = some(4000, 32, 3, 0.8)
+    outputs, weights = some(4000, 32, 3, 0.1)
     codes = Codes.from_outputs(outputs, weights)
-    query = Codes.from_outputs(some(2, 32, 4, 0.8)[0], weights)
+    query = Codes.from_outputs(some(2, 32, 4, 0.1)[0], weights)
     found, wanted, _, scan = answers(codes, query, 32, 20, 16_384, 0)
     assert [one.ids.tolist() for one in found] == [row.tolist() for row in wanted]
     assert all(one.exact for one in found)
