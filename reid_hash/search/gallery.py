@@ -6,7 +6,6 @@ process writes at a time, and any number of others read meanwhile.
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Unpack
 
 import numpy as np
@@ -20,10 +19,7 @@ from reid_hash.search import gallery_rows as rows
 from reid_hash.search.gallery_erase import erase
 from reid_hash.search.gallery_folder import GalleryFolder
 from reid_hash.search.gallery_types import Found
-from reid_hash.search.openset import Calibration, calibrate_codes
 from reid_hash.search.sighting import Filter, Identity, Match, Sighting
-
-_CALIBRATED = 50_000  # sightings that a calibration looks at: some seconds for each length
 
 _ATTEMPTS = 3
 """Another thread may have made the index newer than the rows that a search sees: look again."""
@@ -49,10 +45,6 @@ class Gallery(GalleryFolder):
         (2, 1.0)
     """
 
-    def __len__(self) -> int:
-        """Number of sightings."""
-        return self.count()
-
     def add(self, codes: Codes, sightings: Sequence[Sighting]) -> NDArray[np.int64]:
         """Add sightings with their codes in one transaction: on the disk when it returns.
 
@@ -71,7 +63,7 @@ class Gallery(GalleryFolder):
         with self._database.writing() as db:
             return rows.insert(db, codes.packed, sightings, time.time())
 
-    def search(
+    def find(
         self,
         query: Codes | NDArray[np.floating],
         k: int = 10,
@@ -79,24 +71,8 @@ class Gallery(GalleryFolder):
         bits: int | None = None,
         weighted: bool = True,
         **where: Unpack[Filter],
-    ) -> list[list[Match]]:
-        """Find the nearest sightings of each query.
-
-        Args:
-            query: codes of the gallery's model and length, or of length `bits`; or real values
-                [queries, bits] in -1 … 1 of its model (`distances.query_values`), compared as
-                `distances.asymmetric` does. Nobody checks of which model those are.
-            k: how many to find, ≥ 1.
-            bits: compare the first so many bits only; all when left out.
-            weighted: by weighted Hamming distance, else by the plain one.
-            where: among which sightings; see `Filter`.
-
-        Returns:
-            For each query its matches by (distance, id); fewer than k where there are no more.
-
-        Raises:
-            CodeError: the query is of another model or length.
-        """
+    ) -> list[Found]:
+        """As `AnyGallery.find`; a folder's answers are always exact."""
         if k < 1:
             raise GalleryError(f"at least 1 match is to be found, not {k}")
         cut = gallery_fit.cut(self.place, self._template, query, bits)
@@ -116,21 +92,8 @@ class Gallery(GalleryFolder):
                 for number, distance in pairs
                 if number in seen and number not in dropped
             ]
-            answers.append(matches[:k])
+            answers.append(Found(matches[:k], True))
         return answers
-
-    def find(
-        self,
-        query: Codes | NDArray[np.floating],
-        k: int = 10,
-        *,
-        bits: int | None = None,
-        weighted: bool = True,
-        **where: Unpack[Filter],
-    ) -> list[Found]:
-        """As `search`, with whether each answer is known to be exact: here, always."""
-        found = self.search(query, k, bits=bits, weighted=weighted, **where)
-        return [Found(matches, True) for matches in found]
 
     def sightings(
         self,
@@ -206,27 +169,8 @@ class Gallery(GalleryFolder):
         with self._database.writing() as db:
             return gallery_people.rename(db, identity, name)
 
-    def forget(self, **where: Unpack[Filter]) -> int:
-        """Erase sightings so that nothing of them is left in the folder; gives how many.
-
-        Rows, thumbnails, names of identities of which none is left, and what log and caches hold.
-
-        Args:
-            where: which; all that is given must be true of a sighting. See `Filter`.
-        """
-        if not any(value is not None for value in where.values()):
-            raise GalleryError("say what to forget: an identity, a source, a camera or a time")
+    def _forget(self, where: Filter) -> int:
         return erase(self._database, self._index, where)
-
-    def prune(self, keep: timedelta, now: float | None = None) -> int:
-        """Erase what is older than `keep`; gives how many sightings that was.
-
-        Args:
-            keep: age up to which sightings stay.
-            now: time the age is counted from, seconds since 1970, UTC; the present when left out.
-        """
-        moment = time.time() if now is None else now
-        return self.forget(until=moment - keep.total_seconds())
 
     def labelled(self, most: int, seed: int = 0) -> tuple[list[int], list[int], list[int]]:
         """Of each sighting whose identity is known: the identity, a number of its camera, its id.
@@ -237,21 +181,3 @@ class Gallery(GalleryFolder):
         """
         with self._database.reading() as db:
             return select.labels(db, most, seed)
-
-    def calibrate(self, lengths: Sequence[int], queries: int = 2000, seed: int = 0) -> Calibration:
-        """Calibrate on the gallery's own identities, and keep the result in the gallery.
-
-        They must be people that the network was not trained on, seen by several cameras. Each is
-        searched for once with the own sightings enrolled and once without, as a stranger.
-
-        Args:
-            lengths: code lengths.
-            queries: how many sightings are searched for; drawn where there are more.
-            seed: of the draw.
-        """
-        labels, cameras, ids = self.labelled(_CALIBRATED, seed)
-        codes, _ = self.codes(ids=ids)
-        about = f"{len(ids):,} sightings of {len(set(labels)):,} identities of the gallery"
-        calibration = calibrate_codes(codes, labels, cameras, lengths, queries, seed, about)
-        self.calibration = calibration
-        return calibration

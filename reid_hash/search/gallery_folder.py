@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError, ReidHashError
@@ -19,23 +19,18 @@ from reid_hash.search.gallery_db import Database, plain_errors
 from reid_hash.search.gallery_erase import finish_erasing
 from reid_hash.search.gallery_index import GalleryIndex
 from reid_hash.search.gallery_tables import DATABASE, SCHEMA, create_database, get_meta, put_meta
+from reid_hash.search.gallery_types import AnyGallery
 from reid_hash.search.gallery_verify import require_schema, verify
 from reid_hash.search.openset import Calibration
 
 StrPath = str | os.PathLike[str]
 
 
-class GalleryFolder:
+class GalleryFolder(AnyGallery):
     """A gallery's folder, open; see `gallery.Gallery`.
 
     Attributes:
-        folder: where it is.
-        place: the same, as text for messages.
-        read_only: nothing can be changed.
-        bits: length of its codes.
-        weights: [bits] float32, its bit weights: they count, not those of the query.
-        model: fingerprint of the network whose codes it takes; empty where that is unknown.
-        model_file: where that network's checkpoint was; empty where that is unknown.
+        folder: where it is. For the others see `AnyGallery`.
     """
 
     def __init__(self, folder: Path, read_only: bool) -> None:
@@ -46,7 +41,7 @@ class GalleryFolder:
                 require_schema(db, folder, SCHEMA)
                 self.bits, self.model = int(get_meta(db, "bits")), str(get_meta(db, "model"))
                 self.model_file = str(get_meta(db, "model_file", ""))
-                self.weights: NDArray[np.float32] = np.frombuffer(get_meta(db, "weights"), "<f4")
+                self.weights = np.frombuffer(get_meta(db, "weights"), "<f4")
                 name = str(get_meta(db, "gallery"))
             empty = np.zeros((0, -(-self.bits // 8)), np.uint8)
             self._template = Codes(empty, self.bits, self.weights, self.model)
@@ -141,12 +136,6 @@ class GalleryFolder:
         """
         with self._database.alone(), self._database.reading() as db:
             return self._index.write(db, lag=0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def verify(self) -> list[str]:
         """A line for each thing in the folder that is damaged; none where all is well."""

@@ -6,7 +6,6 @@ names of identities. Several processes may write at a time. Thumbnails are not k
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Unpack, cast
 
 import numpy as np
@@ -17,14 +16,12 @@ from reid_hash.errors import GalleryError
 from reid_hash.search import gallery_fit, milvus_nearest
 from reid_hash.search.gallery_types import Found
 from reid_hash.search.milvus_link import LIMIT
-from reid_hash.search.milvus_people import MilvusPeople
+from reid_hash.search.milvus_people import MilvusPeople, chunks
 from reid_hash.search.milvus_rows import FIELDS, NOBODY, to_row, to_sighting
-from reid_hash.search.openset import Calibration, calibrate_codes
 from reid_hash.search.sighting import Filter, Match, Sighting
 
 _REQUEST = 2_000  # rows: some MB, below the 64 MB that Milvus takes, however long their texts
 _QUERIES = 8  # searched for at a time: of each, up to LIMIT codes come back
-_CALIBRATED = 50_000  # sightings that a calibration looks at: some seconds for each length
 
 
 class MilvusGallery(MilvusPeople):
@@ -38,10 +35,6 @@ class MilvusGallery(MilvusPeople):
 
     Attributes: see `MilvusPlace`.
     """
-
-    def __len__(self) -> int:
-        """Number of sightings."""
-        return self.count()
 
     def add(self, codes: Codes, sightings: Sequence[Sighting]) -> NDArray[np.int64]:
         """Add sightings with their codes; gives their ids [n] int64, ascending.
@@ -84,19 +77,6 @@ class MilvusGallery(MilvusPeople):
                 f"{error}; some of {len(ids):,} sightings from number {ids[0]} on may be there"
             ) from error
 
-    def search(
-        self,
-        query: Codes | NDArray[np.floating],
-        k: int = 10,
-        *,
-        bits: int | None = None,
-        weighted: bool = True,
-        **where: Unpack[Filter],
-    ) -> list[list[Match]]:
-        """Find the nearest sightings of each query; see `find`."""
-        found = self.find(query, k, bits=bits, weighted=weighted, **where)
-        return [one.matches for one in found]
-
     def find(
         self,
         query: Codes | NDArray[np.floating],
@@ -106,10 +86,10 @@ class MilvusGallery(MilvusPeople):
         weighted: bool = True,
         **where: Unpack[Filter],
     ) -> list[Found]:
-        """As `gallery.Gallery.find`: the nearest, and whether it is certain that they are.
+        """As `AnyGallery.find`.
 
         Args:
-            query: see `gallery.Gallery.search`.
+            query: see `AnyGallery.find`.
             k: how many to find, 1 … 16,384.
             bits: compare the first so many bits only. Milvus ranks candidates by all bits, so the
                 answer of a short prefix is rarely certain in a big gallery.
@@ -151,10 +131,8 @@ class MilvusGallery(MilvusPeople):
 
     def _stored(self, ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Ids of those sightings that are there, ascending, and their packed codes."""
-        rows = [(row["id"], row["code"]) for row in self._chosen(ids, ["id", "code"])]
-        packed = np.frombuffer(b"".join(code for _, code in rows), np.uint8)
-        width = self._template.packed.shape[1]
-        return np.array([number for number, _ in rows], np.int64), packed.reshape(-1, width)
+        codes, there = self.codes(ids=ids)
+        return there, codes.packed
 
     def _described(self, found: list[milvus_nearest.Nearest]) -> list[Found]:
         ids = sorted({int(number) for one in found for number in one.ids})
@@ -209,22 +187,30 @@ class MilvusGallery(MilvusPeople):
 
     def codes(self, **where: Unpack[Filter]) -> tuple[Codes, NDArray[np.int64]]:
         """Codes of sightings and their ids [n] int64, by id; see `Filter`."""
+        wanted = where.get("ids")
+        parts = [where]
+        if wanted is not None:
+            parts = [{**where, "ids": part} for part in chunks(sorted({int(i) for i in wanted}))]
         rows = [
-            (row["id"], row["code"]) for row in self._rows(self._expression(where), ["id", "code"])
+            (row["id"], row["code"])
+            for part in parts
+            for row in self._rows(self._expression(part), ["id", "code"])
         ]
         packed = np.frombuffer(b"".join(code for _, code in rows), np.uint8)
         packed = packed.reshape(len(rows), self._template.packed.shape[1])
         ids = np.array([number for number, _ in rows], np.int64)
         return Codes(packed, self.bits, self.weights, self.model), ids
 
-    def forget(self, **where: Unpack[Filter]) -> int:
-        """Take sightings out of every answer; gives how many. Milvus frees their bytes later.
+    def labelled(self, most: int, seed: int = 0) -> tuple[list[int], list[int], list[int]]:
+        """See `AnyGallery.labelled`. Reads identity and camera of every sighting of somebody."""
+        rows = list(self._rows(f"identity != {NOBODY}", ["id", "identity", "camera"]))
+        if len(rows) > most:
+            drawn = np.random.default_rng(seed).permutation(len(rows))[:most]
+            rows = [rows[i] for i in np.sort(drawn).tolist()]
+        cameras = np.unique([row["camera"] for row in rows], return_inverse=True)[1]
+        return [row["identity"] for row in rows], cameras.tolist(), [row["id"] for row in rows]
 
-        Args:
-            where: which; all that is given must be true of a sighting. See `Filter`.
-        """
-        if not any(value is not None for value in where.values()):
-            raise GalleryError("say what to forget: an identity, a source, a camera or a time")
+    def _forget(self, where: Filter) -> int:
         self._write()
         term = self._expression(where)
         if term is None:
@@ -237,31 +223,3 @@ class MilvusGallery(MilvusPeople):
     def _delete(self, ids: list[int]) -> None:
         for start in range(0, len(ids), _REQUEST):
             self._link.delete(self._name, f"id in {ids[start : start + _REQUEST]}")
-
-    def prune(self, keep: timedelta, now: float | None = None) -> int:
-        """Forget what is older than `keep`; gives how many sightings that was.
-
-        Args:
-            keep: age up to which sightings stay.
-            now: time the age is counted from, seconds since 1970, UTC; the present when left out.
-        """
-        moment = time.time() if now is None else now
-        return self.forget(until=moment - keep.total_seconds())
-
-    def calibrate(self, lengths: Sequence[int], queries: int = 2000, seed: int = 0) -> Calibration:
-        """Calibrate on the gallery's own identities; see `gallery.Gallery.calibrate`."""
-        self._write()
-        rows = list(self._rows(f"identity != {NOBODY}", ["id", "identity", "camera"]))
-        if len(rows) > _CALIBRATED:
-            drawn = np.random.default_rng(seed).permutation(len(rows))[:_CALIBRATED]
-            rows = [rows[i] for i in np.sort(drawn).tolist()]
-        ids, packed = self._stored([row["id"] for row in rows])
-        there = {row["id"]: row for row in rows}
-        rows = [there[number] for number in ids.tolist()]  # some may be gone by now
-        labels = [row["identity"] for row in rows]
-        cameras = np.unique([row["camera"] for row in rows], return_inverse=True)[1]
-        codes = Codes(packed, self.bits, self.weights, self.model)
-        about = f"{len(ids):,} sightings of {len(set(labels)):,} identities of the gallery"
-        calibration = calibrate_codes(codes, labels, cameras, lengths, queries, seed, about)
-        self.calibration = calibration
-        return calibration

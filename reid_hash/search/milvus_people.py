@@ -178,8 +178,8 @@ class MilvusPeople(MilvusPlace):
             ids: ascending.
             names: of columns; the first is the id.
         """
-        for start in range(0, len(ids), _CHUNK):
-            yield from self._rows(expression({"ids": ids[start : start + _CHUNK]}), names)
+        for chunk in chunks(ids):
+            yield from self._rows(expression({"ids": chunk}), names)
 
     def _move(self, rows: list[Row], identity: int | None) -> None:
         """Give rows to an identity, and drop identities to which none is left."""
@@ -199,6 +199,12 @@ class MilvusPeople(MilvusPlace):
         """Take out those of some identities that no sighting has."""
         empty = [n for n in identities if not self._link.count(self._name, f"identity == {n}")]
         self._meta.drop_identities(empty)
+
+
+def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Ids in parts that an expression takes."""
+    for start in range(0, len(ids), _CHUNK):
+        yield ids[start : start + _CHUNK]
 
 
 def _check_name(name: str) -> None:

@@ -1,79 +1,34 @@
 """Making, opening and closing a gallery on Milvus; what is done with an open one is in `milvus`."""
 
 import json
-import math
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError
+from reid_hash.search.gallery_types import AnyGallery
 from reid_hash.search.gallery_verify import SHOWN
 from reid_hash.search.milvus_address import MilvusAddress
 from reid_hash.search.milvus_link import Link, Row
 from reid_hash.search.milvus_meta import Meta
 from reid_hash.search.milvus_numbers import Numbers
+from reid_hash.search.milvus_plan import Plan, plan
 from reid_hash.search.milvus_rows import NOBODY, SEALED, columns, row_checksum
 from reid_hash.search.openset import Calibration
 
 _FORMAT = 1
-_SHARD = 100_000_000  # sightings
-_SHARDS = 16  # Milvus's own limit for a collection
-_FLAT = 100_000_000  # sightings up to which comparing all is quick enough
-_SEGMENT_BYTES = 2**30  # Milvus's usual size of a segment; each has an index of its own
-_PROBED = 1 / 16  # share of the lists that a search looks at
 
 
-class Plan(NamedTuple):
-    """How a collection is made.
-
-    Attributes:
-        shards: parts that take writes beside each other.
-        kind: Milvus's type of index.
-        lists: of a `BIN_IVF_FLAT`; 0 for another.
-        probes: how many of them a search looks at.
-    """
-
-    shards: int = 1
-    kind: str = "BIN_FLAT"
-    lists: int = 0
-    probes: int = 0
-
-
-def plan(expected: int, bits: int) -> Plan:
-    """How to make a collection for a number of sightings.
-
-    Args:
-        expected: how many sightings there will be.
-        bits: length of their codes.
-
-    Example:
-        >>> plan(1_000_000, 128)
-        Plan(shards=1, kind='BIN_FLAT', lists=0, probes=0)
-        >>> plan(1_000_000_000, 128).kind
-        'BIN_IVF_FLAT'
-    """
-    shards = min(max(1, math.ceil(expected / _SHARD)), _SHARDS)
-    if expected <= _FLAT:
-        return Plan(shards)
-    in_segment = min(_SEGMENT_BYTES // (bits // 8 + 1), expected)
-    lists = min(4 * math.isqrt(in_segment), 65_536)
-    return Plan(shards, "BIN_IVF_FLAT", lists, max(1, round(lists * _PROBED)))
-
-
-class MilvusPlace:
+class MilvusPlace(AnyGallery):
     """A gallery on Milvus, open; see `milvus.MilvusGallery`.
 
     Attributes:
-        place: its address, as text for messages.
-        read_only: nothing can be changed.
-        bits: length of its codes.
-        weights: [bits] float32, its bit weights: they count, not those of the query.
-        model: fingerprint of the network whose codes it takes; empty where that is unknown.
-        model_file: where that network's checkpoint was; empty where that is unknown.
+        address: its address.
+        plan: how its collection was made. For the others see `AnyGallery`.
     """
 
     def __init__(self, address: MilvusAddress, read_only: bool, link: Link) -> None:
@@ -96,7 +51,7 @@ class MilvusPlace:
         self.plan = Plan(*header["plan"])
         empty = np.zeros((0, -(-self.bits // 8)), np.uint8)
         self._template = Codes(empty, self.bits, header["weights"], self.model)
-        self.weights: NDArray[np.float32] = self._template.weights
+        self.weights = self._template.weights
         for name in (self._name, f"{self._name}_meta"):
             link.load(name)
 
@@ -183,12 +138,6 @@ class MilvusPlace:
                     self._made = None
         finally:
             self._link.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _write(self) -> None:
         """Raise GalleryError unless the gallery is open for writing."""

@@ -9,7 +9,7 @@ from reid_hash.errors import GalleryError
 from reid_hash.search.milvus_address import is_milvus, parse_address
 from reid_hash.search.milvus_nearest import bounds, search, whole_bits
 from reid_hash.search.milvus_numbers import Numbers
-from reid_hash.search.milvus_place import plan
+from reid_hash.search.milvus_plan import plan
 
 
 class Scan:
