@@ -15,8 +15,8 @@ from reid_hash.data.types import Dataset
 from reid_hash.encoder import load_encoder
 from reid_hash.errors import ConfigError, DataError
 from reid_hash.experiments import describe
+from reid_hash.experiments.encoded import check_lengths, encode_dataset
 from reid_hash.experiments.progress import counting
-from reid_hash.experiments.reid import check_lengths, encode_dataset
 from reid_hash.experiments.retrieval import TOP, RetrievalRow, evaluate_retrieval
 from reid_hash.experiments.runs import (
     RETRIEVAL_LENGTHS,

@@ -15,9 +15,10 @@ from reid_hash.data.types import Dataset
 from reid_hash.encoder import load_encoder
 from reid_hash.errors import ConfigError, DataError
 from reid_hash.experiments import describe
+from reid_hash.experiments.encoded import check_lengths, encode_dataset
 from reid_hash.experiments.open_set import open_set_line
 from reid_hash.experiments.progress import counting
-from reid_hash.experiments.reid import Row, check_lengths, curves, encode_dataset, evaluate
+from reid_hash.experiments.reid import Row, curves, evaluate
 from reid_hash.experiments.runs import find_model, lengths_up_to, recorded_data_root
 from reid_hash.report.plots import cmc_plot
 from reid_hash.shipped import is_shipped

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from reid_hash.encoder import Encoder
+from reid_hash.experiments.encoded import Encoded, encode_dataset
 from reid_hash.experiments.methods_hash import encoded_by_hashing, evaluated_hashing
 from reid_hash.experiments.methods_kept import Rows, keep_rows, key_of, read_rows
 from reid_hash.experiments.methods_sources import Network, Plan, Source, epochs_of
 from reid_hash.experiments.methods_train import Workplace, trained
 from reid_hash.experiments.progress import counting
-from reid_hash.experiments.reid import Encoded, encode_dataset
 from reid_hash.experiments.retrieval import RetrievalRow, evaluate_retrieval
 from reid_hash.nn.checkpoint import Checkpoint
 

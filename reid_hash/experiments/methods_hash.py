@@ -17,11 +17,11 @@ from reid_hash.baselines.features import (
 )
 from reid_hash.data.images import decode
 from reid_hash.encoder import pick_device
+from reid_hash.experiments.encoded import Encoded
 from reid_hash.experiments.methods_kept import Rows, keep_rows, key_of, read_rows
 from reid_hash.experiments.methods_sources import FEATURES, Hashing, OnFeatures
 from reid_hash.experiments.methods_train import Features, Workplace, trained
 from reid_hash.experiments.progress import counting
-from reid_hash.experiments.reid import Encoded
 from reid_hash.experiments.retrieval import evaluate_retrieval
 
 Extractor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.experiments.reid import Encoded
+from reid_hash.experiments.encoded import Encoded
 from reid_hash.labels import relevance
 from reid_hash.report.grid import RankingRow
 

@@ -1,4 +1,4 @@
-"""Re-identification: encode a data set, rank the gallery for each query, read the CMC curve."""
+"""Re-identification: rank the gallery for each query, read the CMC curve."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,20 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.codes import Codes
-from reid_hash.data.images import Pixels, decode
+from reid_hash.data.images import Pixels
 from reid_hash.data.types import Dataset
 from reid_hash.distances import (
     asymmetric,
     hamming,
     hamming_blocks,
-    query_values,
     weighted,
     weighted_blocks,
 )
-from reid_hash.encoder_base import AnyEncoder
-from reid_hash.errors import ConfigError
 from reid_hash.experiments import describe
+from reid_hash.experiments.encoded import Encoded, check_lengths
 from reid_hash.experiments.open_set import OpenSetDraws
 from reid_hash.labels import relevance
 from reid_hash.metrics import (
@@ -41,36 +38,6 @@ CURVE = tuple(range(1, 51))
 """The ranks of a plotted CMC curve."""
 
 
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """Query and gallery of a data set as codes.
-
-    Attributes:
-        query: codes of the query images.
-        gallery: codes of the gallery images.
-        query_pixels: the decoded query images.
-        gallery_pixels: the decoded gallery images.
-        query_embedding: [n, features] float32, the network's float embedding.
-        gallery_embedding: likewise.
-        query_values: [n, bits] float32 in (-1, 1), what a query keeps in asymmetric ranking;
-            None where it was not asked for.
-    """
-
-    query: Codes
-    gallery: Codes
-    query_pixels: Pixels
-    gallery_pixels: Pixels
-    query_embedding: NDArray[np.float32]
-    gallery_embedding: NDArray[np.float32]
-    query_values: NDArray[np.float32] | None = None
-
-    @property
-    def unreadable(self) -> list[str]:
-        """Which images were left out, and why; each once."""
-        both = self.query_pixels.unreadable + self.gallery_pixels.unreadable
-        return list(dict.fromkeys(both))
-
-
 @dataclass(frozen=True)
 class Row:
     """One row of a result.
@@ -85,49 +52,6 @@ class Row:
     figures: Mapping[str, Any]
     curve: NDArray[np.float64] = field(repr=False)
     curve_std: NDArray[np.float64] | None = field(default=None, repr=False)
-
-
-def encode_dataset(
-    encoder: AnyEncoder,
-    dataset: Dataset,
-    skip_unreadable: bool = False,
-    progress: Callable[[int], object] | None = None,
-    train_pixels: Pixels | None = None,
-) -> Encoded:
-    """Decode and encode the query and gallery images; the same set is encoded once.
-
-    Args:
-        encoder: the network.
-        dataset: whose `query` and `gallery` are read.
-        skip_unreadable: see `decode`.
-        progress: called with the number of images of each encoded batch.
-        train_pixels: the decoded training images, where they are there already and may be the
-            gallery too.
-    """
-    height, width = encoder.size
-    query_pixels = decode(dataset.query, height, width, skip_unreadable)
-    outputs, embedding = encoder.outputs(query_pixels.images, progress)
-    query, values = encoder.binarise(outputs), query_values(outputs)
-    if dataset.gallery is dataset.query:
-        return Encoded(query, query, query_pixels, query_pixels, embedding, embedding, values)
-    if dataset.gallery is dataset.train and train_pixels is not None:
-        gallery_pixels = train_pixels
-    else:
-        gallery_pixels = decode(dataset.gallery, height, width, skip_unreadable)
-    outputs, gallery_embedding = encoder.outputs(gallery_pixels.images, progress)
-    gallery = encoder.binarise(outputs)
-    return Encoded(
-        query, gallery, query_pixels, gallery_pixels, embedding, gallery_embedding, values
-    )
-
-
-def check_lengths(lengths: Sequence[int], bits: int) -> None:
-    """Raise ConfigError where a length is not 1 … bits."""
-    for length in lengths:
-        if not 1 <= length <= bits:
-            raise ConfigError(
-                f"--bits {length}: the model's codes have {bits} bits; choose 1 to {bits}"
-            )
 
 
 def evaluate(

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from reid_hash import __version__
 from reid_hash.distances import weighted
 from reid_hash.experiments import describe
+from reid_hash.experiments.encoded import Encoded
 from reid_hash.experiments.ranking import ranking_row
-from reid_hash.experiments.reid import Encoded, Row, curves
+from reid_hash.experiments.reid import Row, curves
 from reid_hash.experiments.retrieval import TOP
 from reid_hash.experiments.runs import RUN_FILE
 from reid_hash.experiments.train import RunResult

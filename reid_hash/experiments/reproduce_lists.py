@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from reid_hash.distances import hamming, weighted
 from reid_hash.experiments import methods
+from reid_hash.experiments.encoded import Encoded
 from reid_hash.experiments.methods import METHODS
 from reid_hash.experiments.methods_sources import Hashing, Plan
 from reid_hash.experiments.ranking import ranking_row
-from reid_hash.experiments.reid import Encoded
 from reid_hash.report.grid import RankingRow
 
 QUERIES = 10

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reid_hash.data.types import Dataset
-from reid_hash.experiments.reid import Encoded, check_lengths
+from reid_hash.experiments.encoded import Encoded, check_lengths
 from reid_hash.metrics.retrieval import RETURNED, RetrievalResult, retrieval
 
 TOP = 500

@@ -8,11 +8,12 @@ from reid_hash import __version__
 from reid_hash.distances import hamming, weighted
 from reid_hash.encoder import Encoder
 from reid_hash.experiments.describe import DRAWS
+from reid_hash.experiments.encoded import Encoded
 from reid_hash.experiments.methods_hash import fitted
 from reid_hash.experiments.methods_sources import Hashing, Network, epochs_of
 from reid_hash.experiments.methods_train import Workplace, trained
 from reid_hash.experiments.progress import counting
-from reid_hash.experiments.reid import CURVE, Encoded, Row, evaluate
+from reid_hash.experiments.reid import CURVE, Row, evaluate
 from reid_hash.experiments.table1_kept import Found, keep_rows, read_rows, row_key
 from reid_hash.experiments.table1_match import (
     MATCHERS,

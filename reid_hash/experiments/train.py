@@ -18,7 +18,8 @@ from reid_hash.data.several import join
 from reid_hash.data.types import Dataset
 from reid_hash.encoder import Encoder, network_outputs
 from reid_hash.errors import ConfigError, DataError
-from reid_hash.experiments.reid import Encoded, Row, encode_dataset, evaluate
+from reid_hash.experiments.encoded import Encoded, encode_dataset
+from reid_hash.experiments.reid import Row, evaluate
 from reid_hash.experiments.retrieval import TOP, RetrievalRow, evaluate_retrieval
 from reid_hash.experiments.runs import (
     LENGTHS,

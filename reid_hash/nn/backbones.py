@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from reid_hash.errors import ConfigError
 from reid_hash.nn.airbench import WhitenedNet
 from reid_hash.nn.osnet import OSNet
+from reid_hash.nn.slim_resnet import SLIM, SlimResNet, StripePool
 
 
 class PaperNet(nn.Sequential):
@@ -55,103 +56,6 @@ class PaperNet(nn.Sequential):
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
-class _InstanceBatchNorm(nn.Module):
-    """Instance norm on one half of the channels, batch norm on the other (IBN-a, Pan et al. 2018).
-
-    Instance norm takes out what a camera does to a whole picture: its light and its colour cast.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.instances = channels // 2
-        self.instance = nn.InstanceNorm2d(self.instances, affine=True)
-        self.batch = nn.BatchNorm2d(channels - self.instances)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat(
-            [self.instance(x[:, : self.instances]), self.batch(x[:, self.instances :])], 1
-        )
-
-
-class _Residual(nn.Module):
-    """Two 3×3 convolutions with a short cut (He et al. 2016)."""
-
-    def __init__(self, channels: int, out: int, stride: int, instance_norm: bool) -> None:
-        super().__init__()
-        last = nn.BatchNorm2d(out)
-        nn.init.zeros_(last.weight)  # each block starts as its short cut
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, out, 3, stride, 1, bias=False),
-            _InstanceBatchNorm(out) if instance_norm else nn.BatchNorm2d(out),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(out, out, 3, 1, 1, bias=False),
-            last,
-        )
-        self.short_cut: nn.Module = nn.Identity()
-        if stride != 1 or channels != out:
-            self.short_cut = nn.Sequential(
-                nn.AvgPool2d(stride) if stride > 1 else nn.Identity(),
-                nn.Conv2d(channels, out, 1, bias=False),
-                nn.BatchNorm2d(out),
-            )
-        self.relu = nn.ReLU(inplace=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.relu(self.body(x) + self.short_cut(x))
-        return out
-
-
-class SlimResNet(nn.Sequential):
-    """A small residual network whose last stage keeps its resolution (last stride 1).
-
-    Dense 3×3 convolutions, since CPUs run them near their peak, unlike depthwise ones.
-
-    Args:
-        widths: channels of the stages.
-        blocks: residual blocks of each stage.
-        strides: stride of each stage; the stem before them has stride 2.
-        stripes: horizontal stripes that are pooled apart, head to foot (Sun et al. 2018).
-        instance_norm: in all stages but the last, whose features tell identities apart.
-    """
-
-    def __init__(
-        self,
-        widths: tuple[int, ...],
-        blocks: tuple[int, ...],
-        strides: tuple[int, ...],
-        stripes: int = 1,
-        instance_norm: bool = True,
-    ) -> None:
-        stem = widths[0]
-        layers: list[nn.Module] = [
-            nn.Conv2d(3, stem, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(stem),
-            nn.ReLU(inplace=True),
-        ]
-        channels = stem
-        for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
-            instances = instance_norm and stage < len(widths) - 1
-            for index in range(count):
-                stride = strides[stage] if index == 0 else 1
-                layers.append(_Residual(channels, width, stride, instances))
-                channels = width
-        super().__init__(*layers, _StripePool(stripes))
-        self.features = channels * stripes
-
-
-class _StripePool(nn.Module):
-    """Mean plus maximum of each horizontal stripe: what is all over it, and what stands out."""
-
-    def __init__(self, stripes: int) -> None:
-        super().__init__()
-        self.mean = nn.AdaptiveAvgPool2d((stripes, 1))
-        self.maximum = nn.AdaptiveMaxPool2d((stripes, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        pooled: Tensor = (self.mean(x) + self.maximum(x)).flatten(1)
-        return pooled
-
-
 class TimmBackbone(nn.Module):
     """Any network of timm, without its classifier.
 
@@ -178,7 +82,7 @@ class TimmBackbone(nn.Module):
                 f"the weights of {name} cannot be downloaded ({error}); give a local file as "
                 "model.pretrained, or null to start from random weights"
             ) from error
-        self.pool = nn.Identity() if stripes is None else _StripePool(stripes)
+        self.pool = nn.Identity() if stripes is None else StripePool(stripes)
         # what comes out: some networks have one more layer after their num_features
         features = getattr(self.net, "head_hidden_size", None) or self.net.num_features
         self.features = int(features) * (stripes or 1)  # type: ignore[arg-type]
@@ -192,30 +96,6 @@ class TimmBackbone(nn.Module):
             raise ConfigError("model.stripes is for networks whose last layer is a map of places")
         pooled: Tensor = self.pool(features)
         return pooled
-
-
-SLIM: dict[str, dict[str, Any]] = {
-    "resnet-slim": {
-        "widths": (32, 64, 128, 192),
-        "blocks": (1, 1, 1, 1),
-        "strides": (2, 2, 1, 1),
-        "stripes": 4,
-    },
-    # thinner, on a finer map, for images of 160×64: small data sets gain from detail, not channels
-    "resnet-thin": {
-        "widths": (16, 32, 64, 128),
-        "blocks": (1, 1, 1, 1),
-        "strides": (2, 1, 2, 1),
-        "stripes": 5,
-    },
-    # the same half as wide again, for data that it has time to learn
-    "resnet-medium": {
-        "widths": (24, 48, 96, 160),
-        "blocks": (1, 1, 1, 1),
-        "strides": (2, 1, 2, 1),
-        "stripes": 5,
-    },
-}
 
 
 def build_backbone(

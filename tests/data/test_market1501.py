@@ -89,12 +89,12 @@ def test_held_out(persons):
 
 
 def test_held_out_draw_depends_on_the_split_alone(persons):
-    def tested(split, seed):
+    def held_out(split, seed):
         config = DataConfig(dataset="market1501", split=split)
         return frozenset(load_dataset(config, persons, seed).query.labels.tolist())
 
-    assert tested(0, seed=0) == tested(0, seed=5)
-    assert len({tested(split, seed=0) for split in range(6)}) > 1
+    assert held_out(0, seed=0) == held_out(0, seed=5)
+    assert len({held_out(split, seed=0) for split in range(6)}) > 1
 
 
 def test_train_only(persons, root):

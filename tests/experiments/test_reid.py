@@ -9,7 +9,8 @@ from reid_hash.data.images import Pixels
 from reid_hash.data.types import Dataset, ImageSet
 from reid_hash.distances import asymmetric, hamming, weighted
 from reid_hash.errors import ConfigError
-from reid_hash.experiments.reid import Encoded, check_lengths, evaluate
+from reid_hash.experiments.encoded import Encoded, check_lengths
+from reid_hash.experiments.reid import evaluate
 from reid_hash.metrics import rerank, single_shot, summarise, tie_groups, valid_mask
 
 

@@ -10,7 +10,7 @@ from reid_hash.cli import main
 from reid_hash.codes import Codes
 from reid_hash.data.images import Pixels
 from reid_hash.data.types import Dataset, ImageSet
-from reid_hash.experiments.reid import Encoded
+from reid_hash.experiments.encoded import Encoded
 from reid_hash.experiments.retrieval import evaluate_retrieval
 from reid_hash.metrics import average_precision, precision_at, rank_codes
 from tests.helpers import coloured_pixels, tiny_config

@@ -6,8 +6,9 @@ from safetensors.torch import save_file
 from reid_hash.bit_weights import freeze, likelihood_weights, order_by_weight
 from reid_hash.encoder import network_outputs
 from reid_hash.errors import ConfigError
-from reid_hash.nn.backbones import SLIM, build_backbone
+from reid_hash.nn.backbones import build_backbone
 from reid_hash.nn.model import HashNet
+from reid_hash.nn.slim_resnet import SLIM
 from reid_hash.training_setup import set_normalisation
 from tests.helpers import coloured_pixels, tiny_config
 
