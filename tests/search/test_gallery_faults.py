@@ -166,12 +166,16 @@ def test_a_file_that_may_not_grow_is_like_a_full_disk(tmp_path):
 
 
 AS_NOBODY = """
-import os, sys
+import os, sys, tempfile
+from pathlib import Path
 from reid_hash.errors import ReidHashError
 from reid_hash.search.gallery import Gallery
 from reid_hash.search.sighting import Sighting
-from tests.search.galleries import some_codes
-some_codes(1)
+from tests.search.galleries import make, some_codes
+# what is imported late is imported now: nobody may be unable to enter the folder of the code
+with tempfile.TemporaryDirectory() as own, make(Path(own) / "g") as gallery:
+    gallery.search(some_codes(1), 1)
+    gallery.verify()
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
