@@ -17,6 +17,7 @@ from reid_hash.report.bits import bits_plot
 from reid_hash.report.cmc import Curve, cmc_plot
 from reid_hash.report.difference import difference_plot
 from reid_hash.search.gallery import Gallery
+from reid_hash.video.track_code import majority
 
 MOST = 3000
 """Labelled sightings that are ranked against each other: seconds for all lengths."""
@@ -97,15 +98,14 @@ def figures_of(measured: Measured) -> list[Figure]:
 
 
 def code_of_person(gallery: Gallery, identity: int) -> Codes:
-    """The majority of each bit over the sightings of a person; one where it is a draw.
+    """The majority of each bit over the newest sightings of a person.
 
     Raises:
         GalleryError: there is no such person.
     """
     seen = gallery.sightings(identities=[identity], newest=True, limit=_VOTES)
     codes, _ = gallery.codes(ids=[one.id or 0 for one in seen])
-    share = codes.unpack().mean(axis=0)
-    return Codes.from_outputs(share[None] >= 0.5, codes.weights, codes.model)
+    return majority(codes, np.ones(len(codes)))
 
 
 def compare(gallery: Gallery, people: Sequence[int], names: tuple[str, str], bits: int) -> Figure:
