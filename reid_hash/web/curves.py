@@ -98,7 +98,7 @@ def figures_of(measured: Measured) -> list[Figure]:
 
 
 def code_of_person(gallery: Gallery, identity: int) -> Codes:
-    """The majority of each bit over the newest sightings of a person.
+    """The majority of each bit over the newest sightings of a person; the first has a tied vote.
 
     Raises:
         GalleryError: there is no such person.
