@@ -23,7 +23,7 @@ quickstart: setup
 	$(BIN)/reid-hash quickstart
 
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # two processes of one thread each
 
 lint: setup
 	$(BIN)/ruff check .

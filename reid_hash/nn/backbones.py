@@ -3,8 +3,6 @@
 from pickle import UnpicklingError
 from typing import Any
 
-import timm
-import timm.utils.model
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -72,6 +70,8 @@ class TimmBackbone(nn.Module):
 
     def __init__(self, name: str, pretrained: bool, stripes: int | None = None) -> None:
         super().__init__()
+        import timm  # here: it takes longer to import than all else, and most networks need none
+
         pooling: dict[str, Any] = {} if stripes is None else {"global_pool": ""}
         try:
             self.net = timm.create_model(name, pretrained=pretrained, num_classes=0, **pooling)
@@ -151,12 +151,14 @@ def build_backbone(
 def _freeze(net: nn.Module, names: tuple[str, ...]) -> None:
     if not isinstance(net, TimmBackbone):
         raise ConfigError("model.freeze is for timm's networks: leave it empty")
+    from timm.utils.model import freeze
+
     known = dict(net.net.named_modules())
     for name in names:
         if name not in known or not name:
             have = ", ".join(child for child, _ in net.net.named_children())
             raise ConfigError(f"model.freeze: the network has no {name}; it has {have}")
-    timm.utils.model.freeze(net.net, list(names))  # type: ignore[no-untyped-call]
+    freeze(net.net, list(names))  # type: ignore[no-untyped-call]
 
 
 def _multiplier(name: str) -> float:

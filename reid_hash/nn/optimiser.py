@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from reid_hash.config import TrainConfig
-from reid_hash.nn.muon import Muon
 
 
 def build_optimiser(model: nn.Module, options: TrainConfig) -> torch.optim.Optimizer:
@@ -32,6 +31,8 @@ def build_optimiser(model: nn.Module, options: TrainConfig) -> torch.optim.Optim
         {"params": free, "weight_decay": 0.0},
     ]
     if options.optimiser == "muon":
+        from reid_hash.nn.muon import Muon  # here: it imports timm, which takes seconds
+
         orthogonal = {"params": inner, "weight_decay": options.weight_decay, "orthogonal": True}
         return Muon([orthogonal, *groups], options.learning_rate)
     if options.optimiser == "sgd":

@@ -31,12 +31,15 @@ PATIENCE = 120_000  # milliseconds: the first page takes long on a busy machine
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    """The walkers' film as the browser's webcam."""
+    """The walkers' film as the browser's webcam, slowed.
+
+    A busy machine looks at one picture a second, and people must still overlap from look to look.
+    """
     folder = tmp_path_factory.mktemp("webcam")
     capture = cv2.VideoCapture(str(write_video(folder, seconds=6, identities=8)[0].video))
     with (folder / "webcam.mjpeg").open("wb") as file:
         while (frame := capture.read()[1]) is not None:
-            file.write(cv2.imencode(".jpg", frame)[1].tobytes())
+            file.write(cv2.imencode(".jpg", frame)[1].tobytes() * 8)
     return folder / "webcam.mjpeg"
 
 
