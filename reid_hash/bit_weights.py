@@ -90,8 +90,12 @@ def freeze(net: HashNet, pixels: Pixels, device: torch.device) -> Checkpoint:
     config = net.config.model
     net.eval()
     factors = net.weight.weight.detach().double().cpu().numpy()
-    weights = {"learned": factors**2, "none": np.ones(config.bits)}.get(config.weights)
-    if weights is None:
+    weights = np.ones(config.bits)
+    if config.weights == "learned":
+        weights = factors**2
+    elif config.weights == "magnitude":
+        weights = np.abs(factors)
+    elif config.weights == "likelihood":
         outputs, _ = network_outputs(net, pixels.images, device, flip=config.flip_average)
         weights = likelihood_weights(outputs > 0, pixels.labels, pixels.cameras)
     order = np.arange(config.bits)

@@ -69,10 +69,11 @@ class ModelConfig(_Section):
     )
     batch_norm: bool = Field(True, description="batch norm before the sign: balances the bits")
     dropout: Share = 0.0
-    weights: Literal["learned", "likelihood", "none"] = Field(
+    weights: Literal["learned", "magnitude", "likelihood", "none"] = Field(
         "learned",
-        description="bit weights: the learned w² of the paper; the log-likelihood ratio of a bit "
-        "agreeing for same against different persons, from training pairs; or all one",
+        description="bit weights: the learned w² of the paper; |w|, which sets the bits less far "
+        "apart; the log-likelihood ratio of a bit agreeing for same against different persons, "
+        "from training pairs; or all one",
     )
     flip_average: bool = Field(True, description="codes average an image with its mirror image")
     order: Literal["weight", "given"] = Field(
@@ -140,6 +141,9 @@ class TrainConfig(_Section):
     optimiser: Literal["sgd", "adamw", "muon"] = "adamw"
     learning_rate: Positive = 1e-3
     weight_decay: NotNegative = 5e-4
+    bit_weights_rate: Share = Field(
+        1.0, description="share of the learning rate that the bit weights have"
+    )
     momentum: Share = 0.9
     schedule: Literal["cosine", "step"] = "cosine"
     warmup: Share = Field(0.1, description="share of the steps over which the rate rises")

@@ -28,7 +28,7 @@ from reid_hash.nn.head import beta_at
 from reid_hash.nn.losses import margin_at
 from reid_hash.nn.model import HashNet
 from reid_hash.nn.objective import TrainingModel, code_spread, objective
-from reid_hash.nn.optimiser import build_optimiser, learning_rate_at
+from reid_hash.nn.optimiser import build_optimiser, learning_rate_at, set_learning_rate
 from reid_hash.nn.sampler import BalancedSampler
 from reid_hash.seeds import mixed_seed
 from reid_hash.training_log import TrainingLog
@@ -158,8 +158,7 @@ def train(
                 batches = list(sampler.epoch(epoch))
             progress = step / steps
             torch.manual_seed(mixed_seed(config.seed, step))  # dropout
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate_at(progress, options)
+            set_learning_rate(optimiser, learning_rate_at(progress, options))
             net.tanh.set_beta(
                 beta_at(
                     progress, config.loss.beta, config.loss.beta_growth, config.loss.beta_intervals

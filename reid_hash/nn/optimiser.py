@@ -15,20 +15,27 @@ def build_optimiser(model: nn.Module, options: TrainConfig) -> torch.optim.Optim
     three channels, depthwise convolutions, and the classifiers, whose rows are classes and not
     directions, stay with AdamW.
     """
+    weights: list[nn.Parameter] = []
     inner: list[nn.Parameter] = []
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        decays = parameter.ndim > 1 or name.endswith("weight.weight")
-        if options.optimiser == "muon" and _is_inner(name, parameter):
+        if name.endswith("weight.weight"):
+            weights.append(parameter)
+        elif options.optimiser == "muon" and _is_inner(name, parameter):
             inner.append(parameter)
         else:
-            (decayed if decays else free).append(parameter)
+            (decayed if parameter.ndim > 1 else free).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": options.weight_decay},
         {"params": free, "weight_decay": 0.0},
+        {
+            "params": weights,
+            "weight_decay": options.weight_decay,
+            "rate_share": options.bit_weights_rate,
+        },
     ]
     if options.optimiser == "muon":
         from reid_hash.nn.muon import Muon  # here: it imports timm, which takes seconds
@@ -38,6 +45,12 @@ def build_optimiser(model: nn.Module, options: TrainConfig) -> torch.optim.Optim
     if options.optimiser == "sgd":
         return torch.optim.SGD(groups, options.learning_rate, options.momentum)
     return torch.optim.AdamW(groups, options.learning_rate)
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the rate of all groups; the bit weights' is their share of it."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group.get("rate_share", 1.0)
 
 
 def _is_inner(name: str, parameter: nn.Parameter) -> bool:

@@ -115,6 +115,16 @@ def test_given_order_and_no_weights_change_nothing():
     assert checkpoint.bit_weights.tolist() == [1.0] * 16
 
 
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [("learned", [9, 4, 1, 0.25]), ("magnitude", [3, 2, 1, 0.5]), ("none", [1, 1, 1, 1])],
+)
+def test_weights_come_from_the_learned_factors(weights, expected):
+    net = HashNet(tiny_config("model.bits=4", f"model.weights={weights}"))
+    net.weight.weight.data = torch.tensor([-2.0, 0.5, 3.0, 1.0])
+    assert freeze(net, coloured_pixels(), torch.device("cpu")).bit_weights.tolist() == expected
+
+
 def test_order_by_weight_keeps_equal_ones():
     assert order_by_weight(np.array([1.0, 3.0, 1.0, 3.0])).tolist() == [1, 3, 0, 2]
 
