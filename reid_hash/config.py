@@ -62,6 +62,11 @@ class ModelConfig(_Section):
     stripes: Count | None = Field(
         None, description="of timm's networks: horizontal stripes of the last map, pooled apart"
     )
+    soft_stripes: bool = Field(
+        False,
+        description="codes average the stripes of the last map with those of the map moved up and "
+        "down by a row; of networks that pool by stripes",
+    )
     freeze: tuple[str, ...] = Field(
         (),
         description="of timm's networks: modules by name that keep their pretrained weights, such "

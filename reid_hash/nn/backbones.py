@@ -105,6 +105,7 @@ def build_backbone(
     pretrained: str | None = None,
     stripes: int | None = None,
     freeze: tuple[str, ...] = (),
+    soft_stripes: bool = False,
 ) -> nn.Module:
     """Make a backbone.
 
@@ -117,6 +118,7 @@ def build_backbone(
         stripes: of timm's networks, see `TimmBackbone`; the others have their own.
         freeze: of timm's networks: modules, by their names there, whose weights and batch norm
             statistics stay as they are.
+        soft_stripes: of networks that pool by stripes, see `StripePool`.
 
     Returns:
         A module [n, 3, height, width] → [n, features]; its attribute `features` is that length.
@@ -145,6 +147,12 @@ def build_backbone(
         _load_weights(net, pretrained)
     if freeze:
         _freeze(net, freeze)
+    if soft_stripes:
+        pools = [module for module in net.modules() if isinstance(module, StripePool)]
+        if not pools:
+            raise ConfigError(f"model.soft_stripes: {name} has no stripes; set it to false")
+        for pool in pools:
+            pool.soft = True
     return net
 
 

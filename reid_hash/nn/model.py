@@ -51,6 +51,7 @@ class HashNet(nn.Module):
             model.pretrained,
             model.stripes,
             model.freeze,
+            model.soft_stripes,
         )
         features = int(self.backbone.features)  # type: ignore[arg-type]
         self.head = HashHead(features, model.bits, model.batch_norm, model.dropout)

@@ -91,15 +91,34 @@ class SlimResNet(nn.Sequential):
 
 
 class StripePool(nn.Module):
-    """Mean plus maximum of each horizontal stripe: what is all over it, and what stands out."""
+    """Mean plus maximum of each horizontal stripe: what is all over it, and what stands out.
 
-    def __init__(self, stripes: int) -> None:
+    People do not stand equally high in all boxes. Soft stripes, outside training, are the average
+    of those of the map (½) and of the map moved up and down by a row (¼ each): a part of a person
+    that lies across a border counts on both sides.
+
+    Args:
+        stripes: how many, head to foot.
+        soft: whether stripes are soft outside training.
+    """
+
+    def __init__(self, stripes: int, soft: bool = False) -> None:
         super().__init__()
         self.mean = nn.AdaptiveAvgPool2d((stripes, 1))
         self.maximum = nn.AdaptiveMaxPool2d((stripes, 1))
+        self.soft = soft
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, channels, height, width] → [n, channels · stripes]."""
+        pooled = self._hard(x)
+        if self.soft and not self.training:
+            # by slices: OpenCV's reader of ONNX knows no padding by repeated rows
+            down = self._hard(torch.cat([x[:, :, :1], x[:, :, :-1]], 2))
+            up = self._hard(torch.cat([x[:, :, 1:], x[:, :, -1:]], 2))
+            pooled = pooled / 2 + (down + up) / 4
+        return pooled
+
+    def _hard(self, x: Tensor) -> Tensor:
         pooled: Tensor = (self.mean(x) + self.maximum(x)).flatten(1)
         return pooled
 

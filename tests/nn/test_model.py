@@ -8,7 +8,7 @@ from reid_hash.encoder import network_outputs
 from reid_hash.errors import ConfigError
 from reid_hash.nn.backbones import build_backbone
 from reid_hash.nn.model import HashNet
-from reid_hash.nn.slim_resnet import SLIM
+from reid_hash.nn.slim_resnet import SLIM, StripePool
 from reid_hash.training_setup import set_normalisation
 from tests.helpers import coloured_pixels, tiny_config
 
@@ -20,6 +20,26 @@ BACKBONES = ["paper", *SLIM, "airbench", "osnet-x0.25", *TIMM]
 def test_backbones_give_features(name):
     net = build_backbone(name, 64, 32).eval()
     assert net(torch.zeros(2, 3, 64, 32)).shape == (2, net.features)
+
+
+def test_soft_stripes_are_the_average_of_three_places_outside_training():
+    pool = StripePool(2, soft=True)
+    x = torch.randn(3, 5, 6, 4)
+
+    def stripes(rows):
+        moved = x[:, :, rows]
+        halves = [moved[:, :, :3], moved[:, :, 3:]]
+        return torch.stack([h.mean((2, 3)) + h.amax((2, 3)) for h in halves], 2).flatten(1)
+
+    hard = stripes([0, 1, 2, 3, 4, 5])
+    torch.testing.assert_close(pool.train()(x), hard)
+    soft = hard / 2 + stripes([0, 0, 1, 2, 3, 4]) / 4 + stripes([1, 2, 3, 4, 5, 5]) / 4
+    torch.testing.assert_close(pool.eval()(x), soft)
+
+
+def test_networks_without_stripes_have_no_soft_ones():
+    with pytest.raises(ConfigError, match="model.soft_stripes: airbench has no stripes"):
+        build_backbone("airbench", 32, 32, soft_stripes=True)
 
 
 def test_the_papers_network_has_the_papers_size():
