@@ -231,13 +231,12 @@ def test_the_program_starts_quickly_and_says_its_version():
 
 
 def test_debug_shows_the_traceback():
-    out = subprocess.run(
-        [sys.executable, "-m", "reid_hash", "cmc", "--model", "nosuch", "--debug"],
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-X", "importtime", "-m", "reid_hash", "cmc"]
+    out = subprocess.run([*command, "--model", "nosuch", "--debug"], capture_output=True, text=True)
     assert out.returncode == 1
     assert "Traceback" in out.stderr
+    assert " torch\n" in out.stderr
+    assert " torchvision\n" not in out.stderr  # as long to import as torch; only timm needs it
 
 
 def test_a_picture_has_the_same_code_in_query_and_gallery(world, capsys, tmp_path):

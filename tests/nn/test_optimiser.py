@@ -9,7 +9,7 @@ import torch
 from reid_hash.nn.model import HashNet
 from reid_hash.nn.muon import Muon
 from reid_hash.nn.objective import TrainingModel
-from reid_hash.nn.optimiser import build_optimiser
+from reid_hash.nn.optimiser import build_optimiser, set_learning_rate
 from tests.helpers import tiny_config
 
 
@@ -79,3 +79,14 @@ def test_each_parameter_is_in_one_group_and_the_ends_of_the_network_stay_with_ad
     assert not any("classifier" in name or "bn1" in name for name in orthogonal)
     assert not orthogonal & {"net.backbone.0.weight", "net.backbone.net.conv_stem.weight"}
     assert not any("conv_dw" in name for name in orthogonal)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw", "muon"])
+def test_bit_weights_learn_at_their_share_of_the_rate(optimiser):
+    config = tiny_config(f"train.optimiser={optimiser}", "train.bit_weights_rate=0.25")
+    net = HashNet(config)
+    made = build_optimiser(net, config.train)
+    set_learning_rate(made, 0.5)
+    slow = [group for group in made.param_groups if group["lr"] != 0.5]
+    assert [group["lr"] for group in slow] == [0.125]
+    assert slow[0]["params"] == [net.weight.weight]
