@@ -66,10 +66,27 @@ def metadata_of(checkpoint: Checkpoint) -> dict[str, str]:
     }
 
 
-def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, whole or not at all."""
-    metadata = {"format": FORMAT} | metadata_of(checkpoint)
-    write_tensors(path, checkpoint.net.state_dict(), metadata)
+def save_checkpoint(
+    path: str | os.PathLike[str], checkpoint: Checkpoint, half: bool = False
+) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Args:
+        path: the file.
+        checkpoint: what is written.
+        half: round matrices and convolutions to half precision; vectors, such as the variances of
+            batch norm, stay. It is loaded in single precision, some bits of codes differ, and so
+            does the fingerprint.
+
+    Raises:
+        CheckpointError: a value is too large for half precision.
+    """
+    tensors = checkpoint.net.state_dict()
+    if half:
+        tensors = {name: t.half() if t.ndim > 1 else t for name, t in tensors.items()}
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise CheckpointError(f"{path}: the network does not fit into half precision")
+    write_tensors(path, tensors, {"format": FORMAT} | metadata_of(checkpoint))
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

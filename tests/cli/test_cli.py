@@ -230,7 +230,7 @@ def test_the_program_starts_quickly_and_says_its_version():
     assert out.stdout.startswith("reid-hash")
 
 
-def test_debug_shows_the_traceback():
+def test_debug_shows_the_traceback_and_nothing_waits_for_torchvision():
     command = [sys.executable, "-X", "importtime", "-m", "reid_hash", "cmc"]
     out = subprocess.run([*command, "--model", "nosuch", "--debug"], capture_output=True, text=True)
     assert out.returncode == 1

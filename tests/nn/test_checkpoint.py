@@ -39,6 +39,25 @@ def test_round_trip(tmp_path):
     assert a.model == b.model == saved.fingerprint
 
 
+def test_half_precision_is_half_as_large_and_gives_nearly_the_same_codes(tmp_path):
+    saved, whole, half = checkpoint(), tmp_path / "whole", tmp_path / "half"
+    save_checkpoint(whole, saved)
+    save_checkpoint(half, saved, half=True)
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    loaded = load_checkpoint(half)
+    assert {tensor.dtype for tensor in loaded.net.parameters()} == {torch.float32}
+    torch.testing.assert_close(loaded.net.head.norm.weight, saved.net.head.norm.weight)
+    images = coloured_pixels().images
+    a, b = (Encoder(one, "cpu").outputs(images)[0] for one in (saved, loaded))
+    np.testing.assert_allclose(a, b, atol=0.01 * np.abs(a).max())
+    assert np.abs(a - b).max() > 0  # it was rounded
+    assert loaded.fingerprint != saved.fingerprint
+    saved.net.head.project.weight.data[0, 0] = 1e6
+    with pytest.raises(CheckpointError, match="does not fit into half precision"):
+        save_checkpoint(half, saved, half=True)
+    assert load_checkpoint(half).fingerprint == loaded.fingerprint
+
+
 def test_a_part_of_a_file_is_never_a_checkpoint(tmp_path):
     path = tmp_path / "m.safetensors"
     save_checkpoint(path, checkpoint())
