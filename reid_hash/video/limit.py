@@ -14,7 +14,7 @@ docs/demo.md for how it was chosen."""
 ENOUGH = 25
 """Distances between strangers after which a limit is learned from them."""
 
-BOUNDS = (0.22, 0.3)
+BOUNDS = (0.22, 0.26)
 """Shares of the sum of the weights that a learned limit stays between."""
 
 _QUARTILES = 1.349  # standard deviations between the quartiles of a normal distribution
