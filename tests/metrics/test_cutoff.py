@@ -2,12 +2,12 @@ import math
 
 import numpy as np
 import pytest
-import textbook
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_hash import metrics
 from reid_hash.errors import ConfigError
+from tests.metrics import textbook
 
 RANKS = [1, 2, 3, 4, 6, 9]
 

@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-import textbook
-from textbook import assert_same
 
 from reid_hash import metrics
 from reid_hash.codes import Codes
@@ -10,6 +8,8 @@ from reid_hash.distances import weighted as weighted_hamming
 from reid_hash.errors import ConfigError, ReidHashError
 from reid_hash.labels import relevance, shared_labels
 from reid_hash.metrics import packed_counts, packed_merge
+from tests.metrics import textbook
+from tests.metrics.textbook import assert_same
 
 AT, RETURNED = (1, 3, 8), (2, 5, 30)
 

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from textbook import assert_same
 
 from reid_hash import metrics
 from reid_hash.codes import Codes
@@ -8,6 +7,7 @@ from reid_hash.distances import hamming
 from reid_hash.distances import weighted as weighted_hamming
 from reid_hash.errors import CodeError, ConfigError, ReidHashError
 from reid_hash.metrics import packed_counts
+from tests.metrics.textbook import assert_same
 
 
 def case(queries=23, gallery=61, bits=24, labels=5, cameras=3, seed=0):

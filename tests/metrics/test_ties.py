@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from textbook import FIELDS, assert_same
 
 from reid_hash.errors import ConfigError, ReidHashError
 from reid_hash.metrics import TieGroups, tie_groups, valid_mask
+from tests.metrics.textbook import FIELDS, assert_same
 
 
 def by_loops(distances, relevant, valid):
