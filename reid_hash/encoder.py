@@ -14,6 +14,8 @@ from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.model import HashNet
 from reid_hash.onnx_encoder import OnnxEncoder, is_onnx
 
+_FEW = 3  # images up to which one run over these and their mirror images is faster than two
+
 
 def network_outputs(
     net: HashNet,
@@ -37,7 +39,8 @@ def network_outputs(
         (outputs [n, bits], embedding [n, features]), float32.
     """
     was_training = net.training
-    net.eval().to(device)
+    if was_training or net.mean.device != torch.device(device):  # as long as a layer, for one image
+        net.eval().to(device)
     bits = net.config.model.bits
     outputs = np.empty((len(images), bits), np.float32)
     embedding = np.empty((len(images), int(net.backbone.features)), np.float32)  # type: ignore[arg-type]
@@ -46,15 +49,20 @@ def network_outputs(
             rows = slice(start, min(start + batch, len(images)))
             pixels = net.normalise(torch.from_numpy(np.ascontiguousarray(images[rows])).to(device))
             pixels = pixels.contiguous(memory_format=torch.channels_last)
-            _, neck, out = net(pixels)
-            if flip:
-                _, other_neck, other_out = net(pixels.flip(3))
-                neck, out = (neck + other_neck) / 2, (out + other_out) / 2
+            if flip and len(pixels) <= _FEW:
+                both = net(torch.cat([pixels, pixels.flip(3)]))
+                neck, out = (part.unflatten(0, (2, -1)).mean(0) for part in both[1:])
+            else:
+                _, neck, out = net(pixels)
+                if flip:
+                    _, other_neck, other_out = net(pixels.flip(3))
+                    neck, out = (neck + other_neck) / 2, (out + other_out) / 2
             outputs[rows] = out.float().cpu().numpy()
             embedding[rows] = neck.float().cpu().numpy()
             if progress is not None:
                 progress(rows.stop - rows.start)
-    net.train(was_training)
+    if was_training:
+        net.train()
     return outputs, embedding
 
 

@@ -11,6 +11,10 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent / "models"
+WALKERS_GALLERY = FOLDER / "walkers-gallery.npz"
+"""Drawn walkers with their codes by the model `walkers`, as `gallery export` writes a gallery; made
+by tools/pack_walkers_gallery.py, since drawing and encoding them takes longer than all else that
+the page does before it answers."""
 DEFAULTS = ("base", "small")
 """Which one is used where none is named: the first that is there."""
 

@@ -2,13 +2,23 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from reid_hash.cli import main
+from reid_hash.data.images import resize
+from reid_hash.distances import hamming
 from reid_hash.encoder import Encoder
 from reid_hash.experiments.runs import find_model
-from reid_hash.shipped import default_model, is_shipped, shipped_model, shipped_models
+from reid_hash.search.gallery import Gallery
+from reid_hash.shipped import (
+    WALKERS_GALLERY,
+    default_model,
+    is_shipped,
+    shipped_model,
+    shipped_models,
+)
 
 MODELS = shipped_models()
 
@@ -49,3 +59,15 @@ def test_models_are_listed_and_have_cards(capsys):
     with pytest.raises(SystemExit):
         main(["models", "huge"])
     assert "no shipped model is called 'huge'; there are: " in capsys.readouterr().err
+
+
+def test_the_gallery_of_walkers_has_codes_of_the_model_that_is_shipped(tmp_path):
+    with Gallery.load(tmp_path / "g", WALKERS_GALLERY) as gallery:
+        encoder = Encoder.load(shipped_model("walkers").file, "cpu")
+        assert gallery.model == encoder.fingerprint  # else: tools/pack_walkers_gallery.py
+        assert len(gallery) == 480
+        first = gallery.sightings(limit=1, thumbnails=True)[0]
+        stored, _ = gallery.codes(ids=[first.id])
+        picture = cv2.imdecode(np.frombuffer(first.thumbnail, np.uint8), cv2.IMREAD_COLOR)
+        again = encoder.encode(resize(picture[:, :, ::-1], *encoder.size)[None])
+    assert hamming(stored, again)[0, 0] < encoder.bits / 8  # a JPEG of it: nearly the same code

@@ -11,6 +11,8 @@ from reid_hash.cli import options
 from reid_hash.cli.gallery_fill import dataset_option, gallery_model_option
 from reid_hash.errors import ConfigError
 from reid_hash.interrupt import stop_signals
+from reid_hash.search.gallery import Gallery
+from reid_hash.shipped import WALKERS_GALLERY
 
 PASSWORD = "REID_HASH_PASSWORD"
 
@@ -65,20 +67,18 @@ def command(
     from reid_hash.web.server import Server
     from reid_hash.web.settings import Settings
 
-    console = options.progress_console()
     with contextlib.ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reid-hash-")))
+        if demo:
+            Gallery.load(folder, WALKERS_GALLERY).close()
+            model = model or Path("walkers")  # which made its codes
         settings = Settings(
             *(folder, host, port, password, model, dataset),
             detector or ("motion" if demo else "auto"),
             device,
             demo,
         )
-        if demo:
-            from reid_hash.experiments.walkers_gallery import make_walkers_gallery
-
-            make_walkers_gallery(folder, console=console)
         server = stack.enter_context(Server(settings))
         click.echo(f"the page is at {server.url} (Ctrl-C ends it)")
         if opened:

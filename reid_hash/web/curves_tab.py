@@ -6,7 +6,6 @@ import gradio as gr
 
 from reid_hash.errors import GalleryError
 from reid_hash.search.sighting import parse_identity
-from reid_hash.web.curves import compare, figures_of, measure, plot_html
 from reid_hash.web.desk import Desk
 from reid_hash.web.parts import calm, note
 from reid_hash.web.people import called, find_people
@@ -27,6 +26,8 @@ def build(desk: Desk, tab: gr.Tab) -> None:
 
     @calm
     def measured() -> str:
+        from reid_hash.web.curves import figures_of, measure, plot_html  # Matplotlib takes a second
+
         found = measure(desk.gallery)
         plots = "".join(map(plot_html, figures_of(found)))
         return f"<div class='rh-plots'>{plots}</div>{note(found.about)}"
@@ -42,6 +43,8 @@ def build(desk: Desk, tab: gr.Tab) -> None:
 
     @calm
     def compared(one: str | None, two: str | None, length: float) -> str:
+        from reid_hash.web.curves import compare, plot_html
+
         if not one or not two:
             return note("Choose two people.")
         people = [_person(desk, text) for text in (one, two)]

@@ -2,13 +2,15 @@
 
 import contextlib
 import hmac
+import inspect
 import os
 import socket
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -52,11 +54,13 @@ class Server:
             target=self._server.run, args=([listening],), name="page", daemon=True
         )
         self._thread.start()
-        # the first picture should not wait for torch
+        # neither the first picture nor the curves should wait for torch and Matplotlib
         self._warming = threading.Thread(target=self._warm, name="warm", daemon=True)
         self._warming.start()
 
     def _warm(self) -> None:
+        import reid_hash.web.curves  # noqa: F401
+
         with contextlib.suppress(Exception):  # whoever sends a picture is told why
             self.desk.encode(np.zeros((8, 4, 3), np.uint8))
 
@@ -86,7 +90,8 @@ def _application(desk: Desk, sent: Path) -> Any:
     os.environ["GRADIO_TEMP_DIR"] = str(sent)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
-        import gradio as gr
+        with _no_stubs_of("gradio"):
+            import gradio as gr
         from fastapi import FastAPI
     except ImportError as error:
         raise ReidHashError(
@@ -123,6 +128,23 @@ def _application(desk: Desk, sent: Path) -> Any:
         theme=theme(),
         css=CSS,
     )
+
+
+@contextlib.contextmanager
+def _no_stubs_of(package: str) -> Iterator[None]:
+    """Keep Gradio from writing type stubs of its components beside them while it is imported.
+
+    That takes half of the time of the import. It makes none of classes that are in no file.
+    """
+    getfile = inspect.getfile
+
+    def of_no_file(thing: Any) -> str:
+        if isinstance(thing, type) and thing.__module__.startswith(f"{package}."):
+            raise OSError(f"{thing.__name__} is to have no stub")
+        return getfile(thing)
+
+    with mock.patch.object(inspect, "getfile", of_no_file):
+        yield
 
 
 def _asking(password: str | None) -> Callable[[str, str], bool] | None:
