@@ -1,6 +1,7 @@
 """Searches among parts: queries in batches, chunks of them on threads, the fetch learned."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +10,11 @@ from reid_hash.codes import Codes
 from reid_hash.search.checks import check_search, no_matches
 from reid_hash.search.costs import Costs, check_values, query_costs
 from reid_hash.search.parts import Searchable
-from reid_hash.search.scan import Answer, look, nearest
+from reid_hash.search.scan import Answer, Found, look, nearest
 from reid_hash.search.threads import faiss_threads, pool
 from reid_hash.search.types import Matches
 
-_CHUNK = 32  # queries in a call of fast scan: enough that the calls themselves do not count
+_CHUNK = 16  # queries in a call of fast scan: as many as share a pass over the codes
 _BATCH = 256  # queries whose tables and candidates are held at a time
 _SMALL = 2**20  # codes times queries from which on handing work to threads pays
 _SPARE = 1.25  # what to fetch more than was needed before
@@ -91,13 +92,29 @@ class Engine:
                     yield first, nearest(parts, slots, found, chunk, k, fetch)
                 return
             workers = pool(self.threads)
+            # all queries look at one part before the next: it comes from memory once, for all threads
             looking = [
-                [workers.submit(look, part, chunk, k, fetch, some) for part, some in pairs]
-                for _, chunk in chunks
+                [workers.submit(look, part, chunk, k, fetch, some) for _, chunk in chunks]
+                for part, some in pairs
             ]
-            for (first, chunk), futures in zip(chunks, looking, strict=True):
-                found = [future.result() for future in futures]
-                yield first, nearest(parts, slots, found, chunk, k, fetch)
+            ranking = [
+                workers.submit(_ranked, parts, slots, chunk, k, fetch, futures)
+                for (_, chunk), futures in zip(chunks, zip(*looking, strict=True), strict=True)
+            ]
+            for (first, _), future in zip(chunks, ranking, strict=True):
+                yield first, future.result()
+
+
+def _ranked(
+    parts: Sequence[Searchable],
+    slots: Slots,
+    costs: Costs,
+    k: int,
+    fetch: int,
+    looking: Sequence[Future[Found]],
+) -> Answer:
+    """`nearest`, when all looks are done; they began before it, so that it never waits for a turn."""
+    return nearest(parts, slots, [future.result() for future in looking], costs, k, fetch)
 
 
 def among(

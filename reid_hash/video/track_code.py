@@ -13,7 +13,7 @@ MOST = 16
 
 _GAPS = (0.3, 0.6, 2.4)  # seconds from crop to crop: neighbouring frames tell the same
 _ROUNDING = 1e-3  # seconds: frames at 10 a second lie on the bounds of the gaps
-_QUICK = 6  # crops at the first gap, until it is clear how somebody looks; at the last from MOST on
+_QUICK = 3  # crops at the first gap, until it is decided who it is; at the last gap from MOST on
 _BREAK = 0.28  # share of the bit weights' sum by which the crops of one person do not differ often
 _DOUBTS = 3  # crops in a row that look like somebody else, after which it is somebody else
 
