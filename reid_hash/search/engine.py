@@ -92,7 +92,7 @@ class Engine:
                     yield first, nearest(parts, slots, found, chunk, k, fetch)
                 return
             workers = pool(self.threads)
-            # all queries look at one part before the next: it comes from memory once, for all threads
+            # all queries look at one part before the next: it comes from memory once for all
             looking = [
                 [workers.submit(look, part, chunk, k, fetch, some) for _, chunk in chunks]
                 for part, some in pairs
@@ -113,7 +113,7 @@ def _ranked(
     fetch: int,
     looking: Sequence[Future[Found]],
 ) -> Answer:
-    """`nearest`, when all looks are done; they began before it, so that it never waits for a turn."""
+    """`nearest` when all looks are done, which began before: it waits for none to get a turn."""
     return nearest(parts, slots, [future.result() for future in looking], costs, k, fetch)
 
 
