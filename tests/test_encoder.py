@@ -1,4 +1,4 @@
-"""Encoders refuse images that their network was not made for."""
+"""Encoders: what they refuse, and that a code does not depend on what is encoded beside it."""
 
 import numpy as np
 import pytest
@@ -19,3 +19,20 @@ def test_images_of_another_shape_or_type_are_refused():
         with pytest.raises(ValueError, match=rf"uint8 \[n, {height}, {width}, 3\]"):
             encoder.encode(images)
     assert len(encoder.encode(np.zeros((2, height, width, 3), np.uint8))) == 2
+
+
+def test_a_code_does_not_depend_on_how_many_are_made_at_once():
+    encoder = load_encoder(shipped_model("small").file, "cpu")
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (5, *encoder.size, 3), np.uint8)
+    outputs, embedding = encoder.outputs(images)
+    for count in (
+        1,
+        2,
+        3,
+        4,
+    ):  # few go together with their mirror images
+        some = encoder.outputs(images[:count])
+        np.testing.assert_allclose(some[0], outputs[:count], atol=1e-4)
+        np.testing.assert_allclose(some[1], embedding[:count], atol=1e-4)
+    assert not encoder.checkpoint.net.training

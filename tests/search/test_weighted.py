@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -155,6 +156,10 @@ def test_several_threads_give_the_same_answers(monkeypatch):
         first, second = alone.search(some, 30), together.search(some, 30)
         np.testing.assert_array_equal(first.ids, second.ids)
         np.testing.assert_array_equal(first.distances, second.distances)
+    # searches share the workers, and one that waits for another's must not keep them all
+    with ThreadPoolExecutor(8) as callers:
+        for found in callers.map(lambda _: together.search(query, 30), range(24)):
+            np.testing.assert_array_equal(found.ids, alone.search(query, 30).ids)
 
 
 def test_a_search_during_adding_sees_the_index_before_or_after():

@@ -1,5 +1,7 @@
 """The page's server: whom it answers, what it gives out, what it stands."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -40,6 +42,21 @@ def test_the_page_is_there_and_loads_nothing_from_elsewhere(client):
     config = client.http.get("/config").json()
     assert config["analytics_enabled"] is False
     assert "googleapis" not in client.http.get("/theme.css").text
+
+
+def test_the_page_waits_for_neither_torch_nor_matplotlib():
+    source = (
+        "import inspect, sys\n"
+        "from reid_hash.web.server import _no_stubs_of\n"
+        "before = inspect.getfile\n"
+        "with _no_stubs_of('gradio'):\n"
+        "    import gradio\n"
+        "assert inspect.getfile is before\n"
+        "import reid_hash.web.page\n"
+        "print(sorted({'torch', 'matplotlib.figure', 'scipy'} & set(sys.modules)))\n"
+    )
+    out = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+    assert (out.stdout, out.stderr) == ("[]\n", "")
 
 
 def test_a_sighting_is_searched_for(client):
