@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from reid_hash.errors import ReidHashError
-from reid_hash.report.grid import WRONG, WRONG_MARK, RankingRow
+from reid_hash.report.colours import GREY, INK, RULE, WRONG, WRONG_MARK
+from reid_hash.report.grid import RankingRow
 from reid_hash.report.heading import Heading
-from reid_hash.report.style import DPI, GREY, INK, RULE, literal, new_figure, say_empty
+from reid_hash.report.style import DPI, literal, new_figure, say_empty
 
 # lengths in inches
 _CELL = 0.5

@@ -10,13 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from reid_hash.report.colours import GREY, INK, PALETTE
 from reid_hash.report.figures import figure_name, has
 from reid_hash.report.style import (
     AS_REPORTED,
-    GREY,
-    INK,
     MARKERS,
-    PALETTE,
     add_legend,
     legend_lines,
     length_style,

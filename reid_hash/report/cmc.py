@@ -11,12 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from reid_hash.report.colours import GREY, INK, PALETTE
 from reid_hash.report.style import (
     AS_REPORTED,
-    GREY,
-    INK,
     MARKERS,
-    PALETTE,
     UNVERIFIED,
     add_legend,
     legend_lines,

@@ -8,17 +8,8 @@ from matplotlib.patches import Patch
 
 from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
-from reid_hash.report.style import (
-    GREY,
-    INK,
-    PALETTE,
-    RULE,
-    add_legend,
-    literal,
-    new_figure,
-    shorten,
-    style_axes,
-)
+from reid_hash.report.colours import GREY, INK, PALETTE, RULE
+from reid_hash.report.style import add_legend, literal, new_figure, shorten, style_axes
 
 DIFFERS, SAME = PALETTE[1], "#b9c4cc"
 

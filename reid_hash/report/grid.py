@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from reid_hash.errors import ReidHashError
+from reid_hash.report.colours import GREY, INK, RIGHT, RIGHT_MARK, WRONG, WRONG_MARK
 from reid_hash.report.style import (
     DPI,
-    GREY,
-    INK,
     add_title,
     break_title,
     literal,
@@ -20,9 +19,6 @@ from reid_hash.report.style import (
     say_empty,
     shorten,
 )
-
-RIGHT, WRONG = "#00825F", "#C8372D"
-RIGHT_MARK, WRONG_MARK = "✓", "✗"
 
 # lengths in inches
 _CELL = 0.92

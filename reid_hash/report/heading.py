@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from reid_hash.report.style import GREY, add_title, break_title, literal, wrap
+from reid_hash.report.colours import GREY
+from reid_hash.report.style import add_title, break_title, literal, wrap
 
 NOTICE = "#B23A00"
 """Colour of a notice: 6:1 on white."""

@@ -6,11 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from reid_hash.report.colours import INK, PALETTE
 from reid_hash.report.figures import figure_name, has, is_figure
 from reid_hash.report.style import (
-    INK,
     MARKERS,
-    PALETTE,
     add_legend,
     new_figure,
     percent_axis,

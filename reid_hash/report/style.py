@@ -1,4 +1,4 @@
-"""What all plots share: colours, fonts, axes, legends, and how a figure is written to a file.
+"""What all plots share: fonts, axes, legends, and how a figure is written to a file.
 
 All are made with Matplotlib's object interface: no display, no global state.
 """
@@ -19,6 +19,7 @@ from matplotlib.text import Text
 
 from reid_hash.errors import ReidHashError
 from reid_hash.files import replacing
+from reid_hash.report.colours import GREY, INK, PALETTE, RULE
 
 DPI = 100
 """Pixels an inch at which a figure has its nominal size; files are written at twice that."""
@@ -32,25 +33,6 @@ AS_REPORTED = " (as reported)"
 UNVERIFIED = " (as reported, unverified)"
 """The same, where the source of the figure was not at hand: its record's `reported` says so."""
 
-INK = "#222222"
-GREY = "#767676"
-RULE = "#dddddd"
-
-# Okabe and Ito's colour-blind safe palette without its yellow, which is too pale for lines on
-# white, and four of Paul Tol's "muted" colours
-PALETTE = (
-    "#0072B2",  # blue
-    "#D55E00",  # vermilion
-    "#009E73",  # green
-    "#CC79A7",  # pink
-    "#E69F00",  # orange
-    "#56B4E9",  # sky
-    "#332288",  # indigo
-    "#882255",  # wine
-    "#117733",  # dark green
-    "#999933",  # olive
-    "#000000",
-)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d")
 
 # neighbours in length get colours far apart: their curves run side by side

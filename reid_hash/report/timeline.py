@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reid_hash.files import write_text
-from reid_hash.report.style import PALETTE
+from reid_hash.report.colours import PALETTE
 from reid_hash.times import format_time
 from reid_hash.video.draw import identity_colour
 from reid_hash.video.summary import Person, Visit

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from html import escape
 
-from reid_hash.report.style import PALETTE
+from reid_hash.report.colours import PALETTE
 from reid_hash.search.sighting import Identity, Sighting
 from reid_hash.web.cards import moment, picture, when
 from reid_hash.web.desk import Desk

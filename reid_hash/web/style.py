@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from reid_hash.report.grid import RIGHT, WRONG
+from reid_hash.report.colours import RIGHT, WRONG
 
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans", "DejaVu Sans", "sans-serif")
 MONO = ("ui-monospace", "DejaVu Sans Mono", "monospace")

@@ -4,7 +4,8 @@ from matplotlib.colors import to_hex
 
 from reid_hash.errors import ReidHashError
 from reid_hash.report.beside import lists_beside
-from reid_hash.report.grid import WRONG, RankingRow
+from reid_hash.report.colours import WRONG
+from reid_hash.report.grid import RankingRow
 from reid_hash.report.heading import Heading
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from reid_hash.report.bits import bits_plot
-from reid_hash.report.style import GREY, length_style
+from reid_hash.report.colours import GREY
+from reid_hash.report.style import length_style
 
 
 def record(bits, weighted=True, rank1=None, **more):

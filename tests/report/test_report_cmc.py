@@ -5,7 +5,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from reid_hash.report.cmc import Curve, cmc_plot
-from reid_hash.report.style import GREY, length_style
+from reid_hash.report.colours import GREY
+from reid_hash.report.style import length_style
 
 RANKS = np.arange(1, 51)
 RATES = 1 - 0.5 / RANKS

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from reid_hash.errors import ReidHashError
-from reid_hash.report.grid import RIGHT_MARK, WRONG_MARK, RankingRow, ranking_grid
+from reid_hash.report.colours import RIGHT_MARK, WRONG_MARK
+from reid_hash.report.grid import RankingRow, ranking_grid
 
 
 def picture(value, height=8, width=4):

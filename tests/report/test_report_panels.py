@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from reid_hash.report.colours import GREY, PALETTE
 from reid_hash.report.heading import NOTICE, Heading
 from reid_hash.report.panels import Line, Panel, panels_plot
-from reid_hash.report.style import GREY, PALETTE, save_figure
+from reid_hash.report.style import save_figure
 
 LENGTHS = [16, 24, 32]
 
