@@ -70,9 +70,13 @@ def command(
     with contextlib.ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reid-hash-")))
-        if demo:
+        if demo and model is None:
             Gallery.load(folder, WALKERS_GALLERY).close()
-            model = model or Path("walkers")  # which made its codes
+            model = Path("walkers")  # which made its codes
+        elif demo:
+            from reid_hash.experiments.walkers_gallery import make_walkers_gallery
+
+            make_walkers_gallery(folder, model, console=options.progress_console())
         settings = Settings(
             *(folder, host, port, password, model, dataset),
             detector or ("motion" if demo else "auto"),
