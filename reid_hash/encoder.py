@@ -39,7 +39,7 @@ def network_outputs(
         (outputs [n, bits], embedding [n, features]), float32.
     """
     was_training = net.training
-    if was_training or net.mean.device != torch.device(device):  # as long as a layer, for one image
+    if was_training or not _is_on(net, torch.device(device)):  # takes as long as a layer
         net.eval().to(device)
     bits = net.config.model.bits
     outputs = np.empty((len(images), bits), np.float32)
@@ -64,6 +64,11 @@ def network_outputs(
     if was_training:
         net.train()
     return outputs, embedding
+
+
+def _is_on(net: HashNet, device: torch.device) -> bool:
+    there = net.mean.device
+    return there.type == device.type and device.index in (None, there.index)
 
 
 def pick_device(name: str = "auto") -> torch.device:

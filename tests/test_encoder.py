@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reid_hash.encoder import load_encoder
+from reid_hash.encoder import load_encoder, network_outputs
 from reid_hash.shipped import shipped_model
 
 
@@ -35,4 +35,9 @@ def test_a_code_does_not_depend_on_how_many_are_made_at_once():
         some = encoder.outputs(images[:count])
         np.testing.assert_allclose(some[0], outputs[:count], atol=1e-4)
         np.testing.assert_allclose(some[1], embedding[:count], atol=1e-4)
-    assert not encoder.checkpoint.net.training
+    net = encoder.checkpoint.net
+    assert not net.training
+    net.train()
+    again, _ = network_outputs(net, images)  # as training calls it
+    assert net.training
+    np.testing.assert_allclose(again, outputs, atol=1e-4)

@@ -70,19 +70,21 @@ def command(
     with contextlib.ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reid-hash-")))
-        if demo and model is None:
-            Gallery.load(folder, WALKERS_GALLERY).close()
-            model = Path("walkers")  # which made its codes
-        elif demo:
-            from reid_hash.experiments.walkers_gallery import make_walkers_gallery
-
-            make_walkers_gallery(folder, model, console=options.progress_console())
+        packed = demo and model is None
+        if packed:
+            model = Path("walkers")  # which made the codes of the packed gallery
         settings = Settings(
             *(folder, host, port, password, model, dataset),
             detector or ("motion" if demo else "auto"),
             device,
             demo,
         )
+        if packed:
+            Gallery.load(folder, WALKERS_GALLERY).close()
+        elif demo:
+            from reid_hash.experiments.walkers_gallery import make_walkers_gallery
+
+            make_walkers_gallery(folder, model, console=options.progress_console())
         server = stack.enter_context(Server(settings))
         click.echo(f"the page is at {server.url} (Ctrl-C ends it)")
         if opened:

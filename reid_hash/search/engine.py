@@ -14,11 +14,11 @@ from reid_hash.search.scan import Answer, Found, look, nearest
 from reid_hash.search.threads import faiss_threads, pool
 from reid_hash.search.types import Matches
 
-_CHUNK = 16  # queries in a call of fast scan: as many as share a pass over the codes
+_CHUNK = 16  # queries in a call of fast scan: a pass over long codes, two over short ones
 _BATCH = 256  # queries whose tables and candidates are held at a time
 _SMALL = 2**20  # codes times queries from which on handing work to threads pays
 _SPARE = 1.25  # what to fetch more than was needed before
-_FORGET = 0.9  # for each chunk of queries that needed less
+_FORGET = 0.95  # for each chunk of queries that needed less
 
 Slots = Sequence[NDArray[np.int64] | None]
 
@@ -92,7 +92,7 @@ class Engine:
                     yield first, nearest(parts, slots, found, chunk, k, fetch)
                 return
             workers = pool(self.threads)
-            # all queries look at one part before the next: it comes from memory once for all
+            # all queries look at one part before the next, so that it stays in the shared cache
             looking = [
                 [workers.submit(look, part, chunk, k, fetch, some) for _, chunk in chunks]
                 for part, some in pairs

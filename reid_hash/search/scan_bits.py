@@ -9,8 +9,7 @@ from reid_hash.search.weighted import WeightedIndex
 _QUERIES = 64
 _OTHERS = 2**15
 # Nanoseconds, on one processor with AVX2: only their ratio matters.
-_CODE = 0.19  # for a code, however few of its bits are compared
-_BIT = 0.0042  # for comparing a bit of it
+_BIT = 0.0042  # for comparing a bit of a code
 _SURVIVOR = 600.0  # for fetching a candidate and computing its distance
 
 
@@ -48,8 +47,7 @@ def choose_scan_bits(codes: Codes, k: int = 100, threads: int | None = None, see
         # the worst query: those with more candidates than most are scanned for twice, so that too
         # few bits cost far more than too many
         surviving = np.mean(prefix <= within[:, None] + margin, axis=1).max() * len(codes)
-        scanning = (_CODE + 8 * (byte + 1) * _BIT) * len(codes)
-        costs.append(scanning + surviving * _SURVIVOR)
+        costs.append(8 * (byte + 1) * _BIT * len(codes) + surviving * _SURVIVOR)
     return min(8 * (int(np.argmin(costs)) + 1), codes.bits)
 
 

@@ -81,6 +81,8 @@ class TrackCode:
         together as for each by itself.
         """
         gap = _GAPS[(self.offered >= _QUICK) + (self.offered >= MOST)]
+        if self.doubts:  # whether it is somebody else must not wait for three long gaps
+            gap = _GAPS[0]
         if self._last is None:
             return True
         return (self._last + _ROUNDING) // gap < (time + _ROUNDING) // gap

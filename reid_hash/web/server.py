@@ -2,6 +2,7 @@
 
 import contextlib
 import hmac
+import importlib
 import inspect
 import os
 import socket
@@ -59,10 +60,10 @@ class Server:
         self._warming.start()
 
     def _warm(self) -> None:
-        import reid_hash.web.curves  # noqa: F401
-
         with contextlib.suppress(Exception):  # whoever sends a picture is told why
             self.desk.encode(np.zeros((8, 4, 3), np.uint8))
+        with contextlib.suppress(Exception):
+            importlib.import_module("reid_hash.web.curves")
 
     def wait(self, stopped: Callable[[], bool]) -> None:
         """Block until the server ends, or what is asked several times a second is true."""

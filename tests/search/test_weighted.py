@@ -162,6 +162,18 @@ def test_several_threads_give_the_same_answers(monkeypatch):
             np.testing.assert_array_equal(found.ids, alone.search(query, 30).ids)
 
 
+@pytest.mark.parametrize("bits", [40, 64, 72, 128])
+def test_whole_passes_of_queries_find_what_looking_at_every_code_finds(bits, monkeypatch):
+    # fewer queries than share a pass are grouped by FAISS itself
+    random = np.random.default_rng(bits)
+    codes = make_codes(random, 3000, bits, 900, random.random(bits))
+    monkeypatch.setattr(engine, "_SMALL", 0)
+    for threads in (1, 2):
+        index = WeightedIndex(codes.weights, threads=threads)
+        index.add(codes, np.arange(3000))
+        check(index, make_codes(random, 37, bits), codes, np.arange(3000), 20)
+
+
 def test_a_search_during_adding_sees_the_index_before_or_after():
     random = np.random.default_rng(4)
     codes = make_codes(random, 6000, 32, weights=random.random(32))

@@ -79,6 +79,23 @@ def test_crops_are_taken_at_times_that_all_tracks_share():
     assert gaps[-1] == pytest.approx(0.6, abs=0.05)
 
 
+def test_a_track_that_is_well_known_is_looked_at_less_often_but_for_doubts():
+    code = TrackCode()
+    one, other = [1] * 16, [0] * 8 + [1] * 8
+
+    def next_after(time):
+        return next(t for t in np.arange(time + 0.1, time + 9, 0.1) if code.wants(t)) - time
+
+    for i in range(MOST):
+        assert code.add(Vote(bits(one), 1.0, 0.6 * i))
+    last = 0.6 * (MOST - 1)  # 9.0: the next of the times that are 2.4 apart is 9.6
+    assert next_after(last) == pytest.approx(0.6, abs=0.05)
+    assert code.add(Vote(bits(one), 1.0, 9.6))
+    assert next_after(9.6) == pytest.approx(2.4, abs=0.05)
+    assert code.add(Vote(bits(other), 1.0, 12.0))
+    assert next_after(12.0) == pytest.approx(0.3, abs=0.05)
+
+
 def test_a_track_that_goes_over_to_somebody_else_is_noticed():
     one, other = [1] * 16, [0] * 8 + [1] * 8
     code = TrackCode()
