@@ -17,9 +17,12 @@ from reid_hash.errors import ReidHashError
 from reid_hash.search import gallery_query as select
 from reid_hash.search.gallery_cache import Position, delete_indexes, index_files, write_index
 from reid_hash.search.gallery_tables import get_meta
+from reid_hash.search.scan_bits import choose_scan_bits
 from reid_hash.search.types import Matches
 from reid_hash.search.weighted import WeightedIndex
 
+_MANY = 2**20  # rows from which on an index that is made at once scans no more bits than it must
+_NEAREST = 100  # matches that a search is taken to want, for that choice
 _LAG = 0.01  # share of the rows that the file may lack: those are read from the database
 
 
@@ -75,16 +78,20 @@ class GalleryIndex:
                 blocks = list(select.codes(db, self._width, after=at.last))
                 if blocks:
                     ids, packed = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-                    index.add(self._codes(packed), ids)
+                    codes = self._codes(packed)
+                    if len(codes) >= _MANY and not len(index):
+                        index = self._empty(choose_scan_bits(codes, _NEAREST))
+                    index.add(codes, ids)
                 at = now
             self._index, self._at = index, at
             return index
 
-    def _empty(self) -> WeightedIndex:
-        return WeightedIndex(self._template.weights, model=self._template.model)
+    def _empty(self, scan_bits: int | None = None) -> WeightedIndex:
+        like = self._template
+        return WeightedIndex(like.weights, model=like.model, scan_bits=scan_bits)
 
     def _codes(self, packed: NDArray[np.uint8]) -> Codes:
-        return Codes(packed, self._template.bits, model=self._template.model)
+        return Codes(packed, self._template.bits, self._template.weights, self._template.model)
 
     def _load(self, db: sqlite3.Connection, now: Position) -> tuple[WeightedIndex, Position] | None:
         """The newest file whose codes are rows of this database, or None."""

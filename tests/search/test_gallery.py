@@ -9,6 +9,7 @@ import pytest
 from reid_hash.codes import Codes
 from reid_hash.distances import asymmetric, hamming, weighted
 from reid_hash.errors import CodeError, GalleryError
+from reid_hash.search import gallery_index, scan_bits
 from reid_hash.search.gallery import Gallery
 from reid_hash.search.gallery_tables import put_meta
 from reid_hash.search.sighting import Sighting
@@ -50,6 +51,27 @@ def test_find_says_that_the_answer_of_a_folder_is_exact(gallery):
     answers = gallery.find(query, 7, bits=16, weighted=False, cameras=["cam1"])
     matches = gallery.search(query, 7, bits=16, weighted=False, cameras=["cam1"])
     assert [(one.matches, one.exact) for one in answers] == [(some, True) for some in matches]
+
+
+def test_an_index_of_many_near_sightings_scans_few_bits_and_stays_exact(tmp_path, monkeypatch):
+    # what pays with millions of sightings only
+    monkeypatch.setattr(gallery_index, "_MANY", 5000)
+    monkeypatch.setattr(scan_bits, "_SURVIVOR", 1e-3)
+    random = np.random.default_rng(0)
+    centres = random.random((20, 128)) < 0.5
+    bits = centres[random.integers(0, 20, 6000)] ^ (random.random((6000, 128)) < 0.02)
+    codes = Codes.from_outputs(bits * 2.0 - 1, np.linspace(1.5, 1, 128), "net")
+    with Gallery.create(tmp_path / "g", 128, codes.weights, "net") as gallery:
+        gallery.add(codes, [Sighting()] * 6000)
+    with Gallery.open(tmp_path / "g") as gallery:
+        query = codes[:3]
+        near = gallery.search(query, 50)
+        assert gallery._index._index._shelf.store.scanned < 16
+        for row, matches in enumerate(near):
+            distances = weighted(query[[row]], codes)[0]
+            order = np.lexsort((np.arange(6000), distances))[:50]
+            assert [match.sighting.id for match in matches] == (order + 1).tolist()
+            assert [match.distance for match in matches] == distances[order].tolist()
 
 
 def test_a_query_of_real_values_keeps_them(gallery):
