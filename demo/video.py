@@ -12,6 +12,7 @@ import threading
 
 import numpy as np
 
+from reid_hash.distances import by_certainty, query_values
 from reid_hash.encoder import load_encoder
 from reid_hash.experiments.runs import find_model
 from reid_hash.search.gallery import Gallery
@@ -41,15 +42,16 @@ def main(video: str, detector_name: str = "motion") -> None:
             if tracks.setdefault(int(tracked.tracks[crop.row]), TrackCode()).wants(seconds)
         ]
         if crops:
-            codes = encoder.encode(network_input(crops, encoder.size))
+            outputs, _ = encoder.outputs(network_input(crops, encoder.size))
+            codes, values = encoder.binarise(outputs), query_values(outputs)
             for i, crop in enumerate(crops):
-                vote = Vote(codes[[i]], crop.quality, seconds)
+                vote = Vote(codes[[i]], crop.quality, seconds, values[i])
                 tracks[int(tracked.tracks[crop.row])].add(vote)
     source.close()
 
-    # codes → gallery: each track is looked for among those before it
+    # codes → gallery: the mean of a track's real values is looked for among the codes before it
     like = encoder.binarise(np.zeros((0, encoder.bits)))
-    limit = 0.22 * float(like.weights.sum())
+    limit = 0.14 * float(like.weights.sum())
     with (
         tempfile.TemporaryDirectory() as folder,
         Gallery.create(folder, like.bits, like.weights, like.model) as gallery,
@@ -57,11 +59,13 @@ def main(video: str, detector_name: str = "motion") -> None:
         for number, track in tracks.items():
             if len(track) < 3:
                 continue
-            (nearest,) = gallery.search(track.code(), k=1)
-            found = nearest[0] if nearest and nearest[0].distance <= limit else None
-            looks = f"looks like track {found.sighting.track}" if found else "is new"
-            print(f"track {number}: {looks}")
-            gallery.add(track.code(), [Sighting(source=video, track=number)])
+            look, text = track.look(), "is new"
+            (nearest,) = gallery.search(look.values[None], k=1)
+            for match in nearest:
+                if by_certainty(match.distance, look.values, like) <= limit:
+                    text = f"looks like track {match.sighting.track}"
+            print(f"track {number}: {text}")
+            gallery.add(look.code, [Sighting(source=video, track=number)])
 
 
 if __name__ == "__main__":

@@ -164,6 +164,35 @@ def asymmetric(values: ArrayLike, gallery: Codes) -> NDArray[np.float64]:
     return distances
 
 
+def by_certainty(distances: ArrayLike, values: ArrayLike, like: Codes) -> NDArray[np.float64]:
+    """Asymmetric distances of one query on the scale of Hamming distances.
+
+    A differing bit counts w |q|, how sure the query is of it, times what makes all bits together
+    count the sum of the weights. An asymmetric distance has a part that no code avoids, w (1 -
+    |q|)² / 4 a bit, and which differs from query to query: without it, one limit serves them all.
+
+    Args:
+        distances: [n] from `asymmetric`.
+        values: [bits] real, the query that they are of.
+        like: codes of that length; their weights count.
+
+    Returns:
+        [n] float64, in 0 … sum of the weights; 0 for a query that is sure of nothing.
+
+    Example:
+        >>> gallery = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
+        >>> query = [0.5, 1.0]
+        >>> by_certainty(asymmetric([query], gallery)[0], query, gallery).round(3)
+        array([0.833, 0.   ])
+    """
+    sure = np.minimum(np.abs(np.asarray(values, np.float64)), 1)
+    weights = like.weights.astype(np.float64)
+    least, most = float(((1 - sure) ** 2 / 4) @ weights), float(sure @ weights)
+    scale = float(weights.sum()) / most if most > 0 else 0.0
+    above: NDArray[np.float64] = np.maximum(np.asarray(distances, np.float64) - least, 0) * scale
+    return above
+
+
 def _words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """[n, bytes] uint8 → [n, words] uint64, zero-padded: popcount counts 8 bytes at a time."""
     width = -(-packed.shape[1] // 8) * 8

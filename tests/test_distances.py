@@ -7,6 +7,7 @@ from hypothesis.extra import numpy as hnp
 from reid_hash.codes import Codes, exact_weights, pack
 from reid_hash.distances import (
     asymmetric,
+    by_certainty,
     hamming,
     hamming_blocks,
     query_values,
@@ -108,3 +109,26 @@ def test_values_that_do_not_fit_are_refused(values):
     gallery = Codes.from_outputs(np.ones((3, 8)))
     with pytest.raises(CodeError, match="finite numbers for codes of 8 bits"):
         asymmetric(values, gallery)
+
+
+@given(st.integers(1, 40), st.integers(0, 9))
+def test_distances_by_certainty_are_the_plain_loop(bits, seed):
+    random = np.random.default_rng(seed)
+    gallery = Codes.from_outputs(random.normal(size=(7, bits)), random.random(bits))
+    values = random.uniform(-1, 1, bits)
+    found = by_certainty(asymmetric(values[None], gallery)[0], values, gallery)
+    weights = gallery.weights.astype(float)
+    sure = weights * np.abs(values)
+    for code, distance in zip(gallery.unpack(), found, strict=True):
+        differ = sum(sure[k] for k in range(bits) if code[k] != (values[k] > 0))
+        assert distance == pytest.approx(differ / sure.sum() * weights.sum(), abs=1e-5)
+
+
+def test_distances_by_certainty_of_signs_are_weighted_hamming_distances():
+    random = np.random.default_rng(0)
+    query, gallery = (Codes.from_outputs(random.normal(size=(n, 24))) for n in (1, 9))
+    signs = np.where(query.unpack()[0], 1.0, -1.0)
+    found = by_certainty(asymmetric(signs[None], gallery)[0], signs, gallery)
+    np.testing.assert_allclose(found, weighted(query, gallery)[0])
+    unsure = np.zeros(24)
+    assert not by_certainty(asymmetric(unsure[None], gallery)[0], unsure, gallery).any()

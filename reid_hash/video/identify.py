@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
-from reid_hash.distances import weighted
+from reid_hash.distances import query_values
 from reid_hash.search.sighting import Sighting
 from reid_hash.video.address import Address
 from reid_hash.video.crops import Crop, CropOptions, cut, network_input, thumbnail
@@ -17,7 +17,7 @@ from reid_hash.video.people import People
 from reid_hash.video.presence import Key, Presence, Presences, Shot
 from reid_hash.video.scene import Scene
 from reid_hash.video.timing import Stopwatch
-from reid_hash.video.track_code import Vote
+from reid_hash.video.track_code import Look, Vote
 from reid_hash.video.tracker import LOST, Tracker
 from reid_hash.video.types import Detections, Encodes, Frame, box_tuple
 
@@ -109,11 +109,11 @@ class Identifier:
         with self.watch("hash"):
             due = [i for i, one in enumerate(people) if one.code.wants(moment)]
             crops = cut(frame.picture, tracked.boxes, tracked.boxes, self._options.crops, due)
-            codes = self._encode(crops)
+            looks = self._encode(crops)
         with self.watch("search"):
-            for i, crop in enumerate(crops):
+            for crop, look in zip(crops, looks, strict=True):
                 row = crop.row
-                vote = Vote(codes[[i]], crop.quality, moment)
+                vote = Vote(look.code, crop.quality, moment, look.values)
                 if not people[row].code.add(vote):
                     people[row] = self._hand_over(people, row, int(tracked.tracks[row]))
                 if vote not in people[row].code.doubts:
@@ -130,10 +130,13 @@ class Identifier:
             for key in sorted(self._open):
                 self._end(self.presences.all[key])
 
-    def _encode(self, crops: list[Crop]) -> Codes:
+    def _encode(self, crops: list[Crop]) -> list[Look]:
         if not crops:
-            return self._people.none
-        return self._people.fit(self._encoder.encode(network_input(crops, self._encoder.size)))
+            return []
+        outputs, _ = self._encoder.outputs(network_input(crops, self._encoder.size))
+        codes = self._people.fit(self._encoder.binarise(outputs))
+        values = query_values(outputs[:, : codes.bits])
+        return [Look(codes[[i]], row) for i, row in enumerate(values)]
 
     def _hand_over(self, people: list[Presence], row: int, track: int) -> Presence:
         """The tracker has handed a track over to somebody else; gives that person."""
@@ -160,9 +163,10 @@ class Identifier:
 
     def _decide(self, presence: Presence) -> None:
         """Say who it is, if that is not known yet, and write a sighting."""
-        code = presence.code.code()
+        look = presence.code.look()
+        code = look.code
         if presence.identity is None:
-            found = self._people.find(code, self.presences.taken(presence))
+            found = self._people.find(look, self.presences.taken(presence))
             presence.take(found)
             presence.written = presence.code.offered
             if found.identity is not None:
@@ -171,7 +175,7 @@ class Identifier:
             elif presence.code.offered < DECIDE:
                 # too little to say that it is nobody known: it can be found, but has no identity
                 self._people.keep(code, self._sighting(presence))
-                self._look_out(presence, code)
+                self._look_out(presence, look)
                 return
             else:
                 presence.started = True
@@ -179,11 +183,11 @@ class Identifier:
             self.presences.assign(presence, identity)
             kind = "new" if presence.started else "join"
             self._say(kind, presence, distance=found.distance, limit=found.limit)
-            self._learn(presence, code)
+            self._learn(presence, look)
         else:
             self._people.join(code, self._sighting(presence), presence.identity)
         presence.written = presence.code.offered
-        self._look_out(presence, code)
+        self._look_out(presence, look)
 
     def _end(self, presence: Presence) -> None:
         self._open.discard(presence.key)
@@ -202,7 +206,7 @@ class Identifier:
         own = presence.identity
         assert own is not None
         tracks = self.presences.of(own)
-        found = self._people.find(presence.code.code(), {own} | self.presences.taken(*tracks))
+        found = self._people.find(presence.code.look(), {own} | self.presences.taken(*tracks))
         if found.identity is None:
             return
         # people who were seen together are two, whichever of their tracks that was
@@ -215,19 +219,18 @@ class Identifier:
         self.presences.merge(found.identity, own)
         self._say("merge", presence, other=own, distance=found.distance, limit=found.limit)
 
-    def _learn(self, presence: Presence, code: Codes) -> None:
+    def _learn(self, presence: Presence, look: Look) -> None:
         """Whoever was seen beside it is somebody else: a distance between strangers."""
         for key in presence.others:
             other = self.presences.all[key]
             if other.identity is not None:
-                pair = (code.prefix(self._people.bits), other.code.code().prefix(self._people.bits))
-                self._people.limit.stranger(float(weighted(*pair)[0, 0]))
+                apart = self._people.distances(look, other.code.code())
+                self._people.limit.stranger(float(apart[0]))
 
-    def _look_out(self, presence: Presence, code: Codes) -> None:
+    def _look_out(self, presence: Presence, look: Look) -> None:
         if self._watched is None or presence.watched:
             return
-        bits = self._people.bits
-        distances = weighted(code.prefix(bits), self._watched.codes.prefix(bits))[0]
+        distances = self._people.distances(look, self._watched.codes)
         nearest = int(np.argmin(distances))
         limit = self._people.limit.distance(len(self._watched.names))
         if distances[nearest] <= limit:

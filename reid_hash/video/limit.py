@@ -7,22 +7,25 @@ from typing import Protocol
 
 from reid_hash.search.gallery_types import AnyGallery
 
-START = 0.22
-"""Limit before anything is known, as a share of the sum of the bit weights: see
-docs/demo.md for how it was chosen."""
-
 ENOUGH = 25
 """Distances between strangers after which a limit is learned from them."""
 
-BOUNDS = (0.22, 0.26)
-"""Shares of the sum of the weights that a learned limit stays between."""
+BOUNDS = (0.14, 0.18)
+"""Shares of the sum of the bit weights that a learned limit stays between; it starts at the lower
+one. See docs/demo.md for how they were chosen."""
 
 _QUARTILES = 1.349  # standard deviations between the quartiles of a normal distribution
 _KEPT = 2000  # distances between strangers: a camera that runs for weeks must not fill memory
 
 
 class Limit(Protocol):
-    """A limit on distances."""
+    """A limit on distances.
+
+    Attributes:
+        of_codes: whether between codes; else from real values to codes (`by_certainty`).
+    """
+
+    of_codes: bool
 
     @property
     def about(self) -> str:
@@ -39,7 +42,7 @@ class Limit(Protocol):
 
 
 class CalibratedLimit:
-    """The limit of a gallery's calibration; see `reid_hash.search.openset`.
+    """The limit of a gallery's calibration, which is of codes; see `reid_hash.search.openset`.
 
     Args:
         gallery: one with a calibration for `bits`.
@@ -50,6 +53,7 @@ class CalibratedLimit:
     def __init__(self, gallery: AnyGallery, bits: int, far: float) -> None:
         calibration = gallery.calibration
         assert calibration is not None
+        self.of_codes = True
         self._table, self._far = calibration.of(bits, True), far
         self.about = f"the gallery's calibration on {calibration.about}, at a FAR of {far:g}"
 
@@ -62,13 +66,12 @@ class CalibratedLimit:
 
 
 class LearnedLimit:
-    """A limit for a gallery without calibration, learned from the video itself.
+    """A limit for a gallery without calibration, learned from the video itself; of real values.
 
     Two people whom one camera sees at the same time are two. The distances between their codes are
     those of strangers; with a normal distribution through their quartiles, the limit is where a
     stranger would find one of `size` sightings nearer than that with probability `far`. Until
-    there are `ENOUGH` of them, it is the share `START` of the sum of the bit weights, and it never
-    leaves `BOUNDS`.
+    there are `ENOUGH` of them, it is the lower of `BOUNDS`, and it never leaves them.
 
     Args:
         total: sum of the weights of the bits that are compared.
@@ -76,6 +79,7 @@ class LearnedLimit:
     """
 
     def __init__(self, total: float, far: float) -> None:
+        self.of_codes = False
         self._total, self._far = total, far
         self._strangers: deque[float] = deque(maxlen=_KEPT)
         self._fit: statistics.NormalDist | None = None
@@ -84,7 +88,7 @@ class LearnedLimit:
     def about(self) -> str:
         """See `Limit`."""
         if self._fit is None:
-            return f"{START:g} of the sum of the bit weights; the gallery is not calibrated"
+            return f"{BOUNDS[0]:g} of the sum of the bit weights; the gallery is not calibrated"
         return (
             f"learned from {len(self._strangers)} pairs of people seen at the same time, at a FAR "
             f"of {self._far:g}, but within {BOUNDS[0]:g} to {BOUNDS[1]:g} of the sum of the bit "
@@ -94,7 +98,7 @@ class LearnedLimit:
     def distance(self, size: int) -> float:
         """See `Limit`."""
         if self._fit is None:
-            return START * self._total
+            return BOUNDS[0] * self._total
         # each of the sightings may resemble a stranger by chance
         share = -math.expm1(math.log1p(-min(self._far, 1 - 1e-9)) / max(size, 1))
         low, high = (share_ * self._total for share_ in BOUNDS)

@@ -4,10 +4,15 @@ import uuid
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reid_hash.codes import Codes
+from reid_hash.distances import asymmetric, by_certainty, weighted
 from reid_hash.search.gallery_types import AnyGallery
-from reid_hash.search.sighting import Match, Sighting
+from reid_hash.search.sighting import Filter, Match, Sighting
 from reid_hash.video.limit import Limit
+from reid_hash.video.track_code import Look
 
 _DEPTH = 48
 """Sightings that are looked through: those of people who cannot be meant must leave some over."""
@@ -54,27 +59,55 @@ class People:
         """What an identity is called: its name, or its number as #12."""
         return self._names.get(identity) or f"#{identity}"
 
-    def find(self, code: Codes, taken: set[int]) -> Found:
-        """Search for the person of one code.
+    def distances(self, look: Look, codes: Codes) -> NDArray[np.float64]:
+        """Distances of somebody to codes, of the kind that the limit is for.
 
         Args:
-            code: one, of the gallery's length.
+            look: of the gallery's length, as are the codes.
+            codes: n of them.
+
+        Returns:
+            [n] float64, in 0 … sum of the compared bits' weights.
+        """
+        stored = codes.prefix(self.bits)
+        if self.limit.of_codes:
+            between: NDArray[np.float64] = weighted(look.code.prefix(self.bits), stored)[0]
+            return between
+        values = look.values[: self.bits]
+        return by_certainty(asymmetric(values[None], stored)[0], values, stored)
+
+    def find(self, look: Look, taken: set[int]) -> Found:
+        """Search for somebody.
+
+        Args:
+            look: how the person looks, at the gallery's length.
             taken: identities that it cannot be, because they were seen beside it.
         """
         size = len(self.gallery)
         limit = self.limit.distance(size)
-        (near,) = self.gallery.search(code, _DEPTH, bits=self.bits) if size else ([],)
+        near = self._search(look, set()) if size else []
         free = [match for match in near if match.sighting.identity not in taken]
         if len(near) == _DEPTH and not free:  # all of them of people beside it
-            (free,) = self.gallery.search(
-                code, _DEPTH, bits=self.bits, exclude_identities=sorted(taken)
-            )
+            free = self._search(look, taken)
         named = [match for match in free if match.sighting.identity is not None]
         if not named:
             return Found(None, None, limit, free)
         nearest = named[0]
         within = nearest.distance <= limit
         return Found(nearest.sighting.identity if within else None, nearest.distance, limit, free)
+
+    def _search(self, look: Look, taken: set[int]) -> list[Match]:
+        """The nearest sightings but those of some identities."""
+        where: Filter = {"exclude_identities": sorted(taken)} if taken else {}
+        if self.limit.of_codes:
+            code = look.code.prefix(self.bits)
+            (near,) = self.gallery.search(code, _DEPTH, bits=self.bits, **where)
+            return near
+        values = look.values[: self.bits]
+        (near,) = self.gallery.search(values[None], _DEPTH, bits=self.bits, **where)
+        found = [match.distance for match in near]
+        scaled = by_certainty(found, values, self.none.prefix(self.bits)).tolist()
+        return [match._replace(distance=one) for match, one in zip(near, scaled, strict=True)]
 
     def start(self, code: Codes, sighting: Sighting) -> int:
         """Make a new identity of a sighting; gives its number."""

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes, pack
 from reid_hash.distances import weighted
@@ -11,7 +11,7 @@ from reid_hash.distances import weighted
 MOST = 16
 """Crops that a track's code is made of at most."""
 
-_GAPS = (0.3, 0.6, 2.4)  # seconds from crop to crop: neighbouring frames tell the same
+_GAPS = (0.3, 0.9, 2.4)  # seconds from crop to crop: neighbouring frames tell the same
 _ROUNDING = 1e-3  # seconds: frames at 10 a second lie on the bounds of the gaps
 _QUICK = 3  # crops at the first gap, until it is decided who it is; at the last gap from MOST on
 _BREAK = 0.28  # share of the bit weights' sum by which the crops of one person do not differ often
@@ -47,11 +47,25 @@ class Vote(NamedTuple):
         code: one code.
         quality: see `crops.cut`.
         time: of the frame, seconds.
+        values: [bits] float32 in [-1, 1], what the code was cut from; see `query_values`.
     """
 
     code: Codes
     quality: float
     time: float
+    values: NDArray[np.float32]
+
+
+class Look(NamedTuple):
+    """How somebody looks.
+
+    Attributes:
+        code: one code, which a gallery keeps.
+        values: [bits] float32 in [-1, 1], which a search goes by.
+    """
+
+    code: Codes
+    values: NDArray[np.float32]
 
 
 class TrackCode:
@@ -107,6 +121,15 @@ class TrackCode:
         self._votes.append(vote)
         self.offered += 1
         return True
+
+    def look(self) -> Look:
+        """The track's code so far, and the mean of the crops' values; there must be a crop.
+
+        A bit that the network is not sure of, or the crops do not agree on, is near 0 in the mean.
+        """
+        rows = np.array([vote.values for vote in self._votes])
+        quality = np.array([vote.quality for vote in self._votes]) + 1e-9  # all of them may be 0
+        return Look(self.code(), (quality @ rows / quality.sum()).astype(np.float32))
 
     def code(self) -> Codes:
         """The track's code so far; there must be a crop."""

@@ -55,8 +55,12 @@ class Encodes(Protocol):
         """(height, width) of the images that it takes, in pixels."""
         ...
 
-    def encode(self, images: NDArray[np.uint8]) -> Codes:
-        """Codes of images [n, height, width, 3] uint8 RGB."""
+    def outputs(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Real outputs [n, bits] and embedding of images [n, height, width, 3] uint8 RGB."""
+        ...
+
+    def binarise(self, outputs: NDArray[np.float32]) -> Codes:
+        """Codes of real outputs [n, bits]."""
         ...
 
 

@@ -7,6 +7,7 @@ from reid_hash.search.gallery import Gallery
 from reid_hash.search.sighting import Sighting
 from reid_hash.video.limit import Limit
 from reid_hash.video.people import Found, People
+from reid_hash.video.track_code import Look
 
 
 class Visitors(People):
@@ -31,10 +32,10 @@ class Visitors(People):
         """See `People`: newcomers are "new 1" and so on."""
         return super().label(identity) if identity > 0 else f"new {-identity}"
 
-    def find(self, code: Codes, taken: set[int]) -> Found:
+    def find(self, look: Look, taken: set[int]) -> Found:
         """See `People`."""
-        known = super().find(code, {one for one in taken if one > 0})
-        new = self._new.find(code, {-one for one in taken if one < 0})
+        known = super().find(look, {one for one in taken if one > 0})
+        new = self._new.find(look, {-one for one in taken if one < 0})
         if new.distance is None:
             return known
         if known.distance is not None and known.distance <= new.distance:

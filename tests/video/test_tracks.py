@@ -11,11 +11,15 @@ from reid_hash.errors import ConfigError
 from reid_hash.search.gallery import Gallery
 from reid_hash.search.openset import calibrate_codes
 from reid_hash.video.crops import CropOptions, covered_shares, cut, network_input, thumbnail
-from reid_hash.video.limit import BOUNDS, ENOUGH, START, LearnedLimit, make_limit
+from reid_hash.video.limit import BOUNDS, ENOUGH, LearnedLimit, make_limit
 from reid_hash.video.shapes import Splitter
 from reid_hash.video.track_code import MOST, TrackCode, Vote, majority
 from reid_hash.video.tracker import TRACKERS, Tracker
 from reid_hash.video.types import Detections, iou
+
+
+def vote(code, quality, time):
+    return Vote(code, quality, time, np.where(code.unpack()[0], 0.9, -0.9).astype(np.float32))
 
 
 def boxes(*rows):
@@ -57,26 +61,26 @@ def test_a_majority_is_nearer_to_the_person_than_most_crops():
 def test_a_track_keeps_its_best_crops():
     code = TrackCode()
     for i in range(MOST + 5):
-        assert code.add(Vote(bits([1, 1, 1, 1]), 0.1, i))
+        assert code.add(vote(bits([1, 1, 1, 1]), 0.1, i))
     assert len(code) == MOST
     for i in range(MOST):
-        code.add(Vote(bits([1, 1, 1, 0]), 0.9, 100 + i))
+        code.add(vote(bits([1, 1, 1, 0]), 0.9, 100 + i))
     assert code.code().unpack()[0].tolist() == [True, True, True, False]
 
 
 def test_crops_are_taken_at_times_that_all_tracks_share():
     first, second = TrackCode(), TrackCode()
-    times = np.arange(0, 3, 0.04)
+    times = np.arange(0, 5, 0.04)
     taken = [[], []]
     for time in times:
         for code, own in ((first, 0), (second, 1)):
             if time >= 0.1 * own and code.wants(time):
-                code.add(Vote(bits([1]), 1.0, time))
+                code.add(vote(bits([1]), 1.0, time))
                 taken[own].append(round(float(time), 2))
     assert taken[0][1:] == taken[1][1:]
     gaps = np.diff(taken[0])
     assert gaps[1] == pytest.approx(0.3, abs=0.05)
-    assert gaps[-1] == pytest.approx(0.6, abs=0.05)
+    assert gaps[-1] == pytest.approx(0.9, abs=0.05)
 
 
 def test_a_track_that_is_well_known_is_looked_at_less_often_but_for_doubts():
@@ -87,12 +91,12 @@ def test_a_track_that_is_well_known_is_looked_at_less_often_but_for_doubts():
         return next(t for t in np.arange(time + 0.1, time + 9, 0.1) if code.wants(t)) - time
 
     for i in range(MOST):
-        assert code.add(Vote(bits(one), 1.0, 0.6 * i))
+        assert code.add(vote(bits(one), 1.0, 0.6 * i))
     last = 0.6 * (MOST - 1)  # 9.0: the next of the times that are 2.4 apart is 9.6
     assert next_after(last) == pytest.approx(0.6, abs=0.05)
-    assert code.add(Vote(bits(one), 1.0, 9.6))
+    assert code.add(vote(bits(one), 1.0, 9.6))
     assert next_after(9.6) == pytest.approx(2.4, abs=0.05)
-    assert code.add(Vote(bits(other), 1.0, 12.0))
+    assert code.add(vote(bits(other), 1.0, 12.0))
     assert next_after(12.0) == pytest.approx(0.3, abs=0.05)
 
 
@@ -100,13 +104,13 @@ def test_a_track_that_goes_over_to_somebody_else_is_noticed():
     one, other = [1] * 16, [0] * 8 + [1] * 8
     code = TrackCode()
     for i in range(5):
-        assert code.add(Vote(bits(one), 1.0, i))
-    assert code.add(Vote(bits(other), 1.0, 5))  # one crop may be hidden by a pole
-    assert code.add(Vote(bits(one), 1.0, 6))
+        assert code.add(vote(bits(one), 1.0, i))
+    assert code.add(vote(bits(other), 1.0, 5))  # one crop may be hidden by a pole
+    assert code.add(vote(bits(one), 1.0, 6))
     assert code.doubts == []
-    assert code.add(Vote(bits(other), 1.0, 7))
-    assert code.add(Vote(bits(other), 1.0, 8))
-    assert not code.add(Vote(bits(other), 1.0, 9))
+    assert code.add(vote(bits(other), 1.0, 7))
+    assert code.add(vote(bits(other), 1.0, 8))
+    assert not code.add(vote(bits(other), 1.0, 9))
     assert [vote.time for vote in code.doubts] == [7, 8, 9]
     assert code.code().unpack()[0].all()
 
@@ -208,9 +212,9 @@ def test_iou_of_boxes():
 
 def test_a_limit_is_learned_from_strangers():
     limit = LearnedLimit(100.0, far=0.05)
-    assert limit.distance(10) == START * 100
+    assert limit.distance(10) == BOUNDS[0] * 100
     random = np.random.default_rng(0)
-    for distance in random.normal(28.5, 1.5, ENOUGH):
+    for distance in random.normal(20.5, 1.5, ENOUGH):
         limit.stranger(float(distance))
     assert "learned from 25 pairs" in limit.about
     few, many = limit.distance(2), limit.distance(1000)

@@ -2,11 +2,13 @@
 
 import threading
 
+import numpy as np
 import pytest
 
 from reid_hash.errors import DataError
 from reid_hash.search.gallery import Gallery
 from reid_hash.video.limit import LearnedLimit
+from reid_hash.video.track_code import Look
 from reid_hash.web.follow import Follower, follow_files
 from reid_hash.web.visitors import Visitors
 
@@ -72,19 +74,23 @@ def test_newcomers_are_told_from_known_people(desk, tmp_path):
     visitors = Visitors(desk.gallery, tmp_path / "seen", desk.bits, limit)
     sighting = desk.gallery.sightings(ids=[1])[0]
     plain = type(sighting)(camera="webcam")
-    known = visitors.find(codes[:1], set())
+
+    def look(code):
+        return Look(code, np.where(code.unpack()[0], 1.0, -1.0).astype(np.float32))
+
+    known = visitors.find(look(codes[:1]), set())
     assert (known.identity, known.distance) == (1, 0.0)
-    assert visitors.find(codes[:1], {1}).identity != 1
-    assert visitors.find(far, set()).identity is None
+    assert visitors.find(look(codes[:1]), {1}).identity != 1
+    assert visitors.find(look(far), set()).identity is None
     one = visitors.start(far, plain)
     assert (one, visitors.label(one), visitors.label(1)) == (-1, "new 1", "walker 01")
-    assert visitors.find(far, set()).identity == -1
+    assert visitors.find(look(far), set()).identity == -1
     visitors.join(far, plain, one)
     visitors.join(codes[:1], plain, 1)
     visitors.keep(far, plain)
     other = visitors.start(far, plain)
     assert visitors.merge(one, other) == -1
     assert visitors.merge(1, one) == 1
-    assert visitors.find(far, set()).identity is None
+    assert visitors.find(look(far), set()).identity is None
     visitors.close()
     assert len(desk.gallery) == len(ids)
