@@ -90,8 +90,8 @@ NETWORK_METHODS = {
         "paper/{}",
         (
             *("loss.triplet=0", "loss.regulariser=0", "loss.ranking=1"),
-            # the paper's own weights are not at hand: as much as keeps both below the hinge
-            *("loss.balance=0.01", "loss.quantisation=0.01"),
+            # as in the authors' code: five bits of 64, and a balance of one image's part of a batch
+            *("loss.margin=[20,20]", "loss.balance=0.01", "loss.quantisation=0.01"),
             *("model.weights=none", "model.order=given"),
         ),
         "dsrh",

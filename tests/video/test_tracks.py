@@ -70,7 +70,7 @@ def test_a_track_keeps_its_best_crops():
 
 def test_crops_are_taken_at_times_that_all_tracks_share():
     first, second = TrackCode(), TrackCode()
-    times = np.arange(0, 5, 0.04)
+    times = np.arange(0, 6, 0.04)
     taken = [[], []]
     for time in times:
         for code, own in ((first, 0), (second, 1)):
@@ -80,7 +80,7 @@ def test_crops_are_taken_at_times_that_all_tracks_share():
     assert taken[0][1:] == taken[1][1:]
     gaps = np.diff(taken[0])
     assert gaps[1] == pytest.approx(0.3, abs=0.05)
-    assert gaps[-1] == pytest.approx(0.9, abs=0.05)
+    assert gaps[-1] == pytest.approx(1.2, abs=0.05)
 
 
 def test_a_track_that_is_well_known_is_looked_at_less_often_but_for_doubts():
