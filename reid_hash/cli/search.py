@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from reid_hash.cli import options, show
 from reid_hash.cli.gallery_fill import dataset_option, gallery_model_option
+from reid_hash.codes import Codes
+from reid_hash.errors import ConfigError
 from reid_hash.experiments.describe import write_json
 from reid_hash.search.answers import Answer, answers
 from reid_hash.search.gallery_open import open_gallery
@@ -30,6 +34,11 @@ from reid_hash.times import format_time, parse_since
 )
 @click.option("--bits", type=click.IntRange(1), help="Compare the first so many bits only.")
 @click.option("--unweighted", is_flag=True, help="By plain Hamming distance.")
+@click.option(
+    "--asymmetric",
+    is_flag=True,
+    help="The query keeps its real values: finds more, and takes as long.",
+)
 @click.option(
     "--top", type=click.IntRange(1), default=10, show_default=True, help="How many to find."
 )
@@ -53,6 +62,7 @@ def command(
     place: Place,
     bits: int | None,
     unweighted: bool,
+    asymmetric: bool,
     top: int,
     far: float | None,
     cameras: tuple[str, ...],
@@ -76,6 +86,8 @@ def command(
         where["cameras"] = cameras
     if sources:
         where["sources"] = sources
+    if asymmetric and unweighted:
+        raise click.UsageError("--asymmetric distances are weighted: leave out --unweighted")
     now = time.time()
     if since is not None:
         where["since"] = parse_since(since, now)
@@ -86,17 +98,23 @@ def command(
 
     with open_gallery(place, read_only=True) as gallery:
         asked = read_query(gallery, query, model, dataset, device)
-        found = answers(gallery, asked.codes, asked.names, top, bits, not unweighted, far, where)
+        looked_for: Codes | NDArray[np.floating] = asked.codes
+        if asymmetric:
+            if asked.values is None:
+                raise ConfigError(f"--asymmetric: {query} holds codes alone; name an image")
+            looked_for = asked.values[:, : bits or gallery.bits]
+        found = answers(gallery, looked_for, asked.names, top, bits, not unweighted, far, where)
         about = {
             "gallery": gallery.place,
             "model": gallery.model,
             "bits": bits or gallery.bits,
             "weighted": not unweighted,
+            "asymmetric": asymmetric,
             "far": far,
         }
     if json_file is not None:
         write_json(json_file, {**about, "queries": [_as_object(answer) for answer in found]})
-    kind = "Hamming" if unweighted else "weighted Hamming"
+    kind = "asymmetric" if asymmetric else "Hamming" if unweighted else "weighted Hamming"
     for answer in found:
         if plain:
             _print_plain(answer)

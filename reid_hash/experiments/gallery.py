@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from reid_hash.codes import Codes, load_codes
 from reid_hash.data.images import decode, read_image, resize
 from reid_hash.data.types import Image, ImageSet
+from reid_hash.distances import query_values
 from reid_hash.encoder import load_encoder
 from reid_hash.encoder_base import AnyEncoder
 from reid_hash.errors import CodeError, DataError
@@ -71,10 +73,13 @@ class Query(NamedTuple):
     Attributes:
         codes: of the gallery's length and model.
         names: one a code.
+        values: [n, bits] float32 in (-1, 1), of which the codes are the signs (`query_values`);
+            None where codes are all there is.
     """
 
     codes: Codes
     names: list[str]
+    values: NDArray[np.float32] | None = None
 
 
 def checkpoint_codes(model: Path | None, dataset: str) -> tuple[Codes, str]:
@@ -232,7 +237,7 @@ def thumbnail(image: Image) -> bytes:
 def read_query(
     gallery: AnyGallery, file: Path, model: Path | None, dataset: str, device: str = "auto"
 ) -> Query:
-    """Codes of an image file, or of all images of a folder, or those of an .npz file.
+    """Codes and values of an image file, or of all of a folder; or the codes of an .npz file.
 
     Args:
         gallery: to be searched.
@@ -249,4 +254,6 @@ def read_query(
     zeros = np.zeros(len(files), np.int64)
     names = [str(one) for one in files]
     pixels = decode(ImageSet(lambda i: read_image(files[i]), names, zeros, zeros), *encoder.size)
-    return Query(fit(gallery, encoder.encode(pixels.images)), names)
+    outputs, _ = encoder.outputs(pixels.images)
+    codes = fit(gallery, encoder.binarise(outputs))
+    return Query(codes, names, query_values(outputs[:, : codes.bits]))

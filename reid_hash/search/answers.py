@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError
 from reid_hash.search.gallery_types import AnyGallery
@@ -43,7 +46,7 @@ class Answer:
 
 def answers(
     gallery: AnyGallery,
-    query: Codes,
+    query: Codes | NDArray[np.floating],
     names: Sequence[str],
     k: int = 10,
     bits: int | None = None,
@@ -55,7 +58,7 @@ def answers(
 
     Args:
         gallery: an open one.
-        query: codes.
+        query: codes, or real values; see `Gallery.find`.
         names: one a code.
         k: how many sightings to find for each.
         bits: see `Gallery.search`.
@@ -65,11 +68,16 @@ def answers(
         where: among which sightings.
 
     Raises:
-        GalleryError: `far` is asked of a gallery that was not calibrated, or not at this length.
+        GalleryError: `far` is asked of a gallery that was not calibrated, or not at this length, or
+            for real values.
     """
     chosen: Filter = where or {}
     searched = gallery.count(**chosen)
     threshold, resolved = None, True
+    if far is not None and not isinstance(query, Codes):
+        raise GalleryError(
+            "a false accept rate is calibrated for distances between codes: leave out --asymmetric"
+        )
     if far is not None:
         calibration = gallery.calibration
         if calibration is None:

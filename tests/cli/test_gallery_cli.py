@@ -10,6 +10,10 @@ import pytest
 
 from reid_hash.cli import main
 from reid_hash.codes import Codes, save_codes
+from reid_hash.data.images import read_image
+from reid_hash.distances import asymmetric, query_values
+from reid_hash.encoder import load_encoder
+from reid_hash.experiments.runs import find_model
 from reid_hash.search.gallery import Gallery
 from tests.helpers import coloured_pixels, tiny_config
 from tests.helpers import run_cli as run
@@ -112,6 +116,25 @@ def test_search_finds_the_picture_itself_and_is_plain_on_demand(world, capsys, t
     out = done(capsys, *where, "--until", "2026-02-01", "--json", tmp_path / "f.json")
     assert "0 nearest among 0 sightings" in out
     assert json.loads((tmp_path / "f.json").read_text())["queries"][0]["matches"] == []
+
+
+def test_a_query_may_keep_its_real_values(world, capsys, tmp_path):
+    crop = a_crop(world)
+    where = ["search", crop, "--gallery", world / "g", "--asymmetric", "--bits", "8"]
+    out = done(capsys, *where, "--top", "48", "--json", tmp_path / "f.json")
+    assert f"{crop}: 8 bits, asymmetric, 48 nearest among 48 sightings" in out
+    result = json.loads((tmp_path / "f.json").read_text())
+    assert result["asymmetric"] is True
+    encoder = load_encoder(find_model(world / "run", "folder"))
+    values = query_values(encoder.outputs(read_image(crop)[None])[0])[:, :8]
+    with Gallery.open(world / "g", read_only=True) as gallery:
+        codes, ids = gallery.codes()
+        true = dict(zip(ids.tolist(), asymmetric(values, codes.prefix(8))[0], strict=True))
+    matches = result["queries"][0]["matches"]
+    assert [match["distance"] for match in matches] == [
+        true[match["sighting"]] for match in matches
+    ]
+    assert sorted(true.values()) == [match["distance"] for match in matches]
 
 
 def test_search_says_who_is_a_stranger(world, capsys, tmp_path):
@@ -239,12 +262,20 @@ def test_verify_names_what_is_damaged(folder, capsys):
         (["search", "CROP", "--gallery", "g", "--bits", "4", "--far", "0.1", "--model", "RUN"], 1)
         + ("the calibration is for 8, 16 bits, not for 4",),
         (["search", "CROP", "--gallery", "g", "--model", "small"], 1, "holds codes of model"),
+        (["search", "CROP", "--gallery", "g", "--asymmetric", "--unweighted"], 2, "are weighted"),
+        (["search", "mine.npz", "--gallery", "g", "--asymmetric"], 2, "codes alone; name an image"),
+        (["search", "CROP", "--gallery", "g", "--bits", "17", "--asymmetric", "--model", "RUN"], 1)
+        + ("1 to 16",),
+        (["search", "CROP", "--gallery", "g", "--asymmetric", "--far", ".1", "--model", "RUN"], 1)
+        + ("calibrated for distances between codes",),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_an_exit_code(
     world, folder, capsys, arguments, code, message
 ):
     save_codes("other.npz", Codes(np.zeros((1, 2), np.uint8), 16, model="other"))
+    with Gallery.open(folder, read_only=True) as gallery:
+        save_codes("mine.npz", gallery.codes()[0][:1])
     (folder.parent / "bad.png").write_bytes(b"no image")
     places = {"RUN": str(world / "run"), "CROP": str(a_crop(world))}
     got, _, err = run(capsys, *(places.get(argument, argument) for argument in arguments))
