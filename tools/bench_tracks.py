@@ -99,7 +99,7 @@ def main() -> None:
         codes.append([encoded[row] for row in rows])
         quality.append([[crops[i].quality for i in row] for row in rows])
         means = [
-            np.average(real[row], axis=0, weights=votes)
+            np.average(real[row], axis=0, weights=np.add(votes, 1e-9))
             for row, votes in zip(rows, quality[-1], strict=True)
         ]
         values.append(np.array(means))

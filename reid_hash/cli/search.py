@@ -37,7 +37,7 @@ from reid_hash.times import format_time, parse_since
 @click.option(
     "--asymmetric",
     is_flag=True,
-    help="The query keeps its real values: finds more, and takes as long.",
+    help="The query keeps its real values, which finds more.",
 )
 @click.option(
     "--top", type=click.IntRange(1), default=10, show_default=True, help="How many to find."
@@ -88,6 +88,10 @@ def command(
         where["sources"] = sources
     if asymmetric and unweighted:
         raise click.UsageError("--asymmetric distances are weighted: leave out --unweighted")
+    if asymmetric and far is not None:
+        raise click.UsageError(
+            "--far is calibrated for distances between codes: leave out --asymmetric"
+        )
     now = time.time()
     if since is not None:
         where["since"] = parse_since(since, now)

@@ -90,7 +90,8 @@ NETWORK_METHODS = {
         "paper/{}",
         (
             *("loss.triplet=0", "loss.regulariser=0", "loss.ranking=1"),
-            # as in the authors' code: five bits of 64, and a balance of one image's part of a batch
+            # as in the authors' code: five bits of 64, and a balance of an image's part of a batch,
+            # some hundredth
             *("loss.margin=[20,20]", "loss.balance=0.01", "loss.quantisation=0.01"),
             *("model.weights=none", "model.order=given"),
         ),

@@ -76,7 +76,7 @@ def answers(
     threshold, resolved = None, True
     if far is not None and not isinstance(query, Codes):
         raise GalleryError(
-            "a false accept rate is calibrated for distances between codes: leave out --asymmetric"
+            "a false accept rate is calibrated for distances between codes, not for real values"
         )
     if far is not None:
         calibration = gallery.calibration

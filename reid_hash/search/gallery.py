@@ -45,6 +45,8 @@ class Gallery(GalleryFolder):
         (2, 1.0)
     """
 
+    real_queries = True
+
     def add(self, codes: Codes, sightings: Sequence[Sighting]) -> NDArray[np.int64]:
         """Add sightings with their codes in one transaction: on the disk when it returns.
 

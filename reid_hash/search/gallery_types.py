@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple, Self, Unpack
+from typing import Any, ClassVar, NamedTuple, Self, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +43,10 @@ class AnyGallery(ABC):
         weights: [bits] float32, its bit weights: they count, not those of the query.
         model: fingerprint of the network whose codes it takes; empty where that is unknown.
         model_file: where that network's checkpoint was; empty where that is unknown.
+        real_queries: whether a query of real values is answered as fast as one of codes.
     """
 
+    real_queries: ClassVar[bool]
     place: str
     read_only: bool
     bits: int

@@ -28,13 +28,15 @@ class MilvusGallery(MilvusPeople):
     """Sightings of people on a Milvus server or in a file of milvus-lite; see `gallery.Gallery`.
 
     Make one with `create` or `open`. What differs from a folder: each answer says whether it is
-    exact (`find`); numbers are made by the writers and long; thumbnails are not kept; `add` of more
-    than 2,000 sightings is several requests; and forgotten sightings are out of every answer at
-    once, but their bytes go when Milvus compacts. Every method raises GalleryError where the server
-    does not answer.
+    exact (`find`), which for real values it seldom is; numbers are made by the writers and long;
+    thumbnails are not kept; `add` of more than 2,000 sightings is several requests; and forgotten
+    sightings are out of every answer at once, but their bytes go when Milvus compacts. Every method
+    raises GalleryError where the server does not answer.
 
     Attributes: see `MilvusPlace`.
     """
+
+    real_queries = False
 
     def add(self, codes: Codes, sightings: Sequence[Sighting]) -> NDArray[np.int64]:
         """Add sightings with their codes; gives their ids [n] int64, ascending.

@@ -57,7 +57,7 @@ class Match(NamedTuple):
 
     Attributes:
         sighting: without its thumbnail.
-        distance: weighted or plain Hamming distance to the query.
+        distance: to the query, of the kind that was searched by.
     """
 
     sighting: Sighting

@@ -48,7 +48,7 @@ class CodeIndex(Protocol):
         """Find the k nearest codes of each query.
 
         Args:
-            query: codes, or real outputs [queries, bits] (asymmetric: the query keeps its values).
+            query: codes, or real values [queries, bits] in -1 … 1 (`distances.query_values`).
             k: how many to find, ≥ 1.
             only: [m] int64 ascending: search among these ids only; all when left out.
         """

@@ -1,4 +1,4 @@
-"""Up to which distance two codes are taken to be of one person."""
+"""Up to which distance of a track from a sighting both are taken to be of one person."""
 
 import math
 import statistics
@@ -13,6 +13,9 @@ ENOUGH = 25
 BOUNDS = (0.14, 0.18)
 """Shares of the sum of the bit weights that a learned limit stays between; it starts at the lower
 one. See docs/demo.md for how they were chosen."""
+
+CODE_BOUNDS = (0.22, 0.26)
+"""The same for distances between codes."""
 
 _QUARTILES = 1.349  # standard deviations between the quartiles of a normal distribution
 _KEPT = 2000  # distances between strangers: a camera that runs for weeks must not fill memory
@@ -37,7 +40,7 @@ class Limit(Protocol):
         ...
 
     def stranger(self, distance: float) -> None:
-        """Learn that two people who are certainly two have codes at this distance."""
+        """Learn that two people who are certainly two are at this distance."""
         ...
 
 
@@ -66,21 +69,23 @@ class CalibratedLimit:
 
 
 class LearnedLimit:
-    """A limit for a gallery without calibration, learned from the video itself; of real values.
+    """A limit for a gallery without calibration, learned from the video itself.
 
-    Two people whom one camera sees at the same time are two. The distances between their codes are
-    those of strangers; with a normal distribution through their quartiles, the limit is where a
+    Two people whom one camera sees at the same time are two. The distances between them are those
+    of strangers; with a normal distribution through their quartiles, the limit is where a
     stranger would find one of `size` sightings nearer than that with probability `far`. Until
-    there are `ENOUGH` of them, it is the lower of `BOUNDS`, and it never leaves them.
+    there are `ENOUGH` of them, it is the lower of the bounds, and it never leaves them.
 
     Args:
         total: sum of the weights of the bits that are compared.
         far: share of strangers that may be taken for somebody, 0 … 1.
+        of_codes: see `Limit`; then the bounds are `CODE_BOUNDS`, else `BOUNDS`.
     """
 
-    def __init__(self, total: float, far: float) -> None:
-        self.of_codes = False
+    def __init__(self, total: float, far: float, of_codes: bool = False) -> None:
+        self.of_codes = of_codes
         self._total, self._far = total, far
+        self._low, self._high = CODE_BOUNDS if of_codes else BOUNDS
         self._strangers: deque[float] = deque(maxlen=_KEPT)
         self._fit: statistics.NormalDist | None = None
 
@@ -88,20 +93,20 @@ class LearnedLimit:
     def about(self) -> str:
         """See `Limit`."""
         if self._fit is None:
-            return f"{BOUNDS[0]:g} of the sum of the bit weights; the gallery is not calibrated"
+            return f"{self._low:g} of the sum of the bit weights; the gallery is not calibrated"
         return (
             f"learned from {len(self._strangers)} pairs of people seen at the same time, at a FAR "
-            f"of {self._far:g}, but within {BOUNDS[0]:g} to {BOUNDS[1]:g} of the sum of the bit "
+            f"of {self._far:g}, but within {self._low:g} to {self._high:g} of the sum of the bit "
             "weights; the gallery is not calibrated"
         )
 
     def distance(self, size: int) -> float:
         """See `Limit`."""
         if self._fit is None:
-            return BOUNDS[0] * self._total
+            return self._low * self._total
         # each of the sightings may resemble a stranger by chance
         share = -math.expm1(math.log1p(-min(self._far, 1 - 1e-9)) / max(size, 1))
-        low, high = (share_ * self._total for share_ in BOUNDS)
+        low, high = self._low * self._total, self._high * self._total
         return min(max(self._fit.inv_cdf(max(share, 1e-12)), low), high)
 
     def stranger(self, distance: float) -> None:
@@ -119,4 +124,5 @@ def make_limit(gallery: AnyGallery, bits: int, far: float) -> Limit:
     calibration = gallery.calibration
     if calibration is not None and bits in calibration.lengths:
         return CalibratedLimit(gallery, bits, far)
-    return LearnedLimit(float(gallery.weights[:bits].sum()), far)
+    total = float(gallery.weights[:bits].sum())
+    return LearnedLimit(total, far, of_codes=not gallery.real_queries)

@@ -23,9 +23,10 @@ class Found(NamedTuple):
 
     Attributes:
         identity: whom the track is taken for; None where nobody is near enough.
-        distance: to the nearest sighting of anybody it may be; None where there is none.
+        distance: to the nearest sighting of anybody it may be, see `People.distances`; None where
+            there is none.
         limit: up to which distance it counts.
-        matches: the nearest sightings of people it may be, by distance.
+        matches: the nearest sightings of people it may be, by such distances.
     """
 
     identity: int | None
@@ -40,7 +41,7 @@ class People:
     Args:
         gallery: open for writing; of the encoder's model.
         bits: how many of the bits are compared.
-        limit: up to which distance codes are of one person.
+        limit: up to which distance a sighting is of the person who is searched for.
 
     Attributes:
         none: no code, of the gallery's length.

@@ -1,4 +1,4 @@
-"""One code for a track: the weighted majority of the bits of its best crops."""
+"""What a track is known by: one code and real values, both made of its best crops."""
 
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ def majority(codes: Codes, quality: ArrayLike) -> Codes:
 
 
 class Vote(NamedTuple):
-    """The code of a crop.
+    """What a network makes of a crop.
 
     Attributes:
         code: one code.
@@ -61,7 +61,8 @@ class Look(NamedTuple):
 
     Attributes:
         code: one code, which a gallery keeps.
-        values: [bits] float32 in [-1, 1], which a search goes by.
+        values: [bits] float32 in [-1, 1], which a search goes by. Of a track, the code is the
+            majority of its crops' and these are a mean, so that signs may differ.
     """
 
     code: Codes

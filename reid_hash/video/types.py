@@ -48,7 +48,7 @@ class Detections(NamedTuple):
 
 
 class Encodes(Protocol):
-    """Images → codes: a checkpoint's encoder, or one on another engine."""
+    """Images → real outputs → codes: a checkpoint's encoder, or one on another engine."""
 
     @property
     def size(self) -> tuple[int, int]:

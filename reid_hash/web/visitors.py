@@ -20,7 +20,7 @@ class Visitors(People):
         gallery: the gallery that is looked into; nothing is written to it.
         folder: for the gallery that is thrown away.
         bits: how many of the bits are compared.
-        limit: up to which distance codes are of one person.
+        limit: see `People`.
     """
 
     def __init__(self, gallery: Gallery, folder: Path, bits: int, limit: Limit) -> None:

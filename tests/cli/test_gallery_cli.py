@@ -266,8 +266,7 @@ def test_verify_names_what_is_damaged(folder, capsys):
         (["search", "mine.npz", "--gallery", "g", "--asymmetric"], 2, "codes alone; name an image"),
         (["search", "CROP", "--gallery", "g", "--bits", "17", "--asymmetric", "--model", "RUN"], 1)
         + ("1 to 16",),
-        (["search", "CROP", "--gallery", "g", "--asymmetric", "--far", ".1", "--model", "RUN"], 1)
-        + ("calibrated for distances between codes",),
+        (["search", "CROP", "--gallery", "g", "--asymmetric", "--far", ".1"], 2, "--far is calib"),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_an_exit_code(

@@ -245,3 +245,8 @@ def test_rows_are_those_of_the_function_on_the_same_features(here, world, capsys
     (hashing,) = hashings_of([plan("cifar10", ["lsh"], [16], Variant(features="pixels"))])
     kept = json.loads((hashing.folder / "evaluation.json").read_text())["rows"]
     assert [row["figures"]["map"] for row in kept] == [pytest.approx(expected.map)]
+
+
+def test_dsrh_has_its_authors_margin_of_five_bits_of_64():
+    (network,) = networks_of([plan("cuhk03", ["dsrh"], [64])])
+    assert (network.config.loss.margin, network.config.loss.triplet) == ((20, 20), 0)

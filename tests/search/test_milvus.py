@@ -10,6 +10,7 @@ from reid_hash.codes import Codes
 from reid_hash.distances import asymmetric, hamming, weighted
 from reid_hash.errors import CodeError, GalleryError
 from reid_hash.search.sighting import Sighting
+from reid_hash.video.limit import make_limit
 from tests.search.galleries import BITS, some_codes, some_sightings
 from tests.search.milvus_galleries import address_in, make, require_milvus
 
@@ -305,3 +306,9 @@ def test_galleries_that_are_there_or_are_not(tmp_path):
         ids = one.add(Codes(np.zeros((1, 2), np.uint8), 16), [Sighting()])
         more = two.add(Codes(np.zeros((1, 2), np.uint8), 16), [Sighting()])
         assert [s.id for s in one.sightings()] == sorted([*ids, *more])  # two writers
+
+
+def test_a_video_searches_milvus_by_codes(tmp_path):
+    """Real values would need nearly all codes as candidates before an answer is certain."""
+    with make(tmp_path, 12) as gallery:
+        assert make_limit(gallery, gallery.bits, 0.05).of_codes

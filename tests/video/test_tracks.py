@@ -68,6 +68,25 @@ def test_a_track_keeps_its_best_crops():
     assert code.code().unpack()[0].tolist() == [True, True, True, False]
 
 
+def test_a_track_looks_as_its_good_crops_do():
+    code = TrackCode()
+    for i, (values, quality) in enumerate((([0.8, -0.2], 3.0), ([0.4, 0.6], 1.0))):
+        row = np.array(values, np.float32)
+        assert code.add(Vote(Codes.from_outputs(row[None]), quality, i, row))
+    seen = code.look()
+    np.testing.assert_allclose(seen.values, [0.7, 0.0], atol=1e-6)
+    assert seen.values.dtype == np.float32
+    assert seen.code.unpack().tolist() == [[True, False]]
+
+
+def test_a_track_of_crops_that_are_worth_nothing_still_looks_like_somebody():
+    code = TrackCode()
+    for i, values in enumerate(([0.5, -0.5], [0.7, -0.1])):
+        row = np.array(values, np.float32)
+        code.add(Vote(Codes.from_outputs(row[None]), 0.0, i, row))
+    np.testing.assert_allclose(code.look().values, [0.6, -0.3], atol=1e-6)
+
+
 def test_crops_are_taken_at_times_that_all_tracks_share():
     first, second = TrackCode(), TrackCode()
     times = np.arange(0, 6, 0.04)
@@ -228,8 +247,10 @@ def test_a_calibrated_gallery_gives_its_own_limit(tmp_path):
     labels, cameras = np.repeat(np.arange(30), 2), np.tile([1, 2], 30)
     with Gallery.create(tmp_path / "g", 64, model="m") as gallery:
         assert "not calibrated" in make_limit(gallery, 64, 0.1).about
+        assert not make_limit(gallery, 64, 0.1).of_codes
         gallery.calibration = calibrate_codes(codes, labels, cameras, [64], about="a test")
         limit = make_limit(gallery, 64, 0.1)
+        assert limit.of_codes
         assert "calibration on a test" in limit.about
         assert limit.distance(60) == gallery.calibration.of(64, True).threshold(0.1, 60)
         assert "not calibrated" in make_limit(gallery, 32, 0.1).about
