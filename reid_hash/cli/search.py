@@ -106,7 +106,7 @@ def command(
         if asymmetric:
             if asked.values is None:
                 raise ConfigError(f"--asymmetric: {query} holds codes alone; name an image")
-            looked_for = asked.values[:, : bits or gallery.bits]
+            looked_for = asked.values
         found = answers(gallery, looked_for, asked.names, top, bits, not unweighted, far, where)
         about = {
             "gallery": gallery.place,

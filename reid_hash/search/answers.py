@@ -74,11 +74,11 @@ def answers(
     chosen: Filter = where or {}
     searched = gallery.count(**chosen)
     threshold, resolved = None, True
-    if far is not None and not isinstance(query, Codes):
-        raise GalleryError(
-            "a false accept rate is calibrated for distances between codes, not for real values"
-        )
     if far is not None:
+        if not isinstance(query, Codes):
+            raise GalleryError(
+                "a false accept rate is calibrated for distances between codes, not for real values"
+            )
         calibration = gallery.calibration
         if calibration is None:
             raise GalleryError(

@@ -101,6 +101,8 @@ def test_a_calibrated_gallery_tells_strangers(tmp_path):
     with Gallery.open(gallery.folder, read_only=True) as gallery:
         known = answers(gallery, codes, labels.astype(str), far=0.05)
         unknown = answers(gallery, strangers, [""] * 120, far=0.05)
+        with pytest.raises(GalleryError, match="not for real values"):
+            answers(gallery, np.zeros((1, codes.bits)), ["q"], far=0.05)
         assert not any(answer.stranger for answer in known)
         assert np.mean([answer.stranger for answer in unknown]) > 0.85
         assert all(answer.stranger is None for answer in answers(gallery, codes[:2], ["a", "b"]))
