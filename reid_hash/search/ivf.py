@@ -16,7 +16,8 @@ from reid_hash.search.clusters import assign, cluster_arrays, default_lists, tra
 from reid_hash.search.engine import Engine
 from reid_hash.search.index_file import read_index_file, write_index_file
 from reid_hash.search.lists import Lists
-from reid_hash.search.parts import Buffer, Searchable, Store
+from reid_hash.search.parts import Buffer, Searchable
+from reid_hash.search.store import Store
 from reid_hash.search.threads import faiss_threads, processors
 from reid_hash.search.types import Matches
 

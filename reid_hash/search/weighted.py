@@ -13,7 +13,8 @@ from reid_hash.errors import CodeError
 from reid_hash.search.checks import check_ids, no_codes
 from reid_hash.search.engine import Engine
 from reid_hash.search.index_file import read_index_file, write_index_file
-from reid_hash.search.parts import Buffer, Part, Store
+from reid_hash.search.parts import Buffer, Part
+from reid_hash.search.store import Store
 from reid_hash.search.threads import processors
 from reid_hash.search.types import Matches
 
