@@ -37,7 +37,7 @@ from reid_hash.search.threads import pool
 from reid_hash.search.types import Matches
 from reid_hash.search.weighted import WeightedIndex
 
-DEFAULT = "flat,weighted,scan,values,weighted-ivf,ivf,lookup"
+DEFAULT = "flat,weighted,scan,tables,values,weighted-ivf,ivf,lookup"
 
 
 def recall(method: Method, found: Matches, query: Codes, codes: Codes, exact: Matches) -> float:

@@ -86,6 +86,10 @@ def methods(codes: Codes, args: argparse.Namespace) -> list[Method]:
             f"WeightedIndex, scan_bits={bits}",
             lambda: filled(WeightedIndex(codes.weights, threads=args.threads, scan_bits=bits)),
         ),
+        "tables": Method(
+            "WeightedIndex, hash_tables",
+            lambda: filled(WeightedIndex(codes.weights, threads=args.threads, hash_tables=True)),
+        ),
         "values": Method("WeightedIndex, real-valued queries", values),
         "weighted-ivf": Method(
             "IvfWeightedIndex",

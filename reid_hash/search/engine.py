@@ -10,6 +10,7 @@ from reid_hash.codes import Codes
 from reid_hash.search.checks import check_search, no_matches
 from reid_hash.search.costs import Costs, check_values, query_costs
 from reid_hash.search.parts import Searchable
+from reid_hash.search.probe import Probed, probe
 from reid_hash.search.scan import Answer, Found, look, nearest
 from reid_hash.search.threads import faiss_threads, pool
 from reid_hash.search.types import Matches
@@ -70,14 +71,35 @@ class Engine:
             if not wanted:
                 break
             fetch = self._fetch.get((like.bits, wanted), 1.5 * wanted + 16)
+            rest = np.arange(len(costs))
+            if only is None and any(part.tables is not None for part in parts):
+                for rows, found in self._looked_up(parts, costs, wanted, int(fetch)):
+                    matches.distances[start + rows, :wanted] = found.distances
+                    matches.ids[start + rows, :wanted] = found.ids
+                    rest = np.setdiff1d(rest, rows)
+                costs = costs.rows(rest)
             for first, answer in self._answers(parts, slots, costs, wanted, int(fetch)):
-                rows = slice(start + first, start + first + len(answer.matches.ids))
+                rows = start + rest[first : first + len(answer.matches.ids)]
                 matches.distances[rows, :wanted] = answer.matches.distances
                 matches.ids[rows, :wanted] = answer.matches.ids
                 if only is None:
                     fetch = max(_SPARE * answer.needed + 8, _FORGET * fetch)
                     self._fetch[like.bits, wanted] = fetch
         return matches
+
+    def _looked_up(
+        self, parts: Sequence[Searchable], costs: Costs, k: int, fetch: int
+    ) -> Iterator[tuple[NDArray[np.int64], Matches]]:
+        """(queries, matches) of those that the hash tables can answer."""
+        chunks = [(i, costs.rows(slice(i, i + _CHUNK))) for i in range(0, len(costs), _CHUNK)]
+        if self.threads == 1 or len(chunks) == 1:
+            answers = (_from_tables(parts, chunk, k, fetch) for _, chunk in chunks)
+        else:
+            workers = pool(self.threads)
+            futures = [workers.submit(_from_tables, parts, chunk, k, fetch) for _, chunk in chunks]
+            answers = (future.result() for future in futures)
+        for (first, _), (rows, matches) in zip(chunks, answers, strict=True):
+            yield first + rows, matches
 
     def _answers(
         self, parts: Sequence[Searchable], slots: Slots, costs: Costs, k: int, fetch: int
@@ -103,6 +125,22 @@ class Engine:
             ]
             for (first, _), future in zip(chunks, ranking, strict=True):
                 yield first, future.result()
+
+
+def _from_tables(parts: Sequence[Searchable], costs: Costs, k: int, fetch: int) -> Probed:
+    """What the hash tables tell of a chunk of queries, with the codes that are in none."""
+    rows, matches = probe([part for part in parts if part.tables is not None], costs, k)
+    others = [part for part in parts if part.tables is None]
+    wanted = min(k, sum(map(len, others)))
+    if not len(rows) or not wanted:
+        return Probed(rows, matches)
+    costs = costs.rows(rows)
+    with faiss_threads(1):
+        found = [look(part, costs, wanted, fetch, None) for part in others]
+        more = nearest(others, [None] * len(others), found, costs, wanted, fetch).matches
+    distances, ids = (np.concatenate(both, axis=1) for both in zip(matches, more, strict=True))
+    order = np.lexsort((ids, distances))[:, :k]
+    return Probed(rows, Matches(*(np.take_along_axis(a, order, axis=1) for a in (distances, ids))))
 
 
 def _ranked(

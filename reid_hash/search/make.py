@@ -12,8 +12,11 @@ from reid_hash.search.ivf import IvfWeightedIndex
 from reid_hash.search.types import CodeIndex
 from reid_hash.search.weighted import WeightedIndex
 
-IndexName = Literal["weighted", "weighted-ivf", "flat", "ivf", "hnsw", "multihash"]
-"""`weighted` and `flat` (by plain Hamming distance) are exact, the others approximate."""
+IndexName = Literal[
+    "weighted", "weighted-multihash", "weighted-ivf", "flat", "ivf", "hnsw", "multihash"
+]
+"""`weighted`, the same with hash tables, and `flat` (by plain Hamming distance) are exact, the
+others approximate."""
 
 
 def make_index(name: IndexName, codes: Codes, threads: int | None = None) -> CodeIndex:
@@ -29,6 +32,9 @@ def make_index(name: IndexName, codes: Codes, threads: int | None = None) -> Cod
     """
     if name == "weighted":
         return WeightedIndex(codes.weights, model=codes.model, threads=threads)
+    if name == "weighted-multihash":
+        weights, model = codes.weights, codes.model
+        return WeightedIndex(weights, model=model, threads=threads, hash_tables=True)
     if name == "weighted-ivf":
         return IvfWeightedIndex(codes.weights, model=codes.model, threads=threads)
     return HammingIndex(codes.bits, name, model=codes.model, threads=threads)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_hash.search.hash_tables import HashTables
 from reid_hash.search.layout import (
     LANES,
     block_nibbles,
@@ -19,6 +20,9 @@ from reid_hash.search.layout import (
 
 BUFFER = 512
 """Codes that are kept in plain order; all of them are compared exactly with every query."""
+
+TABLED = 2**16
+"""Codes from which on a part may have hash tables: each begins with 65,536 numbers."""
 
 _RANGE = 2**15  # codes whose nibbles are unpacked at a time
 
@@ -41,10 +45,12 @@ class Searchable(ABC):
     Attributes:
         ids: [n] int64, one a code; ascending but where `order` says otherwise.
         tailed: whether fast scan sees only some of the bits.
+        tables: to look near codes up in, where they are kept.
     """
 
     ids: NDArray[np.int64]
     tailed = False
+    tables: HashTables | None = None
 
     @property
     def order(self) -> NDArray[np.int64] | None:
@@ -98,24 +104,35 @@ class Part(Searchable):
         blocks: [blocks, scanned, 32] uint8 as `pack_blocks` makes them; copied.
         tail: [n, width - scanned] uint8.
         ids: [n] int64, ascending.
+        tables: of the same codes.
     """
 
     def __init__(
-        self, blocks: NDArray[np.uint8], tail: NDArray[np.uint8], ids: NDArray[np.int64]
+        self,
+        blocks: NDArray[np.uint8],
+        tail: NDArray[np.uint8],
+        ids: NDArray[np.int64],
+        tables: HashTables | None = None,
     ) -> None:
         self.ids, self.tail, self.tailed = ids, tail, tail.shape[1] > 0
+        self.tables = tables
         self.scanner = make_scanner(blocks, len(ids))
         self.blocks = blocks_of(self.scanner)
 
     @classmethod
-    def build(cls, packed: NDArray[np.uint8], ids: NDArray[np.int64], scanned: int) -> "Part":
-        """Make a part of packed codes [n, width]."""
-        return cls(pack_blocks(packed[:, :scanned]), np.ascontiguousarray(packed[:, scanned:]), ids)
+    def build(
+        cls, packed: NDArray[np.uint8], ids: NDArray[np.int64], scanned: int, tables: bool = False
+    ) -> "Part":
+        """Make a part of packed codes [n, width]; with tables if wanted and there are many."""
+        tail = np.ascontiguousarray(packed[:, scanned:])
+        made = HashTables.build(packed) if tables and len(packed) >= TABLED else None
+        return cls(pack_blocks(packed[:, :scanned]), tail, ids, made)
 
     @property
     def nbytes(self) -> int:
         """Bytes that the codes take, without their ids."""
-        return self.blocks.nbytes + self.tail.nbytes
+        tables = 0 if self.tables is None else self.tables.nbytes
+        return self.blocks.nbytes + self.tail.nbytes + tables
 
     def scan(self, vectors: NDArray[np.float32], fetch: int) -> Scanned:  # noqa: D102
         return Scanned(*self.scanner.search(vectors, fetch))
@@ -130,7 +147,7 @@ class Part(Searchable):
         scanned = block_nibbles(self.blocks, (slots - lanes) * width, lanes, width)
         if not self.tail.shape[1]:
             return scanned
-        return np.concatenate([scanned, row_nibbles(self.tail[slots])])
+        return np.concatenate([scanned, row_nibbles(self.tail.take(slots, axis=0))])
 
     def ranges(self) -> Iterator[NDArray[np.uint8]]:  # noqa: D102
         for start in range(0, len(self), _RANGE):
@@ -180,7 +197,7 @@ class Buffer(Searchable):
         return self._rows[: len(self)]
 
     def nibbles(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:  # noqa: D102
-        return row_nibbles(self._rows[slots])
+        return row_nibbles(self._rows.take(slots, axis=0))
 
     def ranges(self) -> Iterator[NDArray[np.uint8]]:  # noqa: D102
         yield row_nibbles(self.packed())

@@ -28,12 +28,14 @@ class Store(NamedTuple):
         scanned: how many of these fast scan compares.
         parts: ids ascend within them and from one to the next.
         buffer: the newest codes.
+        tables: whether large parts have hash tables.
     """
 
     width: int
     scanned: int
     parts: tuple[Part, ...]
     buffer: Buffer
+    tables: bool = False
 
     @property
     def size(self) -> int:
@@ -58,9 +60,9 @@ class Store(NamedTuple):
             pieces = -(-pieces // _SHARES) * _SHARES
         bounds = np.linspace(0, len(ids), pieces + 1).astype(int) if pieces else [0]
         for start, stop in pairwise(bounds):
-            parts = (*parts, Part.build(packed[start:stop], ids[start:stop].copy(), self.scanned))
+            parts = (*parts, self._part(packed[start:stop], ids[start:stop].copy()))
             if pieces == 1:
-                parts = _join(parts, self.scanned)
+                parts = self._join(parts)
         return self._replace(parts=parts, buffer=Buffer.empty(self.width))
 
     def remove(self, ids: NDArray[np.int64]) -> "Store":
@@ -71,22 +73,24 @@ class Store(NamedTuple):
             if keep.all():
                 parts.append(part)
             elif keep.any():
-                parts.append(Part.build(part.packed()[keep], part.ids[keep], self.scanned))
+                parts.append(self._part(part.packed()[keep], part.ids[keep]))
         keep = np.isin(self.buffer.ids, ids, invert=True)
         buffer = Buffer.empty(self.width)
         buffer = buffer.append(self.buffer.packed()[keep], self.buffer.ids[keep])
         return self._replace(parts=tuple(parts), buffer=buffer)
 
+    def _part(self, packed: NDArray[np.uint8], ids: NDArray[np.int64]) -> Part:
+        return Part.build(packed, ids, self.scanned, self.tables)
 
-def _join(parts: tuple[Part, ...], scanned: int) -> tuple[Part, ...]:
-    """Join the last part with those before it that are hardly larger."""
-    first = len(parts) - 1
-    total = len(parts[first])
-    while first and len(parts[first - 1]) < 2 * total and total + len(parts[first - 1]) <= PART:
-        first -= 1
-        total += len(parts[first])
-    if first == len(parts) - 1:
-        return parts
-    packed = np.concatenate([part.packed() for part in parts[first:]])
-    ids = np.concatenate([part.ids for part in parts[first:]])
-    return (*parts[:first], Part.build(packed, ids, scanned))
+    def _join(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        """Join the last part with those before it that are hardly larger."""
+        first = len(parts) - 1
+        total = len(parts[first])
+        while first and len(parts[first - 1]) < 2 * total and total + len(parts[first - 1]) <= PART:
+            first -= 1
+            total += len(parts[first])
+        if first == len(parts) - 1:
+            return parts
+        packed = np.concatenate([part.packed() for part in parts[first:]])
+        ids = np.concatenate([part.ids for part in parts[first:]])
+        return (*parts[:first], self._part(packed, ids))

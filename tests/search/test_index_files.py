@@ -8,7 +8,7 @@ from reid_hash.search.index_file import read_index_file, write_index_file
 from reid_hash.search.make import make_index, read_index
 from reid_hash.search.scan_bits import choose_scan_bits
 
-NAMES = ["weighted", "weighted-ivf", "flat", "ivf", "hnsw", "multihash"]
+NAMES = ["weighted", "weighted-multihash", "weighted-ivf", "flat", "ivf", "hnsw", "multihash"]
 
 
 @pytest.fixture(params=NAMES)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
-from reid_hash.search import engine, parts
+from reid_hash.search import engine, parts, store
 from reid_hash.search.weighted import WeightedIndex
 from tests.search.plain import check, make_codes
 
@@ -148,7 +148,7 @@ def test_several_threads_give_the_same_answers(monkeypatch):
         WeightedIndex(codes.weights, threads=3),
     )
     monkeypatch.setattr(engine, "_SMALL", 0)
-    monkeypatch.setattr(parts, "_SPLIT", 1000)
+    monkeypatch.setattr(store, "_SPLIT", 1000)
     for index in (alone, together):
         index.add(codes, np.arange(9000))
         assert len(index._shelf.store.parts) == 4
