@@ -91,7 +91,7 @@ def freeze(net: HashNet, pixels: Pixels, device: torch.device) -> Checkpoint:
     net.eval()
     factors = net.weight.weight.detach().double().cpu().numpy()
     weights = np.ones(config.bits)
-    if config.weights == "learned":
+    if config.weights in ("learned", "monotone"):
         weights = factors**2
     elif config.weights == "magnitude":
         weights = np.abs(factors)

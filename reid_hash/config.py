@@ -74,11 +74,11 @@ class ModelConfig(_Section):
     )
     batch_norm: bool = Field(True, description="batch norm before the sign: balances the bits")
     dropout: Share = 0.0
-    weights: Literal["learned", "magnitude", "likelihood", "none"] = Field(
+    weights: Literal["learned", "monotone", "magnitude", "likelihood", "none"] = Field(
         "learned",
-        description="bit weights: the learned w² of the paper; |w|, which sets the bits less far "
-        "apart; the log-likelihood ratio of a bit agreeing for same against different persons, "
-        "from training pairs; or all one",
+        description="bit weights: the learned w² of the paper; learned w² that cannot rise from a "
+        "bit to the next; |w|, which sets the bits less far apart; the log-likelihood ratio of a "
+        "bit agreeing for same against different persons, from training pairs; or all one",
     )
     flip_average: bool = Field(True, description="codes average an image with its mirror image")
     order: Literal["weight", "given"] = Field(
@@ -119,6 +119,12 @@ class LossConfig(_Section):
     ranking: NotNegative = Field(0.0, description="DSRH's ranking-weighted hinge on the codes")
     balance: NotNegative = Field(0.0, description="DSRH's ½ |mean code|²: each bit half the time")
     quantisation: NotNegative = Field(0.0, description="mean square of what codes lack to ±1")
+    distillation: NotNegative = Field(
+        0.0,
+        description="the codes' similarities within a batch shall be those of the float embedding "
+        "(which cross_entropy or feature_triplet train)",
+    )
+    temperature: Positive = Field(0.1, description="of those similarities, which are cosines")
     relative_distance: NotNegative = Field(
         0.0, description="Ding et al.'s hinge on the outputs at unit length, a float embedding"
     )

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class TanhLike(nn.Module):
@@ -36,6 +37,30 @@ class ElementwiseWeight(nn.Module):
     def __init__(self, bits: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(bits))
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """[n, bits] → [n, bits], each bit times its factor."""
+        return codes * self.weight
+
+
+class MonotoneWeight(nn.Module):
+    """Learned factors whose squares fall from bit to bit, by construction.
+
+    The significance of bit k is softplus(base) + the sum of softplus(steps_j) / bits over j ≥ k: a
+    later bit never counts more, so that a prefix is always the most significant bits. At the start
+    it falls evenly from 1.34 to 0.65.
+    """
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.steps = nn.Parameter(torch.zeros(bits))
+        self.base = nn.Parameter(torch.tensor([-0.09]))
+
+    @property
+    def weight(self) -> Tensor:
+        """[bits] factors w_k > 0."""
+        steps = functional.softplus(self.steps) / len(self.steps)
+        return (functional.softplus(self.base) + steps.flip(0).cumsum(0).flip(0)).sqrt()
 
     def forward(self, codes: Tensor) -> Tensor:
         """[n, bits] → [n, bits], each bit times its factor."""

@@ -161,6 +161,30 @@ def laplacian_regulariser(codes: Tensor, similarity: Tensor) -> Tensor:
     return trace / len(codes)
 
 
+def distillation(codes: Tensor, embedding: Tensor, temperature: float) -> Tensor:
+    """How far the codes' similarities are from those of the float embedding, which stays fixed.
+
+    Each image of the batch gives a distribution over the others, the softmax of their cosines to it
+    divided by the temperature. The loss is the mean divergence KL(embedding's ‖ codes') (Fang et
+    al., "SEED", 2021, with the batch in place of a queue). Cosines of codes are 1 - 2/b times the
+    Hamming distance, so that what is fitted is what ranks.
+
+    Args:
+        codes: [B, bits] real, weighted or not.
+        embedding: [B, d] real; gets no gradient.
+        temperature: of both.
+    """
+    itself = torch.eye(len(codes), dtype=torch.bool, device=codes.device)
+
+    def similarities(vectors: Tensor) -> Tensor:
+        unit = F.normalize(vectors)
+        cosines = (unit @ unit.T)[~itself].view(len(vectors), -1)
+        return F.log_softmax(cosines / temperature, dim=1)
+
+    target = similarities(embedding.detach())
+    return F.kl_div(similarities(codes), target, reduction="batchmean", log_target=True)
+
+
 def margin_at(progress: float, margins: tuple[float, float], bits: int) -> float:
     """Margin C: grows linearly from margins[0] to margins[1], which hold at 64 bits, times bits/64.
 

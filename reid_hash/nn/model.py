@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from reid_hash.config import Config
 from reid_hash.nn.backbones import build_backbone
-from reid_hash.nn.head import ElementwiseWeight, HashHead, TanhLike
+from reid_hash.nn.head import ElementwiseWeight, HashHead, MonotoneWeight, TanhLike
 
 
 class HashOutputs(NamedTuple):
@@ -56,7 +56,8 @@ class HashNet(nn.Module):
         features = int(self.backbone.features)  # type: ignore[arg-type]
         self.head = HashHead(features, model.bits, model.batch_norm, model.dropout)
         self.tanh = TanhLike(config.loss.beta)
-        self.weight = ElementwiseWeight(model.bits)
+        weight = MonotoneWeight if model.weights == "monotone" else ElementwiseWeight
+        self.weight: ElementwiseWeight | MonotoneWeight = weight(model.bits)
         self.register_buffer("mean", torch.full((3,), 0.5))
         self.register_buffer("std", torch.full((3,), 0.25))
 
@@ -78,9 +79,15 @@ class HashNet(nn.Module):
 
     @torch.no_grad()
     def reorder(self, order: Tensor) -> None:
-        """Permute the bits in place: bit k becomes what bit order[k] was."""
+        """Permute the bits in place: bit k becomes what bit order[k] was.
+
+        Factors that fall by construction stay where they are: they are in order already.
+        """
         head = self.head
-        for parameter in [*head.project.parameters(), *head.norm.parameters(), self.weight.weight]:
+        parameters = [*head.project.parameters(), *head.norm.parameters()]
+        if isinstance(self.weight, ElementwiseWeight):
+            parameters.append(self.weight.weight)
+        for parameter in parameters:
             parameter.copy_(parameter[order])
         for buffer in head.norm.buffers():
             if buffer.ndim:

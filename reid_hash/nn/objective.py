@@ -47,6 +47,8 @@ class TrainingModel(nn.Module):
             result["relaxed"] = relaxed
         if self.loss.relative_distance:
             result["outputs"] = outputs
+        if self.loss.distillation:
+            result["embedding"] = embedding
         if self.classifier is not None:
             result["logits"] = self.classifier(embedding)
         for length, classifier in self.code_classifiers.items():
@@ -135,6 +137,13 @@ def objective(
         distances = losses.squared_distances(features).clamp_min(1e-12).sqrt()
         term = losses.batch_hard_soft_margin(distances, labels)
         terms["feature_triplet"] = config.feature_triplet * term
+    if config.distillation:
+        embedding = gather_batch(outputs["embedding"].float())
+        of_lengths = [
+            losses.distillation(codes[:, :length], embedding, config.temperature)
+            for length in trained_lengths(config, codes.shape[1])
+        ]
+        terms["distillation"] = config.distillation * torch.stack(of_lengths).mean()
     if "relaxed" in outputs:
         terms |= compared.semantic_ranking_terms(
             gather_batch(outputs["relaxed"].float()), labels, config, margin

@@ -22,7 +22,7 @@ def build_optimiser(model: nn.Module, options: TrainConfig) -> torch.optim.Optim
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        if name.endswith("weight.weight"):
+        if name.endswith(("weight.weight", "weight.steps", "weight.base")):
             weights.append(parameter)
         elif options.optimiser == "muon" and _is_inner(name, parameter):
             inner.append(parameter)

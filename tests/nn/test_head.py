@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
-from reid_hash.nn.head import ElementwiseWeight, HashHead, TanhLike, beta_at
+from reid_hash.nn.head import ElementwiseWeight, HashHead, MonotoneWeight, TanhLike, beta_at
 
 
 def test_tanh_like_is_the_papers_function():
@@ -45,3 +46,22 @@ def test_head_gives_outputs_of_the_codes_length(batch_norm):
     else:
         assert neck.data_ptr() != 0
         assert outputs.mean(0).abs().max() > 1e-3
+
+
+def test_monotone_weights_fall_whatever_is_learned():
+    layer = MonotoneWeight(6)
+    start = layer.weight.detach().square()
+    assert (start.diff() < 0).all()
+    assert start.mean() == pytest.approx(1.0, abs=0.1)
+    optimiser = torch.optim.SGD(layer.parameters(), 5.0)
+    wanted = torch.tensor([0.2, 0.2, 0.2, 2.0, 2.0, 2.0])  # rises
+    for _ in range(200):
+        optimiser.zero_grad()
+        loss = (layer.weight - wanted).square().mean()
+        loss.backward()
+        optimiser.step()
+    learned = layer.weight.detach()
+    assert (learned.diff() <= 0).all()
+    np.testing.assert_allclose(learned, 1.1, atol=0.1)  # the best that does not rise
+    codes = torch.ones(2, 6)
+    torch.testing.assert_close(layer(codes)[0], layer.weight)

@@ -175,3 +175,29 @@ def test_classification_with_several_classes_is_the_sum_of_binary_cross_entropie
     ]
     expected = torch.stack(terms).sum() / 6
     torch.testing.assert_close(losses.classification(logits, has), expected)
+
+
+def test_distillation_is_the_divergence_of_the_similarities():
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randn(5, 8, generator=generator, requires_grad=True)
+    embedding = torch.randn(5, 3, generator=generator, requires_grad=True)
+    value = losses.distillation(codes, embedding, 0.2)
+    expected = 0.0
+    for i in range(5):
+        others = [j for j in range(5) if j != i]
+        logs = []
+        for vectors in (embedding, codes):
+            cosines = [torch.cosine_similarity(vectors[i], vectors[j], dim=0) for j in others]
+            logs.append(torch.stack(cosines).div(0.2).log_softmax(0))
+        target, log = logs
+        expected += (target.exp() * (target - log)).sum() / 5
+    torch.testing.assert_close(value, expected)
+    value.backward()
+    assert embedding.grad is None
+    assert codes.grad.abs().sum() > 0
+
+
+def test_distillation_asks_nothing_of_codes_that_are_alike_as_the_embedding_is():
+    embedding = torch.randn(6, 4, generator=torch.Generator().manual_seed(1))
+    assert losses.distillation(3 * embedding, embedding, 0.1) == pytest.approx(0.0, abs=1e-6)
+    assert losses.distillation(embedding.flip(0), embedding, 0.1) > 0.01

@@ -7,6 +7,7 @@ from reid_hash.bit_weights import freeze, likelihood_weights, order_by_weight
 from reid_hash.encoder import network_outputs
 from reid_hash.errors import ConfigError
 from reid_hash.nn.backbones import build_backbone
+from reid_hash.nn.checkpoint import load_checkpoint, save_checkpoint
 from reid_hash.nn.model import HashNet
 from reid_hash.nn.slim_resnet import SLIM, StripePool
 from reid_hash.training_setup import set_normalisation
@@ -143,6 +144,19 @@ def test_weights_come_from_the_learned_factors(weights, expected):
     net = HashNet(tiny_config("model.bits=4", f"model.weights={weights}"))
     net.weight.weight.data = torch.tensor([-2.0, 0.5, 3.0, 1.0])
     assert freeze(net, coloured_pixels(), torch.device("cpu")).bit_weights.tolist() == expected
+
+
+@pytest.mark.parametrize("order", ["given", "weight"])
+def test_monotone_weights_are_in_order_and_go_into_the_checkpoint(order, tmp_path):
+    net = HashNet(tiny_config("model.weights=monotone", f"model.order={order}"))
+    net.weight.steps.data = torch.linspace(-3, 4, 16)
+    expected = net.weight.weight.detach().square()
+    checkpoint = freeze(net, coloured_pixels(), torch.device("cpu"))
+    np.testing.assert_allclose(checkpoint.bit_weights, expected, rtol=1e-6)
+    assert checkpoint.bit_order.tolist() == list(range(16))
+    save_checkpoint(tmp_path / "model.safetensors", checkpoint)
+    read = load_checkpoint(tmp_path / "model.safetensors")
+    torch.testing.assert_close(read.net.weight.weight, checkpoint.net.weight.weight)
 
 
 def test_order_by_weight_keeps_equal_ones():

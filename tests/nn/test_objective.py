@@ -71,3 +71,14 @@ def test_a_margin_of_the_cosine_makes_the_right_class_harder():
         lowered[row, label] -= 2.0
     expected = losses.classification(lowered, LABELS, config.label_smoothing)
     torch.testing.assert_close(terms["code_cross_entropy"], expected)
+
+
+def test_distillation_takes_each_prefix_towards_the_embedding():
+    config = tiny_config("loss.distillation=2", "loss.prefixes=[4]", "loss.temperature=0.3")
+    model = TrainingModel(HashNet(config), 3)
+    outputs = model(torch.randn(9, 3, 32, 16))
+    terms = objective(outputs, LABELS, torch.zeros(9, 3, 32, 16), config.loss, 3.0)
+    codes, embedding = outputs["codes"], outputs["embedding"]
+    of_lengths = [losses.distillation(codes[:, :n], embedding, 0.3) for n in (4, 16)]
+    torch.testing.assert_close(terms["distillation"], 2 * torch.stack(of_lengths).mean())
+    assert "embedding" not in TrainingModel(HashNet(tiny_config()), 3)(torch.randn(9, 3, 32, 16))
