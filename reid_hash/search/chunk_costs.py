@@ -10,6 +10,7 @@ from reid_hash.search.costs import Costs
 
 _BITS = 16  # of a chunk
 _NEVER = 1e300  # what a bit costs that no code has
+_GATHER = 2**14  # codes whose parts are looked up at a time
 _HALVINGS = 8  # of the range in which a limit is looked for
 
 # What may differ from the nearest value of a chunk: nothing, one bit, or two.
@@ -71,8 +72,13 @@ class ChunkCosts(NamedTuple):
     def exact(self, codes: NDArray[np.uint8], owners: NDArray[np.int64]) -> NDArray[np.float64]:
         """[m]: the distances of codes [m, 8 · words] from their queries."""
         width, queries, _ = self.by_byte.shape
-        at = 256 * (np.arange(width)[:, None] * queries + owners) + codes[:, :width].T
-        return np.asarray(self.by_byte.reshape(-1).take(at).sum(axis=0))
+        table = 256 * queries * np.arange(width)[:, None]
+        distances = np.empty(len(codes))
+        for start in range(0, len(codes), _GATHER):
+            some = slice(start, start + _GATHER)
+            at = table + 256 * owners[some] + codes[some, :width].T
+            distances[some] = self.by_byte.reshape(-1).take(at).sum(axis=0)
+        return distances
 
 
 def chunk_costs(costs: Costs, chunks: int) -> ChunkCosts:

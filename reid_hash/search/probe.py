@@ -19,6 +19,7 @@ from reid_hash.search.parts import Searchable
 from reid_hash.search.types import Matches
 
 _SHARE = 200  # tables are left alone where they would give more than this share (1 / 200)
+_MOST = 2**16  # or more codes than these, which are held in memory for 16 queries at once
 
 
 class Probed(NamedTuple):
@@ -43,7 +44,7 @@ def probe(parts: Sequence[Searchable], costs: Costs, k: int) -> Probed:
     """
     tables = [part.tables for part in parts if part.tables is not None]
     by_chunk = chunk_costs(costs, tables[0].starts.shape[0])
-    most = sum(map(len, parts)) / _SHARE
+    most = min(sum(map(len, parts)) / _SHARE, _MOST)
     nothing = np.zeros_like(by_chunk.usable)
 
     # What equals the query in a chunk: the k-th of it says how far to look.
