@@ -17,7 +17,7 @@ def method_rows(plan: Plan, place: Workplace) -> list[RetrievalRow]:
     """Rows of each method, length and distance; what is missing is trained or fitted first.
 
     Args:
-        plan: which networks and hash functions; see `methods.plan`.
+        plan: which networks and hash functions; see `methods_plan.plan`.
         place: the data.
 
     Returns:

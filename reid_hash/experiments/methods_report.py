@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from reid_hash.data.types import Dataset
-from reid_hash.experiments import describe, methods
+from reid_hash.experiments import describe, methods, methods_plan
 from reid_hash.experiments.benchmark import curve_objects
 from reid_hash.experiments.methods import LENGTHS, METHODS, Variant
 from reid_hash.experiments.methods_evaluate import method_rows
@@ -113,7 +113,7 @@ def run_methods(
         Stopped: Ctrl-C; the same call goes on from there.
     """
     chosen = methods.choose_methods(names)
-    plan = methods.plan(dataset_name, chosen, list(lengths or LENGTHS), variant)
+    plan = methods_plan.plan(dataset_name, chosen, list(lengths or LENGTHS), variant)
     place = Workplace(sources_of([plan]), data, device, skip_unreadable, console)
     announce(networks_of([plan]), hashings_of([plan]), {dataset_name: place})
     rows = method_rows(plan, place)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from reid_hash.data.types import Dataset
-from reid_hash.experiments import methods, reproduce_lists, reproduce_panels
+from reid_hash.experiments import methods, methods_plan, reproduce_lists, reproduce_panels
 from reid_hash.experiments.methods import (
     FIGURE_METHODS,
     LENGTHS,
@@ -164,10 +164,10 @@ def _plan(spec: FigureSpec, options: ReproduceOptions) -> Plan:
     lengths = list(options.lengths or spec.lengths)
     if spec.kind == "lists":
         lengths = [32 if 32 in lengths else lengths[-1]]
-    plan = methods.plan(spec.dataset, chosen, lengths, options.variant)
+    plan = methods_plan.plan(spec.dataset, chosen, lengths, options.variant)
     if options.methods is None and spec.kind == "retrieval":
         others = [name for name in METHODS if name not in chosen]
-        baselines = methods.plan(spec.dataset, others, lengths, options.variant)
+        baselines = methods_plan.plan(spec.dataset, others, lengths, options.variant)
         plan = {**plan, **{name: of for name, of in baselines.items() if _is_evaluated(of)}}
     return plan
 

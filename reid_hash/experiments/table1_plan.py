@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reid_hash.baselines.fpnn import EPOCHS
 from reid_hash.config import DataConfig
-from reid_hash.experiments import methods
+from reid_hash.experiments import methods, methods_plan
 from reid_hash.experiments.methods import BASELINES, METHODS, Variant
 from reid_hash.experiments.methods_sources import (
     Hashing,
@@ -134,17 +134,17 @@ def table_rows(
         if name in _DEEP:
             rows += _network_rows(name, bits, variant)
         if name in _EMBEDDINGS:
-            network = methods.embedding_network(DATASET, variant)
+            network = methods_plan.embedding_network(DATASET, variant)
             rows.append(
                 RowSpec(name, f"{_EMBEDDINGS[name]}, {network.bits} floats", network, 0, "")
             )
     if "fpnn" in chosen:
-        network = methods.embedding_network(DATASET, variant)
-        epochs = methods.fewer(EPOCHS) if variant.fast else EPOCHS
+        network = methods_plan.embedding_network(DATASET, variant)
+        epochs = methods_plan.fewer(EPOCHS) if variant.fast else EPOCHS
         pairing = Matching("fpnn", network.data, network.seed, epochs=epochs)
         rows.append(RowSpec("fpnn", "FPNN", pairing, 0, "FPNN"))
     if "esdc" in chosen:
-        network = methods.embedding_network(DATASET, variant)
+        network = methods_plan.embedding_network(DATASET, variant)
         rows.append(
             RowSpec("esdc", "eSDC's SDC", Matching("esdc", network.data, network.seed), 0, "eSDC")
         )
@@ -155,7 +155,7 @@ def table_rows(
 
 
 def _network_rows(name: str, lengths: Sequence[int], variant: Variant) -> list[RowSpec]:
-    by_length = methods.plan(DATASET, [name], lengths, variant)[name]
+    by_length = methods_plan.plan(DATASET, [name], lengths, variant)[name]
     title = METHODS[name].short
     rows = []
     for bits, source in by_length.items():
@@ -172,12 +172,12 @@ def _feature_rows(names: Sequence[str], lengths: Sequence[int], variant: Variant
     """Rows of hash functions and metrics on one kind of features."""
     rows = []
     for name in (name for name in BASELINES if name in names):
-        for bits, source in methods.plan(DATASET, [name], lengths, variant)[name].items():
+        for bits, source in methods_plan.plan(DATASET, [name], lengths, variant)[name].items():
             title = f"{METHODS[name].short}-{bits}"
             rows.append(RowSpec(name, f"{title}, {variant.features}", source, bits, title))
     for name in (name for name in _METRICS if name in names):
         # a hash function's source tells which images and which network
-        (like,) = methods.plan(DATASET, ["lsh"], lengths[:1], variant)["lsh"].values()
+        (like,) = methods_plan.plan(DATASET, ["lsh"], lengths[:1], variant)["lsh"].values()
         assert isinstance(like, Hashing)
         matching = Matching(name, like.data, like.seed, variant.features, like.network)
         rows.append(

@@ -9,7 +9,8 @@ import pytest
 from reid_hash.baselines import HASH_FUNCTIONS, KSH, MLH, FeatureHash
 from reid_hash.errors import ConfigError
 from reid_hash.experiments import methods
-from reid_hash.experiments.methods import BASELINES, METHODS, Variant, plan
+from reid_hash.experiments.methods import BASELINES, METHODS, Variant
+from reid_hash.experiments.methods_plan import plan
 from reid_hash.experiments.methods_sources import hashings_of, networks_of
 from tests.experiments.test_reproduce import at, run, write_world
 

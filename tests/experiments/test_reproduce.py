@@ -15,7 +15,8 @@ from reid_hash.cli import main
 from reid_hash.config import Config
 from reid_hash.encoder import Encoder
 from reid_hash.experiments import methods_train
-from reid_hash.experiments.methods import FIGURE_METHODS, plan
+from reid_hash.experiments.methods import FIGURE_METHODS
+from reid_hash.experiments.methods_plan import plan
 from tests.helpers import coloured_pixels
 
 CLASSES = ("cat", "dog", "ship")
@@ -60,7 +61,7 @@ def here(world, monkeypatch):
 
 def at(root, monkeypatch):
     monkeypatch.chdir(root)
-    for module in ("reid_hash.config", "reid_hash.experiments.methods"):
+    for module in ("reid_hash.config", "reid_hash.experiments.methods_plan"):
         monkeypatch.setattr(f"{module}.configs_folder", lambda: root / "configs")
     monkeypatch.setattr("reid_hash.experiments.estimate.STEPS", 1)
     trainings = []

@@ -11,7 +11,8 @@ from reid_hash.errors import ConfigError
 from reid_hash.experiments import reproduce_lists, reproduce_panels
 from reid_hash.experiments.encoded import Encoded
 from reid_hash.experiments.estimate import seconds_a_step, training_steps
-from reid_hash.experiments.methods import METHODS, Variant, choose_methods, plan, scaled_down
+from reid_hash.experiments.methods import METHODS, Variant, choose_methods, scaled_down
+from reid_hash.experiments.methods_plan import plan
 from reid_hash.experiments.methods_sources import networks_of
 from reid_hash.experiments.retrieval import RetrievalRow
 from tests.experiments.test_reproduce import at, write_world

@@ -189,7 +189,7 @@ def test_reported_figures_stand_beside_the_lengths_they_are_of(here):
 
 
 def test_fast_says_so(here, world, capsys, monkeypatch):
-    monkeypatch.setattr("reid_hash.experiments.methods.FAST", 2)
+    monkeypatch.setattr("reid_hash.experiments.methods_plan.FAST", 2)
     paper = world / "configs" / "paper" / "cuhk03.yaml"
     values = yaml.safe_load(paper.read_text())
     values["train"]["epochs"] = 2
