@@ -50,10 +50,14 @@ def test_where_gradio_is_missing_the_way_to_it_is_said(capsys, tmp_path, monkeyp
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-def test_the_demo_serves_until_it_is_interrupted(tmp_path):
+@pytest.mark.parametrize("model", [None, "small"])  # packed codes, or made when it starts
+def test_the_demo_serves_until_it_is_interrupted(tmp_path, model):
     pytest.importorskip("gradio", reason="the page needs gradio: pip install 'reid-hash[web]'")
     process = subprocess.Popen(
-        [sys.executable, "-m", "reid_hash", "serve", "--demo", "--port", "0", "-q"],
+        [
+            *(sys.executable, "-m", "reid_hash", "serve", "--demo", "--port", "0", "-q"),
+            *(["--model", model] if model else []),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
