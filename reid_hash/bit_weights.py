@@ -93,8 +93,6 @@ def freeze(net: HashNet, pixels: Pixels, device: torch.device) -> Checkpoint:
     weights = np.ones(config.bits)
     if config.weights in ("learned", "monotone"):
         weights = factors**2
-    elif config.weights == "whole":
-        weights = np.maximum(np.rint(factors**2 / max(np.median(factors**2), 1e-12)), 1.0)
     elif config.weights == "magnitude":
         weights = np.abs(factors)
     elif config.weights == "likelihood":

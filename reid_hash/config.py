@@ -74,12 +74,11 @@ class ModelConfig(_Section):
     )
     batch_norm: bool = Field(True, description="batch norm before the sign: balances the bits")
     dropout: Share = 0.0
-    weights: Literal["learned", "monotone", "whole", "magnitude", "likelihood", "none"] = Field(
+    weights: Literal["learned", "monotone", "magnitude", "likelihood", "none"] = Field(
         "learned",
         description="bit weights: the learned w² of the paper; learned w² that cannot rise from a "
-        "bit to the next; w² in whole multiples of its median, 1 at least, so that what is equally "
-        "far mostly stays so; |w|, which sets the bits less far apart; the log-likelihood ratio of "
-        "a bit agreeing for same against different persons, from training pairs; or all one",
+        "bit to the next; |w|, which sets the bits less far apart; the log-likelihood ratio of a "
+        "bit agreeing for same against different persons, from training pairs; or all one",
     )
     flip_average: bool = Field(True, description="codes average an image with its mirror image")
     order: Literal["weight", "given"] = Field(

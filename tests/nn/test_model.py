@@ -138,12 +138,7 @@ def test_given_order_and_no_weights_change_nothing():
 
 @pytest.mark.parametrize(
     ("weights", "expected"),
-    [
-        ("learned", [9, 4, 1, 0.25]),
-        ("whole", [4, 2, 1, 1]),
-        ("magnitude", [3, 2, 1, 0.5]),
-        ("none", [1, 1, 1, 1]),
-    ],
+    [("learned", [9, 4, 1, 0.25]), ("magnitude", [3, 2, 1, 0.5]), ("none", [1, 1, 1, 1])],
 )
 def test_weights_come_from_the_learned_factors(weights, expected):
     net = HashNet(tiny_config("model.bits=4", f"model.weights={weights}"))

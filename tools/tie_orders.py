@@ -1,0 +1,64 @@
+"""What breaking ties does to a ranking by Hamming distance: plain, weighted, and in random orders.
+
+    python tools/tie_orders.py --model runs/cifar10/TIME --dataset cifar10 --data DIR
+
+Plain distances tie, and count as expected over random orders of the tied images. Weights rank whole
+codes one after the other. As a control, the tied codes are ranked by weights that mean nothing,
+drawn from 1 to 1.01: all their images together, as with the learned weights.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_hash.codes import Codes, exact_weights
+from reid_hash.config import DataConfig
+from reid_hash.data import load_dataset
+from reid_hash.encoder import load_encoder
+from reid_hash.experiments.encoded import Encoded, encode_dataset
+from reid_hash.experiments.retrieval import evaluate_retrieval
+from reid_hash.experiments.runs import find_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", type=Path, required=True, help="checkpoint or run")
+    parser.add_argument("--dataset", default="cifar10")
+    parser.add_argument("--protocol")
+    parser.add_argument("--data", type=Path, required=True, help="data root")
+    parser.add_argument("--orders", type=int, default=5, help="random ones")
+    args = parser.parse_args()
+
+    dataset = load_dataset(DataConfig(dataset=args.dataset, protocol=args.protocol), args.data)
+    encoded = encode_dataset(load_encoder(find_model(args.model, args.dataset)), dataset)
+    bits = encoded.gallery.bits
+    distinct = len(np.unique(encoded.gallery.packed, axis=0))
+    print(f"{bits} bits, {distinct:,} different codes of {len(encoded.gallery):,} in the database")
+    print("| ties | mAP | P@500 |\n|---|---:|---:|")
+    random = np.random.default_rng(0)
+    weights: dict[str, NDArray[np.floating]] = {
+        "left as they are (plain)": np.ones(bits),
+        "broken by the weights": encoded.gallery.weights,
+    }
+    for number in range(args.orders):
+        weights[f"broken in random order {number + 1}"] = 1 + 0.01 * random.random(bits)
+    for name, some in weights.items():
+        row = next(evaluate_retrieval(weighted(encoded, some), dataset, [bits]))
+        figures = row.figures
+        print(f"| {name} | {figures['map']:.4f} | {figures['precision_at_500']:.4f} |", flush=True)
+
+
+def weighted(encoded: Encoded, weights: NDArray[np.floating]) -> Encoded:
+    """The same bits with other weights."""
+    exact = exact_weights(weights)
+    query, gallery = (
+        Codes(codes.packed, codes.bits, exact) for codes in (encoded.query, encoded.gallery)
+    )
+    return replace(encoded, query=query, gallery=gallery)
+
+
+if __name__ == "__main__":
+    main()
