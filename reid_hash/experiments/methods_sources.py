@@ -23,7 +23,7 @@ _LATER = {
     "model": ("freeze",),
     "loss": (
         *("classifier", "scale", "cosine_margin"),
-        *("ranking", "balance", "quantisation", "relative_distance"),
+        *("ranking", "balance", "quantisation", "relative_distance", "distillation", "temperature"),
     ),
 }
 """Keys that count in the names of folders only where they have not their default value."""
