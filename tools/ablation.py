@@ -89,7 +89,7 @@ def figures(result: RunResult, config: Config) -> dict[str, dict[str, float]]:
     factors = net.weight.weight.detach().double().numpy()
     weightings: dict[str, NDArray[np.float64]] = {
         "own": result.checkpoint.bit_weights.astype(np.float64),
-        "|w|": np.abs(factors),
+        "magnitude": np.abs(factors),
         "likelihood": likelihood_weights(outputs > 0, pixels.labels, pixels.cameras),
         "none": np.ones(len(factors)),
     }
@@ -119,7 +119,7 @@ def table(output: Path, names: Sequence[str], epochs: int) -> str:
         if not files:
             continue
         runs = [json.loads(file.read_text()) for file in files]
-        kinds = ["own", "none", "|w|", "likelihood"] if name in ("full", "monotone") else ["own"]
+        kinds = ["own", "none", "magnitude", "likelihood"] if name in ("full", "monotone") else ["own"]
         for kind in kinds:
             cells = [spread([run[kind][str(n)] for run in runs]) for n in LENGTHS]
             cells.append(spread([run["float"]["all"] for run in runs]) if kind == "own" else "")
