@@ -119,8 +119,8 @@ def table(output: Path, names: Sequence[str], epochs: int) -> str:
         if not files:
             continue
         runs = [json.loads(file.read_text()) for file in files]
-        kinds = ["own", "none", "magnitude", "likelihood"] if name in ("full", "monotone") else ["own"]
-        for kind in kinds:
+        others = ["none", "magnitude", "likelihood"] if name in ("full", "monotone") else []
+        for kind in ("own", *others):
             cells = [spread([run[kind][str(n)] for run in runs]) for n in LENGTHS]
             cells.append(spread([run["float"]["all"] for run in runs]) if kind == "own" else "")
             lines.append(f"| {name} | {len(runs)} | {kind} | " + " | ".join(cells) + " |")
