@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
@@ -30,6 +30,8 @@ def make_index(name: IndexName, codes: Codes, threads: int | None = None) -> Cod
     Raises:
         CodeError: there is no such index.
     """
+    if name not in get_args(IndexName):
+        raise CodeError(f"no index of kind {name}; there are {', '.join(get_args(IndexName))}")
     if name == "weighted":
         return WeightedIndex(codes.weights, model=codes.model, threads=threads)
     if name == "weighted-multihash":

@@ -49,7 +49,7 @@ class WeightedIndex:
         scan_bits: how many bits fast scan compares, rounded up to bytes. Fewer are faster where
             the others hardly change which codes are near (`choose_scan_bits`); the answers are
             exact all the same. All, and 1024 at most, when left out.
-        hash_tables: keep tables of where each two bytes of the codes have which value: 5 bytes more
+        hash_tables: keep tables of where each two bytes of the codes have which value: 6 bytes more
             for each 2 of a code. Queries with k codes very near (other pictures of the same scene)
             are answered by looking these up, many times as fast; the others as without.
 
