@@ -5,10 +5,14 @@ norm here averages its statistics over the processes; `gather_batch` shows the l
 of all of them. Both are exact in value and gradient. (torch's SyncBatchNorm does not run on CPUs.)
 """
 
+from collections.abc import Iterable
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
+
+from reid_hash.errors import ConfigError
 
 
 def world_size() -> int:
@@ -32,10 +36,24 @@ def gather_batch(part: Tensor) -> Tensor:
 
 
 def convert_batch_norm(module: nn.Module) -> nn.Module:
-    """Let every batch norm inside `module` share its statistics between processes, in place."""
+    """Let every batch norm inside `module` share its statistics between processes, in place.
+
+    timm's batch norms, of which many hold the layer's activation, keep it.
+
+    Raises:
+        ConfigError: a batch norm that computes something else besides, which cannot be known here.
+    """
     for name, child in module.named_children():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
-            shared = SharedBatchNorm(child.num_features, child.eps, child.momentum, child.affine)
+            after = [getattr(child, part) for part in ("drop", "act") if hasattr(child, part)]
+            if not after and type(child) not in _PLAIN:
+                raise ConfigError(
+                    f"the network's {type(child).__name__} cannot share its statistics between "
+                    "processes; train in one process"
+                )
+            shared = SharedBatchNorm(
+                child.num_features, child.eps, child.momentum, child.affine, after
+            )
             shared.load_state_dict(child.state_dict())
             shared.train(child.training)
             setattr(module, name, shared)
@@ -44,14 +62,40 @@ def convert_batch_norm(module: nn.Module) -> nn.Module:
     return module
 
 
+_PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
 class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm over the batches of all processes; they must be of equal size."""
+    """Batch norm over the batches of all processes; they must be of equal size.
+
+    Args:
+        features: number of channels.
+        eps: added to the variance.
+        momentum: of the running statistics.
+        affine: whether a factor and an offset are learned.
+        after: modules without parameters that follow, such as the activation.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        after: Iterable[nn.Module] = (),
+    ) -> None:
+        super().__init__(features, eps, momentum, affine)
+        self.after = nn.Sequential(*after)
 
     def _check_input_dim(self, input: Tensor) -> None:
         pass  # 2-d and 4-d alike
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise over every axis but the second."""
+        """Normalise over every axis but the second, then what follows."""
+        out: Tensor = self.after(self._normalise(input))
+        return out
+
+    def _normalise(self, input: Tensor) -> Tensor:
         if not self.training or world_size() == 1:
             plain: Tensor = super().forward(input)
             return plain
