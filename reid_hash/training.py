@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from reid_hash.allocator import keep_freed_memory
 from reid_hash.bit_weights import freeze
 from reid_hash.config import Config, TrainConfig, parse_config
 from reid_hash.data.augment import Augment
