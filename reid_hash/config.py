@@ -155,6 +155,11 @@ class TrainConfig(_Section):
     bit_weights_rate: Share = Field(
         1.0, description="share of the learning rate that the bit weights have"
     )
+    backbone_rate: Share = Field(
+        1.0,
+        description="share of the learning rate that the backbone has: a pretrained one needs "
+        "less than the layers that start from nothing",
+    )
     momentum: Share = 0.9
     schedule: Literal["cosine", "step"] = "cosine"
     warmup: Share = Field(0.1, description="share of the steps over which the rate rises")

@@ -84,6 +84,7 @@ def train(
         ConfigError, CheckpointError: the state is of another configuration, or damaged.
     """
     options = config.train
+    keep_freed_memory()
     accelerator = Accelerator(
         cpu=pick_device(device).type == "cpu",
         mixed_precision="bf16" if use_bf16(options.precision, device) else "no",

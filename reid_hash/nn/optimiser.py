@@ -15,40 +15,41 @@ def build_optimiser(model: nn.Module, options: TrainConfig) -> torch.optim.Optim
     three channels, depthwise convolutions, and the classifiers, whose rows are classes and not
     directions, stay with AdamW.
     """
-    weights: list[nn.Parameter] = []
-    inner: list[nn.Parameter] = []
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+    groups: dict[tuple[str, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
+        kind = "decayed" if parameter.ndim > 1 else "free"
+        share = options.backbone_rate if ".backbone." in f".{name}" else 1.0
         if name.endswith(("weight.weight", "weight.steps", "weight.base")):
-            weights.append(parameter)
+            kind, share = "weights", options.bit_weights_rate
         elif options.optimiser == "muon" and _is_inner(name, parameter):
-            inner.append(parameter)
-        else:
-            (decayed if parameter.ndim > 1 else free).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": options.weight_decay},
-        {"params": free, "weight_decay": 0.0},
+            kind = "orthogonal"
+        groups.setdefault((kind, share), []).append(parameter)
+    # a saved state counts the parameters in this order
+    kinds = ("orthogonal", "decayed", "free", "weights")
+    made = [
         {
-            "params": weights,
-            "weight_decay": options.weight_decay,
-            "rate_share": options.bit_weights_rate,
-        },
+            "params": parameters,
+            "weight_decay": 0.0 if kind == "free" else options.weight_decay,
+            "rate_share": share,
+            "orthogonal": kind == "orthogonal",
+        }
+        for (kind, share), parameters in sorted(
+            groups.items(), key=lambda item: (kinds.index(item[0][0]), -item[0][1])
+        )
     ]
     if options.optimiser == "muon":
         from reid_hash.nn.muon import Muon  # here: it imports timm, which takes seconds
 
-        orthogonal = {"params": inner, "weight_decay": options.weight_decay, "orthogonal": True}
-        return Muon([orthogonal, *groups], options.learning_rate)
+        return Muon(made, options.learning_rate)
     if options.optimiser == "sgd":
-        return torch.optim.SGD(groups, options.learning_rate, options.momentum)
-    return torch.optim.AdamW(groups, options.learning_rate)
+        return torch.optim.SGD(made, options.learning_rate, options.momentum)
+    return torch.optim.AdamW(made, options.learning_rate)
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set the rate of all groups; the bit weights' is their share of it."""
+    """Set the rate of all groups: that of the backbone and of the bit weights is their share."""
     for group in optimiser.param_groups:
         group["lr"] = rate * group.get("rate_share", 1.0)
 

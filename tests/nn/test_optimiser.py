@@ -90,3 +90,17 @@ def test_bit_weights_learn_at_their_share_of_the_rate(optimiser):
     slow = [group for group in made.param_groups if group["lr"] != 0.5]
     assert [group["lr"] for group in slow] == [0.125]
     assert slow[0]["params"] == [net.weight.weight]
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw", "muon"])
+def test_the_backbone_learns_at_its_share_of_the_rate(optimiser):
+    config = tiny_config(
+        f"train.optimiser={optimiser}", "train.backbone_rate=0.1", "loss.code_cross_entropy=1"
+    )
+    model = TrainingModel(HashNet(config), 3)
+    made = build_optimiser(model, config.train)
+    set_learning_rate(made, 0.5)
+    rates = {id(p): group["lr"] for group in made.param_groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        wanted = 0.05 if name.startswith("net.backbone.") else 0.5
+        assert rates[id(parameter)] == pytest.approx(wanted), name
