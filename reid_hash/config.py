@@ -141,6 +141,11 @@ class AugmentConfig(_Section):
     zoom: Share = Field(0.1, description="largest relative change of size")
     colour: Share = Field(0.2, description="largest relative change of brightness and colour")
     erase: Share = Field(0.5, description="probability that a random rectangle is erased")
+    low_resolution: Share = Field(
+        0.0,
+        description="probability that an image is made smaller, down to 0.4 of its sides, and large "
+        "again, as persons far from a camera are",
+    )
 
 
 class TrainConfig(_Section):

@@ -11,7 +11,7 @@ from reid_hash.seeds import mixed_seed
 
 
 class Augment:
-    """Mirror, shift, zoom, colour and erasing, drawn for the whole batch of all processes.
+    """Mirror, shift, zoom, colour, resolution and erasing, drawn for the whole batch of all processes.
 
     Every process draws the changes of the whole batch and applies those of its own rows. The
     result depends on (seed, step) alone: not on how many processes there are, nor on what ran
@@ -74,5 +74,16 @@ class Augment:
         inside = (y >= top) & (y < top + tall[:, None, None])
         inside = inside & (x >= left) & (x < left + wide[:, None, None])
         inside = inside & erased[:, None, None]
+        if config.low_resolution:  # drawn last: other configurations see the draws they had
+            factor = torch.rand(1, generator=random).item() * 0.6 + 0.4
+            coarse = uniform(0, 1) < config.low_resolution
+            images = torch.where(coarse[:, None, None, None], _coarse(images, factor), images)
         images = images.masked_fill(inside[:, None], 0.0)
         return images.contiguous(memory_format=torch.channels_last)
+
+
+def _coarse(images: Tensor, factor: float) -> Tensor:
+    """Images scaled down to `factor` of their sides, and back."""
+    size = images.shape[2:]
+    small = F.interpolate(images, scale_factor=factor, mode="bilinear", antialias=True)
+    return F.interpolate(small, size=size, mode="bilinear")

@@ -25,6 +25,7 @@ _LATER = {
         *("classifier", "scale", "cosine_margin"),
         *("ranking", "balance", "quantisation", "relative_distance", "distillation", "temperature"),
     ),
+    "augment": ("low_resolution",),
     "train": ("backbone_rate",),
 }
 """Keys that count in the names of folders only where they have not their default value."""

@@ -48,7 +48,9 @@ def test_everything_at_once_keeps_form_and_is_finite(batch):
 
 @pytest.mark.parametrize("parts", [[8], [4, 4], [3, 5], [1] * 8])
 def test_processes_together_do_what_one_does_alone(batch, parts):
-    strong = augment(seed=3, flip=0.5, shift=0.1, zoom=0.2, colour=0.3, erase=0.5)
+    strong = augment(
+        seed=3, flip=0.5, shift=0.1, zoom=0.2, colour=0.3, erase=0.5, low_resolution=0.5
+    )
     pieces, at = [], 0
     for size in parts:
         rows = slice(at, at + size)
@@ -114,3 +116,21 @@ def test_erasing_is_one_rectangle_of_the_published_size():
     assert ratio.max() < 4
     assert ratio.min() > 1 / 4
     assert whole(augment(erase=0.5), torch.ones(200, 3, 16, 16)).amin(dim=(1, 2, 3)).sum() > 60
+
+
+def test_low_resolution_takes_fine_detail_and_leaves_the_coarse():
+    fine = (torch.arange(64)[:, None] + torch.arange(32)[None]) % 2 * 2.0 - 1  # a chessboard
+    slope = torch.linspace(-1, 1, 64)[:, None].expand(64, 32)
+    images = torch.stack([fine, slope])[:, None].expand(2, 3, 64, 32)
+    for step in range(5):
+        chessboard, kept = whole(augment(low_resolution=1), images, step=step)
+        assert chessboard.abs().mean() < 0.7
+        torch.testing.assert_close(kept, images[1], atol=0.05, rtol=0)
+
+
+def test_low_resolution_is_of_a_share_of_the_images_and_changes_no_other_draw(batch):
+    many = batch.repeat(25, 1, 1, 1)
+    before = whole(augment(colour=0.3, erase=0.5), many)
+    changed = whole(augment(colour=0.3, erase=0.5, low_resolution=0.25), many)
+    same = torch.isclose(before, changed).all(dim=(1, 2, 3))
+    assert 30 < (~same).sum() < 70  # of 200
