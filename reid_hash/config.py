@@ -143,8 +143,8 @@ class AugmentConfig(_Section):
     erase: Share = Field(0.5, description="probability that a random rectangle is erased")
     low_resolution: Share = Field(
         0.0,
-        description="probability that an image is made smaller, down to 0.4 of its sides, and large "
-        "again, as persons far from a camera are",
+        description="probability that an image is made smaller, down to 0.4 of its sides, and "
+        "large again, as persons far from a camera are",
     )
 
 
