@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 
 # what people import; submodules come with their packages
 API = reid_hash.codes reid_hash.distances reid_hash.encoder reid_hash.metrics reid_hash.search \
-	reid_hash.nn reid_hash.data reid_hash.baselines reid_hash.training reid_hash.config reid_hash.errors
+	reid_hash.nn reid_hash.data reid_hash.baselines reid_hash.training reid_hash.config reid_hash.config_file reid_hash.errors
 
 .PHONY: setup quickstart test lint types check api clean
 

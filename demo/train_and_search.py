@@ -11,7 +11,7 @@ import faiss
 import numpy as np
 from rich.console import Console
 
-from reid_hash.config import load_config
+from reid_hash.config_file import load_config
 from reid_hash.data import load_dataset
 from reid_hash.data.images import decode
 from reid_hash.encoder import Encoder

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.config import parse_config
+from reid_hash.config_file import parse_config
 from reid_hash.encoder_base import AnyEncoder
 from reid_hash.errors import CheckpointError, ConfigError
 

@@ -15,7 +15,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from reid_hash.allocator import keep_freed_memory
 from reid_hash.bit_weights import freeze
-from reid_hash.config import Config, TrainConfig, parse_config
+from reid_hash.config import Config, TrainConfig
+from reid_hash.config_file import parse_config
 from reid_hash.data.augment import Augment
 from reid_hash.data.images import Pixels
 from reid_hash.data.several import source_of

@@ -1,6 +1,7 @@
 import pytest
 
-from reid_hash.config import Config, configs_folder, load_config, parse_config
+from reid_hash.config import Config
+from reid_hash.config_file import configs_folder, load_config, parse_config
 from reid_hash.errors import ConfigError
 
 
@@ -44,6 +45,17 @@ def test_yaml_round_trip(tmp_path):
 def test_wrong_settings_name_the_key(settings, message):
     with pytest.raises(ConfigError, match=message):
         load_config(settings=settings)
+
+
+def test_a_wrong_setting_is_not_blamed_on_the_file(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("model: {bits: 48}\n")
+    for setting in ("model.bits=0", "model.bit=4", "modell.bits=4", "data.shares=[1, -1]"):
+        with pytest.raises(ConfigError, match="^--set: "):
+            load_config(file, [setting])
+    file.write_text("model: {bits: 0}\n")
+    with pytest.raises(ConfigError, match="c.yaml: model.bits"):
+        load_config(file, ["seed=1"])
 
 
 def test_wrong_files_are_told(tmp_path):

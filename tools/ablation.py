@@ -23,7 +23,8 @@ from rich.console import Console
 
 from reid_hash.bit_weights import likelihood_weights
 from reid_hash.codes import Codes, exact_weights
-from reid_hash.config import Config, load_config
+from reid_hash.config import Config
+from reid_hash.config_file import load_config
 from reid_hash.data.images import decode
 from reid_hash.encoder import network_outputs
 from reid_hash.experiments.reid import evaluate

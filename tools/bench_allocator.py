@@ -16,7 +16,7 @@ import time
 import torch
 
 from reid_hash.allocator import keep_freed_memory
-from reid_hash.config import load_config
+from reid_hash.config_file import load_config
 from reid_hash.nn.model import HashNet
 
 _STEPS = 4

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from reid_hash.cli import options, show
-from reid_hash.config import load_config
+from reid_hash.config_file import load_config
 from reid_hash.data import DATASETS, load_dataset
 from reid_hash.experiments.prepare import describe_set, write_walkers
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from reid_hash.cli import options, show
-from reid_hash.config import Config, configs_folder, load_config
+from reid_hash.config import Config
+from reid_hash.config_file import configs_folder, load_config
 from reid_hash.experiments.report import write_run_report
 from reid_hash.experiments.runs import resumable_run
 from reid_hash.experiments.train import train_run

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from reid_hash.config import Config, configs_folder, load_config
+from reid_hash.config import Config
+from reid_hash.config_file import configs_folder, load_config
 from reid_hash.errors import ConfigError
 from reid_hash.experiments.methods import FAST, LENGTHS, METHODS, NETWORK_METHODS, Method, Variant
 from reid_hash.experiments.methods_sources import Hashing, Network, Plan, Source

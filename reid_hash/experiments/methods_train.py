@@ -11,7 +11,8 @@ from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
 from rich.console import Console
 
-from reid_hash.config import DataConfig, parse_config
+from reid_hash.config import DataConfig
+from reid_hash.config_file import parse_config
 from reid_hash.data import data_root, load_dataset
 from reid_hash.data.images import Pixels, decode
 from reid_hash.data.types import Dataset

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from reid_hash.codes import save_codes
-from reid_hash.config import load_config
+from reid_hash.config_file import load_config
 from reid_hash.experiments.demo_result import DemoResult
 from reid_hash.experiments.demo_run import FILM, TIMELINE, VIDEO, Wanted, demo
 from reid_hash.experiments.report import write_run_report

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from reid_hash.config import parse_config
+from reid_hash.config_file import parse_config
 from reid_hash.errors import CheckpointError, ConfigError
 from reid_hash.files import replacing
 from reid_hash.nn.model import HashNet

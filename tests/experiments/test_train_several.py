@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from reid_hash.cli import main
-from reid_hash.config import load_config
+from reid_hash.config_file import load_config
 from reid_hash.data.several import SOURCE, join, source_of
 from reid_hash.data.types import Dataset, ImageSet
 from reid_hash.errors import ConfigError
