@@ -173,6 +173,10 @@ class Codes:
         """The bits, [n, bits] bool."""
         return unpack(self.packed, self.bits)
 
+    def reweighted(self, weights: ArrayLike) -> "Codes":
+        """The same bits with other weights, [bits] real ≥ 0 as `exact_weights` takes them."""
+        return Codes(self.packed, self.bits, np.asarray(weights), self.model)
+
     def unweighted(self) -> "Codes":
         """The same bits, each of weight 1."""
         return Codes(self.packed, self.bits, model=self.model)

@@ -70,6 +70,10 @@ def test_selecting_rows_keeps_weights_and_model():
         assert part.model == "m"
         np.testing.assert_array_equal(part.weights, codes.weights)
     np.testing.assert_array_equal(codes.unweighted().weights, np.ones(4))
+    other = codes.reweighted([4, 3, 2, 0.5])
+    np.testing.assert_array_equal(other.weights, [4, 3, 2, 0.5])
+    np.testing.assert_array_equal(other.packed, codes.packed)
+    assert other.model == codes.model
 
 
 def test_codes_do_not_change_under_their_owner():

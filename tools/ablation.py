@@ -14,7 +14,6 @@ import argparse
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from reid_hash.bit_weights import likelihood_weights
-from reid_hash.codes import Codes, exact_weights
 from reid_hash.config import Config
 from reid_hash.config_file import load_config
 from reid_hash.data.images import decode
@@ -96,11 +94,7 @@ def figures(result: RunResult, config: Config) -> dict[str, dict[str, float]]:
     }
     found: dict[str, dict[str, float]] = {}
     for kind, weights in weightings.items():
-        query, gallery = (
-            Codes(codes.packed, codes.bits, exact_weights(weights))
-            for codes in (encoded.query, encoded.gallery)
-        )
-        some = replace(encoded, query=query, gallery=gallery)
+        some = encoded.reweighted(weights)
         rows = evaluate(some, result.dataset, LENGTHS, weightings=[True], embedding=kind == "own")
         for row in rows:
             about = "float" if row.figures["method"] != "codes" else kind

@@ -8,17 +8,15 @@ drawn from 1 to 1.01: all their images together, as with the learned weights.
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.codes import Codes, exact_weights
 from reid_hash.config import DataConfig
 from reid_hash.data import load_dataset
 from reid_hash.encoder import load_encoder
-from reid_hash.experiments.encoded import Encoded, encode_dataset
+from reid_hash.experiments.encoded import encode_dataset
 from reid_hash.experiments.retrieval import evaluate_retrieval
 from reid_hash.experiments.runs import find_model
 
@@ -46,18 +44,9 @@ def main() -> None:
     for number in range(args.orders):
         weights[f"broken in random order {number + 1}"] = 1 + 0.01 * random.random(bits)
     for name, some in weights.items():
-        row = next(evaluate_retrieval(weighted(encoded, some), dataset, [bits]))
+        row = next(evaluate_retrieval(encoded.reweighted(some), dataset, [bits]))
         figures = row.figures
         print(f"| {name} | {figures['map']:.4f} | {figures['precision_at_500']:.4f} |", flush=True)
-
-
-def weighted(encoded: Encoded, weights: NDArray[np.floating]) -> Encoded:
-    """The same bits with other weights."""
-    exact = exact_weights(weights)
-    query, gallery = (
-        Codes(codes.packed, codes.bits, exact) for codes in (encoded.query, encoded.gallery)
-    )
-    return replace(encoded, query=query, gallery=gallery)
 
 
 if __name__ == "__main__":

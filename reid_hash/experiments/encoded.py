@@ -1,10 +1,10 @@
 """A data set as codes: what every evaluation of a network starts from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes
 from reid_hash.data.images import Pixels, decode
@@ -36,6 +36,11 @@ class Encoded:
     query_embedding: NDArray[np.float32]
     gallery_embedding: NDArray[np.float32]
     query_values: NDArray[np.float32] | None = None
+
+    def reweighted(self, weights: ArrayLike) -> "Encoded":
+        """The same bits with other weights, see `Codes.reweighted`."""
+        query, gallery = self.query.reweighted(weights), self.gallery.reweighted(weights)
+        return replace(self, query=query, gallery=gallery)
 
     @property
     def unreadable(self) -> list[str]:
