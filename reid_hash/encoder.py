@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from reid_hash.encoder_base import AnyEncoder
 from reid_hash.errors import ConfigError
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
+from reid_hash.nn.folding import fold_batch_norm
 from reid_hash.nn.model import HashNet
 from reid_hash.onnx_encoder import OnnxEncoder, is_onnx
 
@@ -117,6 +118,7 @@ class Encoder(AnyEncoder):
         self.fingerprint = checkpoint.fingerprint
         self.bit_weights = checkpoint.bit_weights
         checkpoint.net.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._folded = fold_batch_norm(checkpoint.net)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | Path, device: str = "auto") -> "Encoder":
@@ -127,6 +129,4 @@ class Encoder(AnyEncoder):
         self, images: NDArray[np.uint8], progress: Callable[[int], object] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         flip = self.config.model.flip_average
-        return network_outputs(
-            self.checkpoint.net, images, self.device, flip=flip, progress=progress
-        )
+        return network_outputs(self._folded, images, self.device, flip=flip, progress=progress)
