@@ -20,6 +20,7 @@ from reid_hash.encoder import network_outputs
 from reid_hash.errors import CheckpointError
 from reid_hash.files import replacing
 from reid_hash.nn.checkpoint import Checkpoint, metadata_of
+from reid_hash.nn.folding import fold_batch_norm
 from reid_hash.nn.model import HashNet
 from reid_hash.onnx_encoder import (
     FORMAT,
@@ -143,7 +144,7 @@ def _graph(checkpoint: Checkpoint) -> Any:
             # dynamo=False: the tracing exporter takes a tenth of the time for the same graph, and
             # no package beside onnx; torch calls it legacy
             torch.onnx.export(
-                _Whole(net).eval(),
+                _Whole(fold_batch_norm(net.eval())).eval(),
                 (pictures,),
                 written,  # type: ignore[arg-type]
                 dynamo=False,

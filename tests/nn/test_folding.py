@@ -74,3 +74,17 @@ def test_a_convolution_that_is_used_elsewhere_too_is_not_folded():
     net.head = type(net.head)(8, net.config.model.bits, batch_norm=True)
     net.eval()
     assert fold_batch_norm(net) is net
+
+
+def test_padding_is_fixed_for_networks_that_work_it_out():
+    for height, width in ((160, 64), (97, 50)):
+        net = trained(
+            "model.backbone=timm:tf_efficientnet_lite0",
+            f"data.height={height}",
+            f"data.width={width}",
+        )
+        folded = fold_batch_norm(net)
+        kinds = {type(module).__name__ for module in folded.modules()}
+        assert "Conv2dSame" not in kinds
+        images = torch.randn(2, 3, height, width)
+        torch.testing.assert_close(folded(images).outputs, net(images).outputs, atol=1e-4, rtol=0)
