@@ -4,16 +4,18 @@
     python tools/ablation.py --data DIR --output runs/ablation --only full,no-prefixes --seeds 0,1,2
 
 Networks of configs/cuhk03.yaml with one setting changed each, trained for fewer epochs without 100
-of the training identities, and evaluated on these: the test identities choose nothing. Every
-network is also evaluated with other bit weights than its own: none, |w|, and log-likelihood ratios
-from its training pairs. Finished networks are kept in the output folder and not trained again;
-one that was stopped goes on. The table is of those that are there.
+of the training identities, and evaluated on these: the test identities choose nothing. Settings
+that training does not look at are changed of the network `full`. Networks are also evaluated with
+real-valued queries, and two of them with other bit weights than their own: none, |w|, and
+log-likelihood ratios from training pairs. Finished networks are kept in the output folder and not
+trained again; one that was stopped goes on. The table is of those that are there.
 """
 
 import argparse
 import json
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +23,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from reid_hash.bit_weights import likelihood_weights
-from reid_hash.config import Config
 from reid_hash.config_file import load_config
 from reid_hash.data.images import decode
-from reid_hash.encoder import network_outputs
+from reid_hash.data.types import Dataset
+from reid_hash.encoder import Encoder
+from reid_hash.experiments.encoded import encode_dataset
 from reid_hash.experiments.reid import evaluate
-from reid_hash.experiments.train import RunResult, train_run
+from reid_hash.experiments.train import load_for, train_run
 from reid_hash.files import replacing
+from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
+from reid_hash.nn.model import HashNet
 
 VARIANTS: Mapping[str, Sequence[str]] = {
     "full": [],
@@ -37,14 +42,22 @@ VARIANTS: Mapping[str, Sequence[str]] = {
     "no-regulariser": ["loss.regulariser=0"],
     "no-erasing": ["augment.erase=0"],
     "no-colour": ["augment.colour=0"],
+    "no-shift-and-zoom": ["augment.shift=0", "augment.zoom=0"],
+    "low-resolution": ["augment.low_resolution=0.3"],
     "no-batch-norm": ["model.batch_norm=false", "loss.beta=5"],
-    "no-soft-stripes": ["model.soft_stripes=false"],
-    "no-flip-average": ["model.flip_average=false"],
     "adamw": ["train.optimiser=adamw", "train.learning_rate=0.006", "train.weight_decay=0.05"],
     "monotone": ["model.weights=monotone"],
     "embedding": ["loss.cross_entropy=0.5"],
     "distillation": ["loss.cross_entropy=0.5", "loss.distillation=1"],
 }
+EVALUATED: Mapping[str, Sequence[str]] = {
+    "no-soft-stripes": ["model.soft_stripes=false"],
+    "no-flip-average": ["model.flip_average=false"],
+}
+"""What is changed of the trained network `full`."""
+WEIGHED = ("full", "monotone")
+"""Of which networks other bit weights are tried."""
+KINDS = ("own", "none", "magnitude", "likelihood", "asymmetric")
 LENGTHS = (32, 64, 128)
 SETTINGS = ("data.hold_out=100",)
 
@@ -66,39 +79,75 @@ def main() -> None:
             folder = args.output / f"{name}-{args.epochs}-{seed}"
             if not (folder / "ablation.json").exists():
                 run(name, seed, args.epochs, args.data, folder)
-    print(table(args.output, names, args.epochs))
+    shown = [*names, *EVALUATED] if "full" in names else names
+    print(table(args.output, shown, args.epochs))
 
 
 def run(name: str, seed: int, epochs: int, data: Path, folder: Path) -> None:
-    """Train a network and write its figures."""
+    """Train a network and write its figures; of `full`, those of `EVALUATED` too."""
     changes = [*SETTINGS, f"seed={seed}", f"train.epochs={epochs}", *VARIANTS[name]]
     config = load_config("cuhk03", changes)
-    resume = (folder / "state.safetensors").exists()
-    result = train_run(config, [data], folder, resume=resume, console=Console(stderr=True))
+    if (folder / "model.safetensors").exists():  # stopped while it was evaluated
+        checkpoint = load_checkpoint(folder / "model.safetensors")
+    else:
+        resume = (folder / "state.safetensors").exists()
+        result = train_run(config, [data], folder, resume=resume, console=Console(stderr=True))
+        assert result is not None
+        checkpoint = result.checkpoint
+    dataset = load_for(config, [data])
+    for other, settings in EVALUATED.items() if name == "full" else ():
+        changed = HashNet(load_config("cuhk03", [*changes, *settings]))
+        changed.load_state_dict(checkpoint.net.state_dict())
+        beside = folder.with_name(folder.name.replace("full", other))
+        write(figures(replace(checkpoint, net=changed), dataset), beside)
+    write(figures(checkpoint, dataset, weighed=name in WEIGHED), folder)
+
+
+def write(found: Mapping[str, Mapping[str, float]], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "ablation.json") as temporary:
-        temporary.write_text(json.dumps(figures(result, config), indent=1))
+        temporary.write_text(json.dumps(found, indent=1))
 
 
-def figures(result: RunResult, config: Config) -> dict[str, dict[str, float]]:
-    """Rank-1 by weights and length: with the network's own, with others; of the float embedding."""
-    encoded, net = result.encoded, result.checkpoint.net
-    height, width = config.data.height, config.data.width
-    pixels = decode(result.dataset.train, height, width)
-    outputs, _ = network_outputs(net, pixels.images, flip=config.model.flip_average)
-    factors = net.weight.weight.detach().double().numpy()
-    weightings: dict[str, NDArray[np.float64]] = {
-        "own": result.checkpoint.bit_weights.astype(np.float64),
-        "magnitude": np.abs(factors),
-        "likelihood": likelihood_weights(outputs > 0, pixels.labels, pixels.cameras),
-        "none": np.ones(len(factors)),
-    }
+def figures(
+    checkpoint: Checkpoint, dataset: Dataset, weighed: bool = False
+) -> dict[str, dict[str, float]]:
+    """Rank-1 by weights and length; with real-valued queries; of the float embedding.
+
+    Args:
+        checkpoint: the network.
+        dataset: it is evaluated on; its training images give the likelihood ratios.
+        weighed: with other weights than the network's own, too.
+    """
+    encoder = Encoder(checkpoint, "cpu")
+    encoded = encode_dataset(encoder, dataset)
+    weightings: dict[str, NDArray[np.floating]] = {"own": checkpoint.bit_weights}
+    if weighed:
+        pixels = decode(dataset.train, *encoder.size)
+        ones = encoder.outputs(pixels.images)[0] > 0
+        factors = checkpoint.net.weight.weight.detach().double().numpy()
+        weightings |= {
+            "none": np.ones(len(factors)),
+            "magnitude": np.abs(factors),
+            "likelihood": likelihood_weights(ones, pixels.labels, pixels.cameras),
+        }
     found: dict[str, dict[str, float]] = {}
     for kind, weights in weightings.items():
-        some = encoded.reweighted(weights)
-        rows = evaluate(some, result.dataset, LENGTHS, weightings=[True], embedding=kind == "own")
+        own = kind == "own"
+        rows = evaluate(
+            encoded.reweighted(weights),
+            dataset,
+            LENGTHS,
+            weightings=[True],
+            embedding=own,
+            real_query=own,
+        )
         for row in rows:
-            about = "float" if row.figures["method"] != "codes" else kind
-            length = "all" if about == "float" else str(row.figures["bits"])
+            about, length = kind, str(row.figures["bits"])
+            if row.figures["method"] != "codes":
+                about, length = "float", "all"
+            elif row.figures.get("asymmetric"):
+                about = "asymmetric"
             found.setdefault(about, {})[length] = row.figures["rank1"]
     return found
 
@@ -110,12 +159,12 @@ def table(output: Path, names: Sequence[str], epochs: int) -> str:
         "|---|---:|---|" + "---:|" * (len(LENGTHS) + 1),
     ]
     for name in names:
-        files = sorted(output.glob(f"{name}-{epochs}-*/ablation.json"))
+        files = sorted(output.glob(f"{name}-{epochs}-[0-9]*/ablation.json"))
         if not files:
             continue
         runs = [json.loads(file.read_text()) for file in files]
-        others = ["none", "magnitude", "likelihood"] if name in ("full", "monotone") else []
-        for kind in ("own", *others):
+        kinds = [kind for kind in KINDS if all(kind in run for run in runs)]
+        for kind in kinds:
             cells = [spread([run[kind][str(n)] for run in runs]) for n in LENGTHS]
             cells.append(spread([run["float"]["all"] for run in runs]) if kind == "own" else "")
             lines.append(f"| {name} | {len(runs)} | {kind} | " + " | ".join(cells) + " |")
