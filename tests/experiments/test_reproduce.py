@@ -61,7 +61,7 @@ def here(world, monkeypatch):
 
 def at(root, monkeypatch):
     monkeypatch.chdir(root)
-    for module in ("reid_hash.config", "reid_hash.experiments.methods_plan"):
+    for module in ("reid_hash.config_file", "reid_hash.experiments.methods_plan"):
         monkeypatch.setattr(f"{module}.configs_folder", lambda: root / "configs")
     monkeypatch.setattr("reid_hash.experiments.estimate.STEPS", 1)
     trainings = []
