@@ -11,9 +11,9 @@ def keep_freed_memory() -> bool:
     """Have freed memory kept by this process for its next allocation, until it ends.
 
     The C library of GNU systems takes every large block from the kernel and hands it back at
-    once. Each layer of each step then writes to pages that the kernel has to clear first: a third
-    of the time of a network of depthwise convolutions (tools/bench_allocator.py). The process
-    holds its peak afterwards, which training does anyway.
+    once. Each layer of each step then writes to pages that the kernel has to clear first
+    (tools/bench_allocator.py measures what that costs). The process holds its peak afterwards,
+    which training does anyway.
 
     Returns:
         Whether it was done: elsewhere than on GNU systems nothing happens.
