@@ -10,6 +10,7 @@ from reid_hash.cli import main
 from reid_hash.data.images import resize
 from reid_hash.distances import hamming
 from reid_hash.encoder import Encoder
+from reid_hash.errors import CheckpointError
 from reid_hash.experiments.runs import find_model
 from reid_hash.search.gallery import Gallery
 from reid_hash.shipped import (
@@ -48,6 +49,13 @@ def test_a_model_is_found_by_its_name_and_used_where_none_was_trained(tmp_path, 
     assert find_model(None, "walkers") == shipped_model("walkers").file
     with pytest.raises(Exception, match="no trained model for mnist"):
         find_model(None, "mnist")
+
+
+def test_a_misspelt_name_is_told_the_names_there_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match=r"no such file: bse; .*small, .*base"):
+        find_model(Path("bse"), "cuhk03")
+    assert find_model(Path("mine.safetensors"), "cuhk03") == Path("mine.safetensors")
 
 
 def test_models_are_listed_and_have_cards(capsys):

@@ -13,7 +13,7 @@ from reid_hash import __version__
 from reid_hash.data import data_root
 from reid_hash.errors import CheckpointError
 from reid_hash.files import write_text
-from reid_hash.shipped import default_model, shipped_model
+from reid_hash.shipped import default_model, shipped_model, shipped_models
 from reid_hash.training import MODEL_FILE, STATE_FILE
 
 RUN_FILE = "run.json"
@@ -74,6 +74,9 @@ def find_model(model: Path | None, dataset: str) -> Path:
         shipped = shipped_model(str(model))
         if shipped is not None:
             return shipped.file
+        if not model.exists() and len(model.parts) == 1 and not model.suffix:
+            known = ", ".join(one.name for one in shipped_models())
+            raise CheckpointError(f"no such file: {model}; shipped models are: {known}")
         return model / MODEL_FILE if model.is_dir() else model
     run = newest_run(dataset, MODEL_FILE)
     if run is None and dataset in PERSONS:

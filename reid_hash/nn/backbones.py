@@ -186,6 +186,11 @@ def _load_weights(net: nn.Module, path: str) -> None:
             tensors = load_file(path)
         else:
             tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"model.pretrained: cannot read {path}: no such file; make one (EfficientNet-lite0: "
+            'tools/convert_efficientnet_lite0.py), or take "timm", which downloads'
+        ) from error
     except (OSError, SafetensorError, UnpicklingError, RuntimeError) as error:
         raise ConfigError(f"model.pretrained: cannot read {path}: {error}") from error
     missing, _ = inner.load_state_dict(tensors, strict=False)
