@@ -56,6 +56,11 @@ class ModelConfig(_Section):
     stripes: Count | None = Field(
         None, description="of timm's networks: horizontal stripes of the last map, pooled apart"
     )
+    output_stride: Literal[8, 16, 32] | None = Field(
+        None,
+        description="of timm's networks: pixels of the input for one place of the last map, which "
+        "then is that of the last stage; null: the network as it was published",
+    )
     soft_stripes: bool = Field(
         False,
         description="codes average the stripes of the last map with those of the map moved up and "

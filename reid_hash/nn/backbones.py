@@ -62,29 +62,48 @@ class TimmBackbone(nn.Module):
         pretrained: load the weights that timm downloads.
         stripes: horizontal stripes of the last map that are pooled apart; None for the network's
             own pooling.
+        output_stride: pixels of the input for one place of the last map, which then is that of the
+            last stage: layers after it that widen it for a classifier are left out. Stages that
+            would be coarser keep their resolution (the "last stride 1" of Luo et al. 2019). None
+            for the network as it was published.
 
     Attributes:
         mean: of each channel, in 0 … 1, that the network's published weights expect.
         std: likewise.
     """
 
-    def __init__(self, name: str, pretrained: bool, stripes: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        pretrained: bool,
+        stripes: int | None = None,
+        output_stride: int | None = None,
+    ) -> None:
         super().__init__()
         import timm  # here: it takes longer to import than all else, and most networks need none
 
-        pooling: dict[str, Any] = {} if stripes is None else {"global_pool": ""}
+        form: dict[str, Any] = {"num_classes": 0}
+        if output_stride is not None:
+            form = {"features_only": True, "out_indices": (-1,), "output_stride": output_stride}
+            stripes = stripes or 1
+        elif stripes is not None:
+            form["global_pool"] = ""
         try:
-            self.net = timm.create_model(name, pretrained=pretrained, num_classes=0, **pooling)
+            self.net = timm.create_model(name, pretrained=pretrained, **form)
         except RuntimeError as error:
             raise ConfigError(f"timm has no network {name}: {error}") from error
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise ConfigError(f"model.output_stride is not for timm's {name}: {error}") from error
         except OSError as error:
             raise ConfigError(
                 f"the weights of {name} cannot be downloaded ({error}); give a local file as "
                 "model.pretrained, or null to start from random weights"
             ) from error
         self.pool = nn.Identity() if stripes is None else StripePool(stripes)
-        # what comes out: some networks have one more layer after their num_features
-        features = getattr(self.net, "head_hidden_size", None) or self.net.num_features
+        if output_stride is not None:
+            features = self.net.feature_info.channels()[-1]  # type: ignore[operator,union-attr]
+        else:  # what comes out: some networks have one more layer after their num_features
+            features = getattr(self.net, "head_hidden_size", None) or self.net.num_features
         self.features = int(features) * (stripes or 1)  # type: ignore[arg-type]
         self.mean = tuple(self.net.pretrained_cfg["mean"])  # type: ignore[index]
         self.std = tuple(self.net.pretrained_cfg["std"])  # type: ignore[index]
@@ -92,6 +111,8 @@ class TimmBackbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """[n, 3, height, width] → [n, features]."""
         features = self.net(images)
+        if isinstance(features, list):  # of the stages asked for, of which there is one
+            features = features[0]
         if features.ndim != 4 and not isinstance(self.pool, nn.Identity):
             raise ConfigError("model.stripes is for networks whose last layer is a map of places")
         pooled: Tensor = self.pool(features)
@@ -106,6 +127,7 @@ def build_backbone(
     stripes: int | None = None,
     freeze: tuple[str, ...] = (),
     soft_stripes: bool = False,
+    output_stride: int | None = None,
 ) -> nn.Module:
     """Make a backbone.
 
@@ -119,6 +141,7 @@ def build_backbone(
         freeze: of timm's networks: modules, by their names there, whose weights and batch norm
             statistics stay as they are.
         soft_stripes: of networks that pool by stripes, see `StripePool`.
+        output_stride: of timm's networks, see `TimmBackbone`.
 
     Returns:
         A module [n, 3, height, width] → [n, features]; its attribute `features` is that length.
@@ -135,12 +158,14 @@ def build_backbone(
     elif name.startswith("osnet-x"):
         net = OSNet(_multiplier(name))
     elif name.startswith("timm:"):
-        net = TimmBackbone(name.removeprefix("timm:"), pretrained == "timm", stripes)
+        net = TimmBackbone(name.removeprefix("timm:"), pretrained == "timm", stripes, output_stride)
     else:
         known = ", ".join(["paper", *SLIM, "airbench", "osnet-x1.0 … osnet-x0.25", "timm:NAME"])
         raise ConfigError(f"unknown model.backbone {name}; known: {known}")
     if stripes is not None and not name.startswith("timm:"):
         raise ConfigError(f"model.stripes is for timm's networks, not for {name}: set it to null")
+    if output_stride is not None and not name.startswith("timm:"):
+        raise ConfigError(f"model.output_stride is for timm's networks, not {name}: set it to null")
     if pretrained == "timm" and not name.startswith("timm:"):
         raise ConfigError(f"timm has no weights for model.backbone {name}")
     if pretrained is not None and pretrained != "timm":

@@ -52,6 +52,7 @@ class HashNet(nn.Module):
             model.stripes,
             model.freeze,
             model.soft_stripes,
+            model.output_stride,
         )
         features = int(self.backbone.features)  # type: ignore[arg-type]
         self.head = HashHead(features, model.bits, model.batch_norm, model.dropout)

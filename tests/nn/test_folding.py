@@ -34,6 +34,7 @@ def batch_norms(net):
         ["model.backbone=osnet-x0.25"],
         ["model.backbone=timm:tf_efficientnet_lite0"],
         ["model.backbone=timm:tf_efficientnet_lite0", "model.freeze=[conv_stem, bn1, blocks.0]"],
+        ["model.backbone=timm:tf_efficientnet_lite0", "model.output_stride=16", "model.stripes=2"],
         ["model.backbone=timm:resnet18", "model.stripes=2"],
     ],
     ids=lambda settings: " ".join(settings),

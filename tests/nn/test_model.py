@@ -89,6 +89,30 @@ def test_stripes_of_a_timm_network_are_pooled_apart():
         build_backbone("timm:vit_tiny_patch16_224", 224, 224, stripes=2)(torch.rand(1, 3, 224, 224))
 
 
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet10t"])
+def test_the_last_map_of_a_timm_network_can_be_finer(name, tmp_path):
+    images = torch.rand(1, 3, 64, 32)
+    whole = build_backbone(f"timm:{name}", 64, 32)
+    save_file(whole.net.state_dict(), tmp_path / "w.safetensors")
+    for stride, places in ((32, (2, 1)), (16, (4, 2))):
+        net = build_backbone(
+            f"timm:{name}", 64, 32, f"{tmp_path}/w.safetensors", 2, output_stride=stride
+        ).eval()
+        (last,) = net.net(images)
+        assert last.shape[2:] == places
+        features = net(images)
+        assert features.shape == (1, net.features)
+        assert net.features == 2 * last.shape[1]
+        for key, tensor in net.net.state_dict().items():
+            assert tensor.equal(whole.net.state_dict()[key]), key
+    pooled = build_backbone(f"timm:{name}", 64, 32, output_stride=16)
+    assert pooled(images.repeat(2, 1, 1, 1)).shape == (2, last.shape[1])
+    with pytest.raises(ConfigError, match="model.output_stride is for timm's networks, not paper"):
+        build_backbone("paper", 64, 32, output_stride=16)
+    with pytest.raises(ConfigError, match="model.output_stride is not for timm's vit_tiny"):
+        build_backbone("timm:vit_tiny_patch16_224", 224, 224, output_stride=16)
+
+
 def test_pretrained_weights_keep_the_normalisation_they_were_made_with(tmp_path):
     name = "timm:tf_efficientnet_lite0"
     weights = build_backbone(name, 64, 32).net.state_dict()
