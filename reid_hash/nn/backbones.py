@@ -64,8 +64,8 @@ class TimmBackbone(nn.Module):
             own pooling.
         output_stride: pixels of the input for one place of the last map, which then is that of the
             last stage: layers after it that widen it for a classifier are left out. Stages that
-            would be coarser keep their resolution (the "last stride 1" of Luo et al. 2019). None
-            for the network as it was published.
+            would be coarser keep their resolution (the "last stride 1" of Luo et al. 2019), without
+            dilated convolutions in them. None for the network as it was published.
 
     Attributes:
         mean: of each channel, in 0 … 1, that the network's published weights expect.
@@ -101,6 +101,7 @@ class TimmBackbone(nn.Module):
             ) from error
         self.pool = nn.Identity() if stripes is None else StripePool(stripes)
         if output_stride is not None:
+            _undilate(self.net)
             features = self.net.feature_info.channels()[-1]  # type: ignore[operator,union-attr]
         else:  # what comes out: some networks have one more layer after their num_features
             features = getattr(self.net, "head_hidden_size", None) or self.net.num_features
@@ -117,6 +118,20 @@ class TimmBackbone(nn.Module):
             raise ConfigError("model.stripes is for networks whose last layer is a map of places")
         pooled: Tensor = self.pool(features)
         return pooled
+
+
+def _undilate(net: nn.Module) -> None:
+    """Take out the dilation that timm gives stages that keep their resolution.
+
+    It keeps their field of view, but a step takes 1.6 times as long: depthwise convolutions with
+    dilation are slow on CPUs.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d) and module.dilation != (1, 1):
+            if not isinstance(module.padding, str):
+                pairs = zip(module.padding, module.dilation, strict=True)
+                module.padding = tuple(side // spread for side, spread in pairs)
+            module.dilation = (1, 1)
 
 
 def build_backbone(

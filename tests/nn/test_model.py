@@ -103,6 +103,7 @@ def test_the_last_map_of_a_timm_network_can_be_finer(name, tmp_path):
         features = net(images)
         assert features.shape == (1, net.features)
         assert net.features == 2 * last.shape[1]
+        assert all(m.dilation == (1, 1) for m in net.modules() if isinstance(m, torch.nn.Conv2d))
         for key, tensor in net.net.state_dict().items():
             assert tensor.equal(whole.net.state_dict()[key]), key
     pooled = build_backbone(f"timm:{name}", 64, 32, output_stride=16)
