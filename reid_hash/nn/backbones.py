@@ -61,7 +61,7 @@ class TimmBackbone(nn.Module):
         name: as timm knows it.
         pretrained: load the weights that timm downloads.
         stripes: horizontal stripes of the last map that are pooled apart; None for the network's
-            own pooling.
+            own pooling, or with output_stride for one stripe, the whole map.
         output_stride: pixels of the input for one place of the last map, which then is that of the
             last stage: layers after it that widen it for a classifier are left out. Stages that
             would be coarser keep their resolution (the "last stride 1" of Luo et al. 2019), without
@@ -90,10 +90,15 @@ class TimmBackbone(nn.Module):
             form["global_pool"] = ""
         try:
             self.net = timm.create_model(name, pretrained=pretrained, **form)
+        except (TypeError, ValueError, AssertionError, NotImplementedError) as error:
+            if output_stride is None:
+                raise
+            raise ConfigError(
+                f"timm's {name} takes no model.output_stride of {output_stride} ({error}); set it "
+                "to null"
+            ) from error
         except RuntimeError as error:
             raise ConfigError(f"timm has no network {name}: {error}") from error
-        except (TypeError, ValueError, NotImplementedError) as error:
-            raise ConfigError(f"model.output_stride is not for timm's {name}: {error}") from error
         except OSError as error:
             raise ConfigError(
                 f"the weights of {name} cannot be downloaded ({error}); give a local file as "
@@ -123,8 +128,8 @@ class TimmBackbone(nn.Module):
 def _undilate(net: nn.Module) -> None:
     """Take out the dilation that timm gives stages that keep their resolution.
 
-    It keeps their field of view, but a step takes 1.6 times as long: depthwise convolutions with
-    dilation are slow on CPUs.
+    It keeps their field of view, but with it a step of EfficientNet-lite0 at 160×64 takes 1.6 times
+    as long on two cores.
     """
     for module in net.modules():
         if isinstance(module, nn.Conv2d) and module.dilation != (1, 1):
