@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class _InstanceBatchNorm(nn.Module):
@@ -119,6 +120,12 @@ class StripePool(nn.Module):
         return pooled
 
     def _hard(self, x: Tensor) -> Tensor:
+        height, width = (int(side) for side in x.shape[2:])
+        stripes = int(self.mean.output_size[0])  # type: ignore[index,arg-type]
+        if torch.onnx.is_in_onnx_export() and height % stripes == 0:
+            # the same by numbers: behind padding the exporter has lost the size of the map
+            stripe = (height // stripes, width)
+            return (F.avg_pool2d(x, stripe) + F.max_pool2d(x, stripe)).flatten(1)
         pooled: Tensor = (self.mean(x) + self.maximum(x)).flatten(1)
         return pooled
 
