@@ -6,9 +6,10 @@
 Networks of configs/cuhk03.yaml with one setting changed each, trained for fewer epochs without 100
 of the training identities, and evaluated on these: the test identities choose nothing. Settings
 that training does not look at are changed of the network `full`. Networks are also evaluated with
-real-valued queries, and two of them with other bit weights than their own: none, |w|, and
-log-likelihood ratios from training pairs. Finished networks are kept in the output folder and not
-trained again; one that was stopped goes on. The table is of those that are there.
+real-valued queries, and two of them with other bit weights than their own: none, |w|, log-
+likelihood ratios from training pairs, and ("bound") those of the evaluated pairs themselves, which
+nobody has and which say how much weights could bring. Finished networks are kept in the output
+folder and not trained again; one that was stopped goes on. The table is of those that are there.
 """
 
 import argparse
@@ -57,7 +58,7 @@ EVALUATED: Mapping[str, Sequence[str]] = {
 """What is changed of the trained network `full`."""
 WEIGHED = ("full", "monotone")
 """Of which networks other bit weights are tried."""
-KINDS = ("own", "none", "magnitude", "likelihood", "asymmetric")
+KINDS = ("own", "none", "magnitude", "likelihood", "bound", "asymmetric")
 LENGTHS = (32, 64, 128)
 SETTINGS = ("data.hold_out=100",)
 
@@ -130,6 +131,9 @@ def figures(
             "none": np.ones(len(factors)),
             "magnitude": np.abs(factors),
             "likelihood": likelihood_weights(ones, pixels.labels, pixels.cameras),
+            "bound": likelihood_weights(
+                encoded.query.unpack(), encoded.query_pixels.labels, encoded.query_pixels.cameras
+            ),
         }
     found: dict[str, dict[str, float]] = {}
     for kind, weights in weightings.items():
