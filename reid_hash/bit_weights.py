@@ -1,4 +1,4 @@
-"""How much each bit counts, and in which order the bits stand: frozen at the end of training."""
+"""What becomes of the bits at the end of training: refitted, weighed, put in order."""
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from reid_hash.data.images import Pixels
 from reid_hash.encoder import network_outputs
 from reid_hash.nn.checkpoint import Checkpoint
 from reid_hash.nn.model import HashNet
+from reid_hash.refit import refit
 
 
 def likelihood_weights(
@@ -77,11 +78,11 @@ def order_by_weight(weights: NDArray[np.floating]) -> NDArray[np.int64]:
 
 
 def freeze(net: HashNet, pixels: Pixels, device: torch.device) -> Checkpoint:
-    """Fix the weights and the order of the bits of a trained network; see ModelConfig.
+    """Refit the hash layer, fix the weights and the order of the bits; see the configuration.
 
     Args:
-        net: the network; its bits are put in their final order, in place.
-        pixels: the training images, which "likelihood" weights are counted on.
+        net: the trained network; it is refitted, and its bits put in their final order, in place.
+        pixels: the training images, for the refit and for "likelihood" weights.
         device: where to compute.
 
     Returns:
@@ -89,6 +90,9 @@ def freeze(net: HashNet, pixels: Pixels, device: torch.device) -> Checkpoint:
     """
     config = net.config.model
     net.eval()
+    if net.config.refit.steps:
+        outputs, _ = network_outputs(net, pixels.images, device, flip=config.flip_average)
+        refit(net, outputs, pixels.labels, pixels.cameras)
     factors = net.weight.weight.detach().double().cpu().numpy()
     weights = np.ones(config.bits)
     if config.weights in ("learned", "monotone"):

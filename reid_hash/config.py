@@ -178,6 +178,30 @@ class TrainConfig(_Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
+class RefitConfig(_Section):
+    """A last learning of the hash layer alone, on the outputs of the trained network; `refit`."""
+
+    steps: Annotated[int, Field(ge=0)] = Field(
+        0, description="0: the layer stays as it was trained"
+    )
+    identities: Annotated[int, Field(ge=2)] = Field(
+        300, description="compared in a step, two images each; fewer where there are fewer"
+    )
+    prefixes: tuple[Count, ...] = Field(
+        (), description="code lengths that are compared beside the full one; empty: the loss's"
+    )
+    noise: NotNegative = Field(
+        0.7,
+        description="share of what sets another image apart from the mean of its identity that is "
+        "added to each image: strangers scatter more than the identities of the training",
+    )
+    temperature: Positive = Field(
+        0.09,
+        description="of the similarities at 64 bits; it falls with the fourth root of the length",
+    )
+    learning_rate: Positive = 0.02
+
+
 class Config(_Section):
     """A training run."""
 
@@ -187,6 +211,7 @@ class Config(_Section):
     loss: LossConfig = LossConfig()
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()
+    refit: RefitConfig = RefitConfig()
 
     def to_yaml(self) -> str:
         """The whole configuration, defaults included."""

@@ -32,6 +32,7 @@ from reid_hash.nn.model import HashNet
 from reid_hash.nn.objective import TrainingModel, code_spread, objective
 from reid_hash.nn.optimiser import build_optimiser, learning_rate_at, set_learning_rate
 from reid_hash.nn.sampler import BalancedSampler
+from reid_hash.refit import check_pairs
 from reid_hash.seeds import mixed_seed
 from reid_hash.training_log import TrainingLog
 from reid_hash.training_setup import set_normalisation, training_targets, use_bf16
@@ -98,6 +99,8 @@ def train(
     classes, labels = training_targets(pixels.labels)
     if classes < 2:
         raise ConfigError(f"training needs at least 2 identities or classes; there is {classes}")
+    if config.refit.steps:
+        check_pairs(pixels.labels)
     sampler = BalancedSampler(
         pixels.labels,
         pixels.cameras,
@@ -218,6 +221,8 @@ def train(
             if done % len(sampler) == 0 and done < steps:
                 save(done)
 
+    if first and console and config.refit.steps:
+        console.print(f"refitting the hash layer, {config.refit.steps} steps …", highlight=False)
     checkpoint = freeze(result, pixels, accelerator.device)
     facts = {
         **(trained_on or {}),

@@ -37,6 +37,7 @@ from reid_hash.nn.model import HashNet
 
 VARIANTS: Mapping[str, Sequence[str]] = {
     "full": [],
+    "no-refit": ["refit.steps=0"],
     "no-prefixes": ["loss.prefixes=[]"],
     "no-triplets": ["loss.triplet=0"],
     "no-classification": ["loss.code_cross_entropy=0"],

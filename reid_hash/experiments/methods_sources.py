@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from reid_hash.baselines import HASH_FUNCTIONS, SAMPLES
-from reid_hash.config import Config, DataConfig
+from reid_hash.config import Config, DataConfig, RefitConfig
 from reid_hash.experiments.runs import RUNS
 
 FEATURES = {
@@ -27,6 +27,7 @@ _LATER = {
     ),
     "augment": ("low_resolution",),
     "train": ("backbone_rate",),
+    "refit": tuple(RefitConfig.model_fields),
 }
 """Keys that count in the names of folders only where they have not their default value."""
 
@@ -78,6 +79,8 @@ class Network:
                 # so that networks trained before the key was there keep their folders
                 if facts[section][key] == defaults[section][key]:
                     del facts[section][key]
+        if not facts["refit"]:
+            del facts["refit"]
         return facts
 
     @property

@@ -1,6 +1,6 @@
 """The training objective: HashNet with its classifiers, and the sum of the losses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,12 @@ class TrainingModel(nn.Module):
 
 def trained_lengths(loss: LossConfig, bits: int) -> list[int]:
     """The code lengths that the losses look at: prefixes shorter than the code, and the code."""
-    return sorted({*(length for length in loss.prefixes if length < bits), bits})
+    return prefix_lengths(loss.prefixes, bits)
+
+
+def prefix_lengths(prefixes: Iterable[int], bits: int) -> list[int]:
+    """The prefixes that are shorter than a code of `bits` bits, and `bits`, rising."""
+    return sorted({*(length for length in prefixes if length < bits), bits})
 
 
 class CosineClassifier(nn.Module):

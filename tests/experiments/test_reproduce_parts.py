@@ -124,6 +124,7 @@ def test_folders_are_not_renamed_by_terms_that_are_not_used():
     assert not {"ranking", "balance", "quantisation", "relative_distance"} & set(
         plain.facts["loss"]
     )
+    assert "refit" not in plain.facts
     assert ranked.facts["loss"]["ranking"] == 1
     assert plain.facts["loss"]["triplet"] == 1
     assert plain.folder != ranked.folder

@@ -1,0 +1,62 @@
+"""Refit the hash layer of a finished run: what `refit.steps` does at the end of training.
+
+    python tools/refit_model.py runs/cuhk03/TIME REFITTED.safetensors --data DIR
+
+Reads the images that the run was trained on: as many data roots as the run had. Codes of the two
+models cannot be compared.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from reid_hash.bit_weights import freeze
+from reid_hash.config_file import parse_config
+from reid_hash.data.images import decode
+from reid_hash.errors import ReidHashError
+from reid_hash.experiments.runs import find_model
+from reid_hash.experiments.train import load_for
+from reid_hash.nn.checkpoint import load_checkpoint, save_checkpoint
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model", type=Path, help="a run or its model file")
+    parser.add_argument("target", type=Path, help="the file to write")
+    parser.add_argument("--data", type=Path, action="append", required=True, help="data root")
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--learning-rate", type=float, default=0.02)
+    parser.add_argument("--noise", type=float, default=0.7)
+    parser.add_argument("--prefixes", default="16,32,64,128", help="lengths beside the full one")
+    args = parser.parse_args()
+    try:
+        refit(args)
+    except ReidHashError as error:
+        sys.exit(str(error))
+
+
+def refit(args: argparse.Namespace) -> None:
+    checkpoint = load_checkpoint(find_model(args.model, "cuhk03"))
+    net = checkpoint.net
+    prefixes = args.prefixes.split(",") if args.prefixes else []
+    options = {
+        "steps": args.steps,
+        "noise": args.noise,
+        "learning_rate": args.learning_rate,
+        "prefixes": prefixes,
+    }
+    values = net.config.model_dump() | {"refit": options}
+    net.config = parse_config(values, "the command line")
+    dataset = load_for(net.config, args.data)
+    pixels = decode(dataset.train, net.config.data.height, net.config.data.width)
+    print(f"refitting on {len(pixels):,} images of {dataset.name} …", flush=True)
+    refitted = freeze(net, pixels, torch.device("cpu"))
+    save_checkpoint(args.target, replace(refitted, trained_on=checkpoint.trained_on))
+    print(f"wrote {args.target}")
+
+
+if __name__ == "__main__":
+    main()
