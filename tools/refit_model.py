@@ -32,6 +32,8 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=0.7)
     parser.add_argument("--prefixes", default="16,32,64,128", help="lengths beside the full one")
     args = parser.parse_args()
+    if args.steps < 1:
+        parser.error("--steps: at least 1")
     try:
         refit(args)
     except ReidHashError as error:
