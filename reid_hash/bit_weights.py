@@ -93,13 +93,8 @@ def freeze(net: HashNet, pixels: Pixels, device: torch.device) -> Checkpoint:
     if net.config.refit.steps:
         outputs, _ = network_outputs(net, pixels.images, device, flip=config.flip_average)
         refit(net, outputs, pixels.labels, pixels.cameras)
-    factors = net.weight.weight.detach().double().cpu().numpy()
-    weights = np.ones(config.bits)
-    if config.weights in ("learned", "monotone"):
-        weights = factors**2
-    elif config.weights == "magnitude":
-        weights = np.abs(factors)
-    elif config.weights == "likelihood":
+    weights = net.significance().detach().double().cpu().numpy()
+    if config.weights == "likelihood":
         outputs, _ = network_outputs(net, pixels.images, device, flip=config.flip_average)
         weights = likelihood_weights(outputs > 0, pixels.labels, pixels.cameras)
     order = np.arange(config.bits)

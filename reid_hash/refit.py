@@ -7,8 +7,6 @@ hundreds of identities; and it scatters them, for outputs of strangers scatter m
 identities that the network has seen.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -78,10 +76,12 @@ def refit(
     net.weight.cpu()
     matrix = nn.Parameter(torch.eye(bits))
     rate, weights_rate = config.refit.learning_rate, config.train.bit_weights_rate
-    learned: list[dict[str, Any]] = [{"params": [matrix], "lr": rate}]
-    if config.model.weights in ("learned", "monotone", "magnitude"):
-        learned.append({"params": list(net.weight.parameters()), "lr": rate * weights_rate})
-    optimiser = torch.optim.Adam(learned)
+    optimiser = torch.optim.Adam(  # weights that do not follow from factors give these no gradient
+        [
+            {"params": [matrix], "lr": rate},
+            {"params": list(net.weight.parameters()), "lr": rate * weights_rate},
+        ]
+    )
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, config.refit.steps)
     for step in range(config.refit.steps):
         projected = draw.pairs() @ matrix.T
@@ -90,7 +90,7 @@ def refit(
         codes = torch.tanh(slope * (projected - projected.mean(0)) / deviation)
         loss = torch.stack(
             [
-                contrast(codes[:, :length], _significance(net)[:length], config.refit.temperature)
+                contrast(codes[:, :length], net.significance()[:length], config.refit.temperature)
                 for length in lengths
             ]
         ).mean()
@@ -148,16 +148,6 @@ def fold(head: HashHead, matrix: Tensor, shift: Tensor) -> None:
         assert project.bias is not None
         project.weight.copy_(matrix @ project.weight)
         project.bias.copy_(matrix @ project.bias + shift)
-
-
-def _significance(net: HashNet) -> Tensor:
-    """[bits] what a differing bit will count, as `bit_weights.freeze` has it."""
-    factors = net.weight.weight
-    if net.config.model.weights == "magnitude":
-        return factors.abs()
-    if net.config.model.weights in ("learned", "monotone"):
-        return factors.square()
-    return torch.ones_like(factors)
 
 
 class _Draw:

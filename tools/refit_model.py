@@ -35,12 +35,12 @@ def main() -> None:
     if args.steps < 1:
         parser.error("--steps: at least 1")
     try:
-        refit(args)
+        refit_run(args)
     except ReidHashError as error:
         sys.exit(str(error))
 
 
-def refit(args: argparse.Namespace) -> None:
+def refit_run(args: argparse.Namespace) -> None:
     checkpoint = load_checkpoint(find_model(args.model, "cuhk03"))
     net = checkpoint.net
     prefixes = args.prefixes.split(",") if args.prefixes else []

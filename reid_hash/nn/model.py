@@ -78,6 +78,18 @@ class HashNet(nn.Module):
         weighted: Tensor = self.weight(self.tanh(outputs))
         return weighted
 
+    def significance(self) -> Tensor:
+        """[bits] what a differing bit counts by its learned factor w: w², |w|, or 1 for all.
+
+        See `weights` of the configuration; likelihood ratios come from images, and are 1 here.
+        """
+        factors = self.weight.weight
+        if self.config.model.weights in ("learned", "monotone"):
+            return factors.square()
+        if self.config.model.weights == "magnitude":
+            return factors.abs()
+        return torch.ones_like(factors)
+
     @torch.no_grad()
     def reorder(self, order: Tensor) -> None:
         """Permute the bits in place: bit k becomes what bit order[k] was.
