@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reid_hash.cli import main
+from reid_hash.cli.options import MODEL
 from reid_hash.data.images import resize
 from reid_hash.distances import hamming
 from reid_hash.encoder import Encoder
@@ -49,6 +50,14 @@ def test_a_model_is_found_by_its_name_and_used_where_none_was_trained(tmp_path, 
     assert find_model(None, "walkers") == shipped_model("walkers").file
     with pytest.raises(Exception, match="no trained model for mnist"):
         find_model(None, "mnist")
+
+
+def test_a_path_is_never_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for given in ("./small", "small/"):
+        assert MODEL.convert(given, None, None) == tmp_path / "small"
+    for given in ("small", "a/small", "/a/small"):
+        assert MODEL.convert(given, None, None) == Path(given)
 
 
 def test_a_misspelt_name_is_told_the_names_there_are(tmp_path, monkeypatch):

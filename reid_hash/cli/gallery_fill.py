@@ -23,7 +23,7 @@ dataset_option = click.option(
 
 gallery_model_option = click.option(
     "--model",
-    type=click.Path(path_type=Path),
+    type=options.MODEL,
     help="The model that makes the gallery's codes: checkpoint, ONNX file, folder of a run, or "
     "name of a shipped model; else the file that the gallery was made with.",
 )

@@ -34,7 +34,24 @@ class GalleryPlace(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
+class ModelPath(click.Path):
+    """A file, a run's folder or a shipped model's name; ./NAME is what is here, never a name."""
+
+    name = "path"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(  # type: ignore[override]
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        """Read what was given; as a path, ./NAME would be NAME."""
+        path: Path = super().convert(value, param, ctx)  # type: ignore[assignment]
+        return path.absolute() if str(path) != str(value) and len(path.parts) == 1 else path
+
+
 GALLERY = GalleryPlace()
+MODEL = ModelPath()
 
 data_option = click.option(
     "--data",
@@ -43,7 +60,7 @@ data_option = click.option(
 )
 model_option = click.option(
     "--model",
-    type=click.Path(path_type=Path),
+    type=MODEL,
     help="Checkpoint, ONNX file, folder of a run, or name of a shipped model (see reid-hash "
     "models); else the newest run of the data set, else a shipped model.",
 )
