@@ -90,12 +90,12 @@ def freeze(net: HashNet, pixels: Pixels, device: torch.device) -> Checkpoint:
     """
     config = net.config.model
     net.eval()
-    if net.config.refit.steps:
+    if net.config.refit.steps or config.weights == "likelihood":
         outputs, _ = network_outputs(net, pixels.images, device, flip=config.flip_average)
-        refit(net, outputs, pixels.labels, pixels.cameras)
+    if net.config.refit.steps:
+        outputs = refit(net, outputs, pixels.labels, pixels.cameras)
     weights = net.significance().detach().double().cpu().numpy()
     if config.weights == "likelihood":
-        outputs, _ = network_outputs(net, pixels.images, device, flip=config.flip_average)
         weights = likelihood_weights(outputs > 0, pixels.labels, pixels.cameras)
     order = np.arange(config.bits)
     if config.order == "weight":

@@ -46,7 +46,7 @@ def refit(
     outputs: NDArray[np.float32],
     labels: NDArray[np.int64] | NDArray[np.bool_],
     cameras: NDArray[np.int64],
-) -> None:
+) -> NDArray[np.float32]:
     """Replace the hash layer's matrix by one that ranks better, in place; see `RefitConfig`.
 
     Each step draws two images of each of many identities, from different cameras where it has two.
@@ -61,6 +61,9 @@ def refit(
         outputs: [n, bits] what it gives for the training images.
         labels: [n] int64; others are refused.
         cameras: [n] int64.
+
+    Returns:
+        [n, bits] what the refitted network gives for the training images.
 
     Raises:
         ConfigError: see `check_pairs`.
@@ -105,6 +108,8 @@ def refit(
         rows = matrix / (deviation[:, None] * scale)
         shift = -rows @ torch.from_numpy(mean) - projected.mean(0) / deviation
         fold(net.head, rows, shift)
+    refitted: NDArray[np.float32] = outputs @ rows.numpy().T + shift.numpy()
+    return refitted
 
 
 def contrast(codes: Tensor, weights: Tensor, temperature: float) -> Tensor:

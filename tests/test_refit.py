@@ -95,8 +95,9 @@ def test_outputs_have_deviation_1_afterwards_and_the_seed_decides():
         torch.manual_seed(0)
         net = HashNet(tiny_config(*REFIT, f"seed={seed}")).eval()
         before, _ = network_outputs(net, pixels.images)
-        refit(net, before, pixels.labels, pixels.cameras)
+        told = refit(net, before, pixels.labels, pixels.cameras)
         outputs.append(network_outputs(net, pixels.images)[0])
+        np.testing.assert_allclose(told, outputs[-1], atol=1e-4)
         np.testing.assert_allclose(outputs[-1].mean(0), 0, atol=1e-3)
         np.testing.assert_allclose(outputs[-1].std(0), 1, rtol=0.05)
         assert np.abs(np.corrcoef(before.T, outputs[-1].T)[:16, 16:].diagonal()).min() < 0.999
