@@ -150,6 +150,11 @@ class AugmentConfig(_Section):
 class TrainConfig(_Section):
     """The loop: batches, optimiser, schedule."""
 
+    start: str | None = Field(
+        None,
+        description="a trained network that training starts from: a file, or the name of a shipped "
+        "model; null: new weights, or those of model.pretrained",
+    )
     epochs: Count = 40
     identities_per_batch: Annotated[int, Field(ge=2)] = 16
     images_per_identity: Annotated[int, Field(ge=2)] = 4

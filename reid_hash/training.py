@@ -35,7 +35,7 @@ from reid_hash.nn.sampler import BalancedSampler
 from reid_hash.refit import check_pairs
 from reid_hash.seeds import mixed_seed
 from reid_hash.training_log import TrainingLog
-from reid_hash.training_setup import set_normalisation, training_targets, use_bf16
+from reid_hash.training_setup import prepare_network, training_targets, use_bf16
 
 MODEL_FILE = "model.safetensors"
 STATE_FILE = "state.safetensors"
@@ -121,7 +121,8 @@ def train(
 
     model = TrainingModel(HashNet(config), classes)
     net = model.net
-    set_normalisation(net, pixels.images)
+    if not resume:  # else all of it is in the state
+        prepare_network(net, pixels.images)
     convert_batch_norm(model)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = build_optimiser(model, options)

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from reid_hash.encoder import pick_device
 from reid_hash.nn.airbench import WhitenedNet
 from reid_hash.nn.backbones import TimmBackbone
+from reid_hash.nn.checkpoint import load_checkpoint
 from reid_hash.nn.model import HashNet
+from reid_hash.nn.start import start_from
+from reid_hash.shipped import shipped_model
 
 
 def training_targets(
@@ -28,6 +31,24 @@ def training_targets(
         return labels.shape[1], torch.from_numpy(labels.astype(np.float32))
     values, targets = np.unique(labels, return_inverse=True)
     return len(values), torch.from_numpy(targets)
+
+
+def prepare_network(net: HashNet, images: NDArray[np.uint8]) -> None:
+    """Give a new network what it has before its first step: a start, or a normalisation.
+
+    Args:
+        net: changed in place; see `TrainConfig.start`.
+        images: [n, height, width, 3] uint8 RGB, of the training.
+
+    Raises:
+        CheckpointError, ConfigError: the start is missing, damaged or another network.
+    """
+    start = net.config.train.start
+    if start is None:
+        set_normalisation(net, images)
+        return
+    shipped = shipped_model(start)
+    start_from(net, load_checkpoint(start if shipped is None else shipped.file), start)
 
 
 def set_normalisation(net: HashNet, images: NDArray[np.uint8]) -> None:

@@ -5,11 +5,10 @@ from pathlib import Path
 import click
 
 from reid_hash.cli import options, show
-from reid_hash.config import Config
-from reid_hash.config_file import configs_folder, load_config
 from reid_hash.experiments.report import write_run_report
 from reid_hash.experiments.runs import resumable_run
 from reid_hash.experiments.train import train_run
+from reid_hash.experiments.train_config import training_config
 from reid_hash.training import MODEL_FILE
 
 
@@ -23,6 +22,13 @@ from reid_hash.training import MODEL_FILE
     "given once for each.",
 )
 @click.option("--config", help="YAML file, or a shipped one by name, such as paper/cuhk03.")
+@click.option(
+    "--from",
+    "start",
+    type=options.MODEL,
+    help="Start from a trained network: a checkpoint, folder of a run, or name of a shipped model. "
+    "Its configuration is used where --config names none.",
+)
 @click.option("--bits", type=click.IntRange(1), help="Length of the code (model.bits).")
 @click.option(
     "--set",
@@ -41,6 +47,7 @@ def command(
     dataset: str,
     data: tuple[Path, ...],
     config: str | None,
+    start: Path | None,
     bits: int | None,
     settings: tuple[str, ...],
     resume: bool,
@@ -54,16 +61,21 @@ def command(
     Several data sets of persons are joined by +: cuhk03+market1501. The first is evaluated; each
     one's share of a batch is set with --set data.shares=[3,1].
 
-    The configuration is configs/DATASET.yaml unless --config names another. The run's folder gets
-    model.safetensors, config.yaml, metrics.jsonl, TensorBoard events and report.html. Ctrl-C
-    leaves a state that --resume goes on from.
+    The configuration is configs/DATASET.yaml unless --config or --from names another. The run's
+    folder gets model.safetensors, config.yaml, metrics.jsonl, TensorBoard events and report.html.
+    Ctrl-C leaves a state that --resume goes on from.
 
     Several processes: accelerate launch --num_processes N -m reid_hash train DATASET …
     """
     console = options.progress_console()
     if resume and output is None:
         output = resumable_run(dataset)
-    chosen = _config(dataset, config, bits, settings, seed, output if resume else None)
+    changes = [*settings]
+    if bits is not None:
+        changes.append(f"model.bits={bits}")
+    if seed is not None:
+        changes.append(f"seed={seed}")
+    chosen = training_config(dataset, config, changes, start, output if resume else None)
     result = train_run(
         chosen,
         data,
@@ -80,26 +92,3 @@ def command(
         show.results_table(result.records, columns)
     show.written(write_run_report(result))
     click.echo(f"model: {result.folder / MODEL_FILE}")
-
-
-def _config(
-    dataset: str,
-    name: str | None,
-    bits: int | None,
-    settings: tuple[str, ...],
-    seed: int | None,
-    resumed: Path | None,
-) -> Config:
-    changes: list[str] = [*settings, f"data.dataset={dataset}"]
-    if bits is not None:
-        changes.append(f"model.bits={bits}")
-    if seed is not None:
-        changes.append(f"seed={seed}")
-    if name is None:
-        first = dataset.split("+")[0]
-        saved = resumed / "config.yaml" if resumed is not None else None
-        if saved is not None and saved.is_file():
-            name = str(saved)
-        elif (configs_folder() / f"{first}.yaml").is_file():
-            name = first
-    return load_config(name, changes)

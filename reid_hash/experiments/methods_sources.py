@@ -26,7 +26,7 @@ _LATER = {
         *("ranking", "balance", "quantisation", "relative_distance", "distillation", "temperature"),
     ),
     "augment": ("low_resolution",),
-    "train": ("backbone_rate",),
+    "train": ("backbone_rate", "start"),
     "refit": tuple(RefitConfig.model_fields),
 }
 """Keys that count in the names of folders only where they have not their default value."""

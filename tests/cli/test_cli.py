@@ -10,6 +10,7 @@ import pytest
 
 from reid_hash.cli import main
 from reid_hash.codes import load_codes
+from reid_hash.nn.checkpoint import load_checkpoint
 from tests.helpers import coloured_pixels, tiny_config
 from tests.helpers import run_cli as run
 
@@ -43,6 +44,18 @@ def world(tmp_path_factory):
 def test_a_run_leaves_what_it_should(world):
     files = {path.name for path in (world / "run").iterdir()}
     assert {"model.safetensors", "config.yaml", "metrics.jsonl", "report.html"} <= files
+
+
+def test_a_training_starts_from_a_run_with_its_configuration(world, capsys, tmp_path):
+    arguments = ["train", "market1501", "--from", world / "run", "--data", world / "data"]
+    code, out, _ = run(capsys, *arguments, "--bits", "8", "--output", tmp_path / "run", "-q")
+    assert code == 0
+    assert "8" in out
+    made, first = (
+        load_checkpoint(f / "model.safetensors") for f in (tmp_path / "run", world / "run")
+    )
+    assert made.net.config.train.start == str(world / "run" / "model.safetensors")
+    assert made.net.config.model == first.net.config.model.model_copy(update={"bits": 8})
 
 
 def test_cmc_prints_a_table_and_writes_every_figure(world, capsys, tmp_path):
@@ -147,6 +160,8 @@ def test_data_info_counts(world, capsys):
             "unknown key model.bit; known here: backbone",
         ),
         (["train", "market1501", "--config", "nosuch"], 2, "no configuration"),
+        (["train", "market1501", "--from", "nosuch"], 1, "no such file: nosuch; shipped models"),
+        (["train", "market1501", "--from", "RUN", "--bits", "32", "--data", "DATA"], 2, "16 bits"),
         (["train", "market1501", "--resume"], 1, "no stopped run of market1501"),
         (
             ["train", "market1501", "--resume", "--output", "RUN", "--data", "DATA"],
