@@ -28,6 +28,7 @@ BACKBONES = (
     ("paper", 32, 32, ("model.flip_average=false", "model.batch_norm=false")),
     ("resnet-slim", 64, 32, ()),
     ("resnet-thin", 80, 32, ("model.soft_stripes=true",)),
+    ("resnet-thin", 72, 32, ("model.soft_stripes=true",)),
     ("osnet-x0.25", 64, 32, ()),
     ("airbench", 32, 32, ()),
     ("timm:test_resnet", 64, 32, ()),

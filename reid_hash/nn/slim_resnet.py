@@ -122,11 +122,20 @@ class StripePool(nn.Module):
     def _hard(self, x: Tensor) -> Tensor:
         height, width = (int(side) for side in x.shape[2:])
         stripes = int(self.mean.output_size[0])  # type: ignore[index,arg-type]
-        if torch.onnx.is_in_onnx_export() and height % stripes == 0:
-            # the same by numbers: behind padding the exporter has lost the size of the map
+        pooled: Tensor
+        if not torch.onnx.is_in_onnx_export():
+            pooled = (self.mean(x) + self.maximum(x)).flatten(1)
+        # the same by numbers: behind padding the exporter has lost the size of the map
+        elif height % stripes == 0:
             stripe = (height // stripes, width)
-            return (F.avg_pool2d(x, stripe) + F.max_pool2d(x, stripe)).flatten(1)
-        pooled: Tensor = (self.mean(x) + self.maximum(x)).flatten(1)
+            pooled = (F.avg_pool2d(x, stripe) + F.max_pool2d(x, stripe)).flatten(1)
+        else:  # it has no operator for stripes of unequal height
+            parts = [
+                x[:, :, n * height // stripes : -(-(n + 1) * height // stripes)]
+                for n in range(stripes)
+            ]
+            means = torch.stack([part.mean((2, 3)) for part in parts], 2)
+            pooled = (means + torch.stack([part.amax((2, 3)) for part in parts], 2)).flatten(1)
         return pooled
 
 
