@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 from reid_hash.bit_weights import freeze
-from reid_hash.config_file import parse_config
+from reid_hash.config_file import load_config
 from reid_hash.data.images import decode
-from reid_hash.errors import ReidHashError
+from reid_hash.errors import ConfigError, ReidHashError
 from reid_hash.experiments.runs import find_model
 from reid_hash.experiments.train import load_for
 from reid_hash.nn.checkpoint import load_checkpoint, save_checkpoint
@@ -27,13 +27,17 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="a run or its model file")
     parser.add_argument("target", type=Path, help="the file to write")
     parser.add_argument("--data", type=Path, action="append", required=True, help="data root")
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--learning-rate", type=float, default=0.02)
-    parser.add_argument("--noise", type=float, default=0.7)
-    parser.add_argument("--prefixes", default="16,32,64,128", help="lengths beside the full one")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="refit.KEY=VALUE",
+        help="change one setting of the refit (reid_hash/config.py); else 400 steps, and lengths "
+        "of 16, 32, 64 and 128 bits beside the full one",
+    )
     args = parser.parse_args()
-    if args.steps < 1:
-        parser.error("--steps: at least 1")
+    if any(not setting.startswith("refit.") for setting in args.set):
+        parser.error("--set: refit.KEY=VALUE; all else is as the network was trained")
     try:
         refit_run(args)
     except ReidHashError as error:
@@ -43,15 +47,11 @@ def main() -> None:
 def refit_run(args: argparse.Namespace) -> None:
     checkpoint = load_checkpoint(find_model(args.model, "cuhk03"))
     net = checkpoint.net
-    prefixes = args.prefixes.split(",") if args.prefixes else []
-    options = {
-        "steps": args.steps,
-        "noise": args.noise,
-        "learning_rate": args.learning_rate,
-        "prefixes": prefixes,
-    }
+    options = {"steps": 400, "prefixes": [16, 32, 64, 128]}
     values = net.config.model_dump() | {"refit": options}
-    net.config = parse_config(values, "the command line")
+    net.config = load_config(settings=args.set, base=values)
+    if not net.config.refit.steps:
+        raise ConfigError("refit.steps: at least 1")
     dataset = load_for(net.config, args.data)
     pixels = decode(dataset.train, net.config.data.height, net.config.data.width)
     print(f"refitting on {len(pixels):,} images of {dataset.name} …", flush=True)
