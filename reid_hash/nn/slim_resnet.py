@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class _InstanceBatchNorm(nn.Module):
@@ -120,23 +119,16 @@ class StripePool(nn.Module):
         return pooled
 
     def _hard(self, x: Tensor) -> Tensor:
-        height, width = (int(side) for side in x.shape[2:])
-        stripes = int(self.mean.output_size[0])  # type: ignore[index,arg-type]
-        pooled: Tensor
         if not torch.onnx.is_in_onnx_export():
-            pooled = (self.mean(x) + self.maximum(x)).flatten(1)
-        # the same by numbers: behind padding the exporter has lost the size of the map
-        elif height % stripes == 0:
-            stripe = (height // stripes, width)
-            pooled = (F.avg_pool2d(x, stripe) + F.max_pool2d(x, stripe)).flatten(1)
-        else:  # it has no operator for stripes of unequal height
-            parts = [
-                x[:, :, n * height // stripes : -(-(n + 1) * height // stripes)]
-                for n in range(stripes)
-            ]
-            means = torch.stack([part.mean((2, 3)) for part in parts], 2)
-            pooled = (means + torch.stack([part.amax((2, 3)) for part in parts], 2)).flatten(1)
-        return pooled
+            pooled: Tensor = (self.mean(x) + self.maximum(x)).flatten(1)
+            return pooled
+        # the same by numbers: the exporter knows no stripes of unequal height, and behind padding
+        # it has lost the size of the map
+        height = int(x.shape[2])
+        stripes = int(self.mean.output_size[0])  # type: ignore[index,arg-type]
+        edges = [(n * height // stripes, -(-(n + 1) * height // stripes)) for n in range(stripes)]
+        parts = [x[:, :, top:bottom] for top, bottom in edges]
+        return torch.stack([part.mean((2, 3)) + part.amax((2, 3)) for part in parts], 2).flatten(1)
 
 
 SLIM: dict[str, dict[str, Any]] = {
