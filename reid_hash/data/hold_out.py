@@ -46,7 +46,7 @@ def hold_out(dataset: Dataset, number: int, seed: int = 0) -> Dataset:
         f"{number} of {len(known)} training identities held out (seed {seed}) and evaluated "
         "in place of the test set"
     )
-    return _replaced(dataset, dataset.train.subset(~out), test, test, note)
+    return _replaced(dataset, dataset.train.subset(~out), test, test, "training identities", note)
 
 
 def _images(dataset: Dataset, number: int, seed: int) -> Dataset:
@@ -63,7 +63,7 @@ def _images(dataset: Dataset, number: int, seed: int) -> Dataset:
         f"{number:,} of {len(dataset.train):,} training images held out (seed {seed}) and "
         f"evaluated in place of the test set; the other {len(rest):,} are also the database"
     )
-    return _replaced(dataset, rest, dataset.train.subset(out), rest, note)
+    return _replaced(dataset, rest, dataset.train.subset(out), rest, "training images", note)
 
 
 def _draw_order(images: ImageSet, seed: int) -> NDArray[np.int64]:
@@ -81,13 +81,13 @@ def _draw_order(images: ImageSet, seed: int) -> NDArray[np.int64]:
 
 
 def _replaced(
-    dataset: Dataset, train: ImageSet, query: ImageSet, gallery: ImageSet, note: str
+    dataset: Dataset, train: ImageSet, query: ImageSet, gallery: ImageSet, tested: str, note: str
 ) -> Dataset:
     return dataclasses.replace(
         dataset,
         train=train,
         query=query,
         gallery=gallery,
-        protocol=f"{dataset.protocol}, held out",
+        protocol=f"{dataset.protocol} on {tested}",
         notes=(*dataset.notes, note),
     )

@@ -29,7 +29,7 @@ def test_images_of_each_class():
     assert len(held.train) == 78
     assert {*held.train.names, *held.query.names} == set(data.train.names)
     assert not set(held.train.names) & set(held.query.names)
-    assert held.protocol == "full, held out"
+    assert held.protocol == "full on training images"
     assert held.classes == data.classes
     assert held.notes == (
         "12 of 90 training images held out (seed 0) and evaluated in place of the test set; the "
