@@ -66,6 +66,11 @@ class ModelConfig(_Section):
         description="codes average the stripes of the last map with those of the map moved up and "
         "down by a row; of networks that pool by stripes",
     )
+    standardise: bool = Field(
+        False,
+        description="each channel of each image gets mean 0 and deviation 1, which takes out a "
+        "camera's light, contrast and colour cast",
+    )
     freeze: tuple[str, ...] = Field(
         (),
         description="of timm's networks: modules by name that keep their pretrained weights, such "

@@ -66,7 +66,7 @@ def set_normalisation(net: HashNet, images: NDArray[np.uint8]) -> None:
     net.mean.copy_(torch.from_numpy(sample.mean((0, 1, 2))))
     net.std.copy_(torch.from_numpy(sample.std((0, 1, 2)).clip(0.01)))
     if isinstance(net.backbone, WhitenedNet):
-        net.backbone.set_whitening(net.normalise(torch.from_numpy(some)))
+        net.backbone.set_whitening(net.standardise(net.normalise(torch.from_numpy(some))))
 
 
 def use_bf16(precision: Literal["auto", "fp32", "bf16"], device: str) -> bool:

@@ -95,9 +95,9 @@ def network_features(
         for start in range(0, len(images), batch):
             rows = slice(start, min(start + batch, len(images)))
             pixels = net.normalise(torch.from_numpy(np.ascontiguousarray(images[rows])).to(device))
-            features = net.backbone(pixels)
+            features = net.features(pixels)
             if net.config.model.flip_average:
-                features = (features + net.backbone(pixels.flip(3))) / 2
+                features = (features + net.features(pixels.flip(3))) / 2
             out[rows] = features.float().cpu().numpy()
             if progress is not None:
                 progress(rows.stop - rows.start)

@@ -20,7 +20,7 @@ FEATURES = {
 """What a hash function can start from, in words."""
 
 _LATER = {
-    "model": ("freeze", "output_stride"),
+    "model": ("freeze", "output_stride", "standardise"),
     "loss": (
         *("classifier", "scale", "cosine_margin"),
         *("ranking", "balance", "quantisation", "relative_distance", "distillation", "temperature"),

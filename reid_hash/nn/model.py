@@ -4,10 +4,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from reid_hash.config import Config
 from reid_hash.nn.backbones import build_backbone
 from reid_hash.nn.head import ElementwiseWeight, HashHead, MonotoneWeight, TanhLike
+
+_FLAT = 1e-2  # variance below which an image is flat: a tenth of the usual deviation
 
 
 class HashOutputs(NamedTuple):
@@ -67,9 +70,24 @@ class HashNet(nn.Module):
         scaled = images.permute(0, 3, 1, 2).float() / 255
         return (scaled - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)
 
+    def standardise(self, images: Tensor) -> Tensor:
+        """[n, 3, height, width] normalised images as the backbone sees them, the same shape.
+
+        With `standardise` of the configuration each channel of each image gets mean 0 and
+        deviation 1, less where it has hardly any contrast; else they stay as they are.
+        """
+        if not self.config.model.standardise:
+            return images
+        return functional.instance_norm(images, eps=_FLAT)
+
+    def features(self, images: Tensor) -> Tensor:
+        """[n, 3, height, width] normalised images → [n, features], the backbone's output."""
+        found: Tensor = self.backbone(self.standardise(images))
+        return found
+
     def forward(self, images: Tensor) -> HashOutputs:
         """[n, 3, height, width] normalised images → HashOutputs."""
-        features = self.backbone(images)
+        features = self.features(images)
         embedding, outputs = self.head(features)
         return HashOutputs(features, embedding, outputs)
 

@@ -258,3 +258,22 @@ def test_freezing_what_is_not_there_is_refused():
         build_backbone("timm:tf_efficientnet_lite0", 64, 32, freeze=("blocks.9",))
     with pytest.raises(ConfigError, match="model.freeze is for timm's networks"):
         build_backbone("paper", 32, 32, freeze=("0",))
+
+
+def test_a_standardised_image_has_no_light_contrast_or_colour_cast():
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 32, 16)
+    cast = torch.tensor([0.5, 1.0, 2.0]).view(1, 3, 1, 1) * image + torch.tensor(
+        [0.3, -0.2, 0.0]
+    ).view(1, 3, 1, 1)
+    for standardise in (False, True):
+        net = HashNet(tiny_config(f"model.standardise={str(standardise).lower()}")).eval()
+        with torch.inference_mode():
+            apart = (net(4 * image).outputs - net(4 * cast).outputs).norm()
+            size = net(4 * image).outputs.norm()
+        assert (apart < 0.05 * size) == standardise
+    seen = net.standardise(4 * image)
+    assert torch.allclose(seen.mean((2, 3)), torch.zeros(3), atol=1e-5)
+    assert torch.allclose(seen.std((2, 3)), torch.ones(3), atol=0.02)
+    flat = torch.full((1, 3, 32, 16), 7.0)
+    assert torch.equal(net.standardise(flat), torch.zeros_like(flat))
