@@ -32,7 +32,8 @@ BACKBONES = (
     ("osnet-x0.25", 64, 32, ()),
     ("airbench", 32, 32, ()),
     ("timm:test_resnet", 64, 32, ()),
-    ("timm:tf_efficientnet_lite0", 64, 32, ("model.standardise=true",)),
+    ("timm:tf_efficientnet_lite0", 64, 32, ()),
+    ("resnet-thin", 80, 32, ("model.standardise=true",)),
     ("timm:tf_efficientnet_lite0", 96, 48, ("model.output_stride=16", "model.stripes=3")),
     ("timm:test_vit", 160, 160, ()),
 )

@@ -42,10 +42,12 @@ def test_hog_of_images_that_are_too_small():
         hog_features(np.zeros((1, 12, 32, 3), np.uint8), cell=8)
 
 
+@pytest.mark.parametrize("standardise", ["true", "false"])
 @pytest.mark.parametrize("flip", [True, False])
-def test_network_features_are_what_the_backbone_gives(flip):
+def test_network_features_are_what_the_backbone_gives(flip, standardise):
     torch.manual_seed(0)
-    net = HashNet(tiny_config(f"model.flip_average={str(flip).lower()}"))
+    settings = (f"model.flip_average={str(flip).lower()}", f"model.standardise={standardise}")
+    net = HashNet(tiny_config(*settings))
     images = coloured_pixels(3, 4).images
     counted = []
     features = network_features(net, images, batch=5, progress=counted.append)
