@@ -128,7 +128,9 @@ class StripePool(nn.Module):
         stripes = int(self.mean.output_size[0])  # type: ignore[index,arg-type]
         edges = [(n * height // stripes, -(-(n + 1) * height // stripes)) for n in range(stripes)]
         parts = [x[:, :, top:bottom] for top, bottom in edges]
-        return torch.stack([part.mean((2, 3)) + part.amax((2, 3)) for part in parts], 2).flatten(1)
+        # joined as maps, not stacked: OpenCV's reader takes a new axis for batches of one alone
+        pools = [part.mean((2, 3), True) + part.amax((2, 3), True) for part in parts]
+        return torch.cat(pools, 2).flatten(1)
 
 
 SLIM: dict[str, dict[str, Any]] = {
