@@ -41,6 +41,11 @@ class DataConfig(_Section):
         description="training identities (of image benchmarks: training images) kept out and "
         "evaluated instead of the test set",
     )
+    held_out: Literal["drawn", "last"] = Field(
+        "drawn",
+        description="which identities those are: drawn at random, or those with the highest "
+        "numbers, which were seen last where identities are numbered as they came",
+    )
     height: Annotated[int, Field(ge=16, le=1024)] = 128
     width: Annotated[int, Field(ge=16, le=1024)] = 64
 

@@ -1,6 +1,7 @@
 """Testing on training images, so that the test images choose nothing."""
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,9 @@ from reid_hash.errors import ConfigError
 _LEFT = 2  # images of a class that stay for training: fewer make no pair
 
 
-def hold_out(dataset: Dataset, number: int, seed: int = 0) -> Dataset:
+def hold_out(
+    dataset: Dataset, number: int, seed: int = 0, which: Literal["drawn", "last"] = "drawn"
+) -> Dataset:
     """Take identities or images out of the training set and evaluate them.
 
     In re-identification (the data set has a camera rule) identities are held out, and all their
@@ -24,26 +27,37 @@ def hold_out(dataset: Dataset, number: int, seed: int = 0) -> Dataset:
         dataset: the data set; its own query and gallery are not touched nor used.
         number: how many identities, or images, are held out.
         seed: of the draw.
+        which: identities that are held out: "drawn", or the "last" ones, with the highest labels.
+            CUHK03 numbers identities as they walked by, so that the last ones are nearest in
+            light, clothes and boxes to the test identities of camera pair 1, which came after
+            them; identities between the others are easier.
 
     Returns:
         A data set with other train, query and gallery; camera rule and single-shot as in the
         given one.
 
     Raises:
-        ConfigError: too few would be left to train on: under 2 identities, or 2 images of a class.
+        ConfigError: too few would be left to train on: under 2 identities, or 2 images of a class;
+            or the last images of a benchmark are asked for, which are numbered by nothing.
     """
     if dataset.camera_rule == "none":
+        if which == "last":
+            raise ConfigError("data.held_out=last is for identities; images of classes are drawn")
         return _images(dataset, number, seed)
     known = np.unique(dataset.train.labels)
     if number > len(known) - 2:
         raise ConfigError(
             f"data.hold_out={number} leaves too few of {len(known)} training identities"
         )
-    drawn = np.random.default_rng(seed).choice(known, number, replace=False)
-    out = np.isin(dataset.train.labels, drawn)
+    if which == "last":
+        chosen, how = known[len(known) - number :], "the last ones"
+    else:
+        chosen = np.random.default_rng(seed).choice(known, number, replace=False)
+        how = f"seed {seed}"
+    out = np.isin(dataset.train.labels, chosen)
     test = dataset.train.subset(out)
     note = (
-        f"{number} of {len(known)} training identities held out (seed {seed}) and evaluated "
+        f"{number} of {len(known)} training identities held out ({how}) and evaluated "
         "in place of the test set"
     )
     return _replaced(dataset, dataset.train.subset(~out), test, test, "training identities", note)

@@ -79,7 +79,7 @@ def load_for(config: Config, roots: Sequence[Path]) -> Dataset:
     own = config.data.model_copy(update={"dataset": first, "shares": ()})
     dataset = load_dataset(own, places[0], config.seed)
     if config.data.hold_out:
-        dataset = hold_out(dataset, config.data.hold_out, config.data.split)
+        dataset = hold_out(dataset, config.data.hold_out, config.data.split, config.data.held_out)
     more = []
     for name, place in zip(others, places[1:], strict=True):
         protocol = "train-only" if name == "market1501" else None

@@ -86,3 +86,8 @@ def test_joined():
     assert both.labels.tolist() == [0, 1, 2, 3, 4]
     assert [int(both.read(i)[0, 0, 0]) for i in range(5)] == [0, 1, 0, 1, 2]
     assert len(joined(image_set(np.zeros((2, 3), bool)), image_set(np.ones((1, 3), bool)))) == 3
+
+
+def test_there_are_no_last_images_of_classes():
+    with pytest.raises(ConfigError, match="is for identities"):
+        hold_out(dataset(np.repeat([0, 1], 20)), 4, which="last")

@@ -107,6 +107,16 @@ def test_held_out_identities_are_tested_and_not_trained():
         hold_out(dataset, 9)
 
 
+def test_the_last_identities_are_held_out():
+    _, dataset = example()
+    held = hold_out(dataset, 3, which="last")
+    assert set(held.query.labels) == set(sorted(set(dataset.train.labels))[-3:])
+    assert not set(held.query.labels) & set(held.train.labels)
+    assert "the last ones" in held.notes[-1]
+    with pytest.raises(ConfigError, match="leaves too few"):
+        hold_out(dataset, 9, which="last")
+
+
 def test_asymmetric_rows_rank_real_queries_against_codes():
     encoded, dataset = example(single_shot_protocol=True)
     labels, cameras = encoded.query_pixels.labels, encoded.query_pixels.cameras
