@@ -149,6 +149,11 @@ class AugmentConfig(_Section):
     shift: Share = Field(0.05, description="largest shift, as a share of the side")
     zoom: Share = Field(0.1, description="largest relative change of size")
     colour: Share = Field(0.2, description="largest relative change of brightness and colour")
+    light: Share = Field(
+        0.0,
+        description="largest relative change of the exposure, and half as much of each channel's: "
+        "the light is multiplied, so that dark stays dark, where colour moves dark as far as bright",
+    )
     erase: Share = Field(0.5, description="probability that a random rectangle is erased")
     low_resolution: Share = Field(
         0.0,

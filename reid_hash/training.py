@@ -175,6 +175,7 @@ def train(
             chosen = batches[position][rows]
             images = torch.from_numpy(pixels.images[chosen]).to(accelerator.device)
             scale = 0.7 if progress < options.small_images else 1.0
+            images = augment.light(images, step, rows, total_rows)
             images = augment(net.normalise(images), step, rows, total_rows, scale)
             batch_labels = labels[chosen].to(accelerator.device)
             with accelerator.autocast():

@@ -26,6 +26,28 @@ class Augment:
         self.config = config
         self.seed = seed
 
+    def light(self, images: Tensor, step: int, rows: slice, total: int) -> Tensor:
+        """Change the light of a batch: its exposure, and the white balance.
+
+        Args:
+            images: [b, height, width, 3] uint8 RGB, rows `rows` of the whole batch.
+            step: number of the batch.
+            rows: which rows of the whole batch these are.
+            total: size of the whole batch.
+
+        Returns:
+            [b, height, width, 3] float in 0 … 255; the images themselves where none is changed.
+        """
+        most = self.config.light
+        if not most:
+            return images
+        # of its own, so that all else is drawn as it is without
+        random = torch.Generator().manual_seed(mixed_seed(self.seed, step, 1))
+        exposure = (torch.rand(total, 1, generator=random) * 2 - 1) * most
+        channels = (torch.rand(total, 3, generator=random) * 2 - 1) * most / 2
+        factors = torch.exp(exposure + channels)[rows].to(images.device)
+        return (images * factors[:, None, None, :]).clamp(0, 255)
+
     def __call__(
         self, images: Tensor, step: int, rows: slice, total: int, scale: float = 1.0
     ) -> Tensor:

@@ -134,3 +134,18 @@ def test_low_resolution_is_of_a_share_of_the_images_and_changes_no_other_draw(ba
     changed = whole(augment(colour=0.3, erase=0.5, low_resolution=0.25), many)
     same = torch.isclose(before, changed).all(dim=(1, 2, 3))
     assert 30 < (~same).sum() < 70  # of 200
+
+
+def test_light_is_multiplied_and_shared_out_alike():
+    images = torch.full((8, 4, 4, 3), 100, dtype=torch.uint8)
+    images[:, :2] = 10
+    changed = augment(light=0.2)
+    bright = changed.light(images, 3, slice(0, 8), 8)
+    factors = bright[:, 3, 0] / 100
+    assert factors.log().abs().max() <= 0.3 + 1e-5  # exposure and channel
+    assert factors.std(0).min() > 0.02  # each image its own
+    torch.testing.assert_close(bright[:, 0, 0], 10 * factors)  # dark stays dark
+    torch.testing.assert_close(changed.light(images[4:], 3, slice(4, 8), 8), bright[4:])
+    assert not torch.equal(changed.light(images, 4, slice(0, 8), 8), bright)
+    assert changed.light(images * 0 + 255, 3, slice(0, 8), 8).max() <= 255
+    assert augment().light(images, 3, slice(0, 8), 8) is images
