@@ -151,8 +151,8 @@ class AugmentConfig(_Section):
     colour: Share = Field(0.2, description="largest relative change of brightness and colour")
     light: Share = Field(
         0.0,
-        description="largest relative change of the exposure, and half as much of each channel's: "
-        "the light is multiplied, so that dark stays dark, where colour moves dark as far as bright",
+        description="largest change of the logarithm of the exposure, and half as much of each "
+        "channel: the light is multiplied, so that dark stays dark, which colour does not",
     )
     erase: Share = Field(0.5, description="probability that a random rectangle is erased")
     low_resolution: Share = Field(
