@@ -11,7 +11,7 @@ from reid_hash.seeds import mixed_seed
 
 
 class Augment:
-    """Mirror, shift, zoom, colour, resolution, erasing, drawn for the whole batch of all processes.
+    """Mirror, shift, zoom, light, colour, resolution, erasing, drawn for all processes alike.
 
     Every process draws the changes of the whole batch and applies those of its own rows. The
     result depends on (seed, step) alone: not on how many processes there are, nor on what ran

@@ -28,9 +28,8 @@ def hold_out(
         number: how many identities, or images, are held out.
         seed: of the draw.
         which: identities that are held out: "drawn", or the "last" ones, with the highest labels.
-            CUHK03 numbers identities as they walked by, so that the last ones are nearest in
-            light, clothes and boxes to the test identities of camera pair 1, which came after
-            them; identities between the others are easier.
+            The test identities of CUHK03's camera pair 1 follow on its training identities, so
+            that the last of these are nearest to them in number.
 
     Returns:
         A data set with other train, query and gallery; camera rule and single-shot as in the

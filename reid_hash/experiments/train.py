@@ -67,7 +67,8 @@ def load_for(config: Config, roots: Sequence[Path]) -> Dataset:
         roots: the data root, or one for each of the joined data sets; none for the usual one.
 
     Raises:
-        ConfigError: there are more roots than data sets, or neither one nor as many as these.
+        ConfigError: there are more roots than data sets, or neither one nor as many as these; or
+            it is said which identities are held out and not how many.
     """
     first, *others = config.data.dataset.split("+")
     if len(roots) not in (0, 1, 1 + len(others)):
@@ -78,6 +79,8 @@ def load_for(config: Config, roots: Sequence[Path]) -> Dataset:
     places = [roots[min(n, len(roots) - 1)] if roots else None for n in range(1 + len(others))]
     own = config.data.model_copy(update={"dataset": first, "shares": ()})
     dataset = load_dataset(own, places[0], config.seed)
+    if config.data.held_out == "last" and not config.data.hold_out:
+        raise ConfigError("data.held_out=last needs a number of identities: set data.hold_out")
     if config.data.hold_out:
         dataset = hold_out(dataset, config.data.hold_out, config.data.split, config.data.held_out)
     more = []

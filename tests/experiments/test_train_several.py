@@ -67,6 +67,14 @@ def test_roots_that_do_not_fit(roots):
         load_for(config(), [*roots, roots[0]])
 
 
+def test_the_last_identities_are_asked_for_with_their_number(roots):
+    with pytest.raises(ConfigError, match="set data.hold_out"):
+        load_for(config("data.held_out=last"), roots)
+    data = load_for(config("data.hold_out=2", "data.held_out=last"), roots)
+    own = data.train.labels[source_of(data.train.labels) == 0]
+    assert data.query.labels.min() > own.max()
+
+
 def test_classes_and_identities_do_not_join():
     images = ImageSet(lambda i: None, ["a"], np.zeros(1, np.int64), np.zeros(1, np.int64))
     persons_set = Dataset("a", images, images, images, "p")
