@@ -15,6 +15,7 @@ folder and not trained again; one that was stopped goes on. The table is of thos
 import argparse
 import json
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from reid_hash.config_file import load_config
 from reid_hash.data.images import decode
 from reid_hash.data.types import Dataset
 from reid_hash.encoder import Encoder
+from reid_hash.errors import ReidHashError
 from reid_hash.experiments.encoded import encode_dataset
 from reid_hash.experiments.reid import evaluate
 from reid_hash.experiments.train import load_for, train_run
@@ -80,7 +82,10 @@ def main() -> None:
         for name in names:
             folder = args.output / f"{name}-{args.epochs}-{seed}"
             if not (folder / "ablation.json").exists():
-                run(name, seed, args.epochs, args.data, folder)
+                try:
+                    run(name, seed, args.epochs, args.data, folder)
+                except ReidHashError as error:
+                    sys.exit(f"error: {error}")
     shown = [*names, *EVALUATED] if "full" in names else names
     print(table(args.output, shown, args.epochs))
 
