@@ -34,6 +34,19 @@ PASSWORD = "REID_HASH_PASSWORD"
     help="Ask for the password in this file; else for that in $REID_HASH_PASSWORD, if any.",
 )
 @click.option(
+    "--url",
+    help="The page's address as visitors see it, where a proxy stands before it, such as "
+    "https://people.example.org.",
+)
+@click.option(
+    "--proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Address of a proxy that is believed when it says where a visitor is "
+    "(X-Forwarded-For); may be given several times.",
+)
+@click.option(
     "--detector",
     help="Of the video page: auto, torchvision, hog, motion, or an ONNX file in YOLOX form; auto "
     "when left out, and motion for --demo.",
@@ -49,6 +62,8 @@ def command(
     host: str,
     port: int,
     password_file: Path | None,
+    url: str | None,
+    proxies: tuple[str, ...],
     detector: str | None,
     opened: bool,
     model: Path | None,
@@ -78,6 +93,8 @@ def command(
             detector or ("motion" if demo else "auto"),
             device,
             demo,
+            url,
+            proxies,
         )
         if packed:
             Gallery.load(folder, WALKERS_GALLERY).close()
@@ -86,7 +103,7 @@ def command(
 
             make_walkers_gallery(folder, model, console=options.progress_console())
         server = stack.enter_context(Server(settings))
-        click.echo(f"the page is at {server.url} (Ctrl-C ends it)")
+        click.echo(f"the page is at {settings.url or server.url} (Ctrl-C ends it)")
         if opened:
             click.launch(server.url)
         stop = stack.enter_context(stop_signals())
@@ -95,6 +112,6 @@ def command(
 
 def _first_line(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8").split("\n", 1)[0].strip()
+        return file.read_text(encoding="utf-8").split("\n", 1)[0]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} holds no password: it cannot be read") from error

@@ -9,6 +9,7 @@ import gradio as gr
 from reid_hash.video.crops import thumbnail
 from reid_hash.web import cards
 from reid_hash.web.desk import Desk
+from reid_hash.web.inbox import Inbox
 from reid_hash.web.parts import CLICK, calm, note, number_of, problem
 from reid_hash.web.ranking import Question, View, question_of, rank
 from reid_hash.web.uploads import PICTURES, read_upload
@@ -16,7 +17,7 @@ from reid_hash.web.uploads import PICTURES, read_upload
 _WIDER = "This picture is wider than high: search wants the crop of one person."
 
 
-def build(desk: Desk, page: gr.Blocks) -> None:
+def build(desk: Desk, inbox: Inbox, page: gr.Blocks) -> None:
     """Lay out the page, and connect it."""
     question = gr.State(None, time_to_live=3600)
     with gr.Row():
@@ -55,6 +56,9 @@ def build(desk: Desk, page: gr.Blocks) -> None:
             asked, remark = _read(desk, file)
         except Exception as error:
             return None, problem(error)
+        finally:
+            if file is not None:
+                inbox.remove(Path(file))  # the code is all that later questions need
         return asked, remark + answer(asked, *settings)
 
     def pick(number: float | None, *settings: Any) -> tuple[Question | None, str]:

@@ -1,7 +1,6 @@
 """Serving the page: who may see it, and what it never does."""
 
 import contextlib
-import hmac
 import importlib
 import inspect
 import os
@@ -10,20 +9,21 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
 
 from reid_hash.errors import ReidHashError
 from reid_hash.web.desk import Desk
-from reid_hash.web.settings import MOST_PIXELS, MOST_VIDEO_BYTES, Settings, is_loopback
+from reid_hash.web.settings import MOST_PIXELS, MOST_VIDEO_BYTES, Settings
 
-_POLICY = (
-    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; "
-    "frame-ancestors 'none'; form-action 'self'; base-uri 'self'"
-)
-"""What a browser may load: from this server alone, so that no other learns of a visit."""
+if TYPE_CHECKING:  # it needs what comes with the extra
+    from reid_hash.web.gate import Gate
+
+_SWEPT = 20.0  # seconds between two looks for files that nobody used
+_SESSIONS = 200  # visits whose state Gradio keeps: .2 MiB each
+_CONNECTIONS = 500  # at a time
 
 
 class Server:
@@ -36,6 +36,7 @@ class Server:
 
     Attributes:
         url: where the page is.
+        gate: what every request passes.
 
     Raises:
         ReidHashError: the gallery, the port or Gradio is not to be had.
@@ -47,8 +48,8 @@ class Server:
             sent = stack.enter_context(tempfile.TemporaryDirectory(prefix="reid-hash-"))
             self.desk = Desk(settings)
             stack.callback(self.desk.close)
-            app = _application(self.desk, Path(sent))
-            self._server, listening, self.url = _listen(app, settings)
+            self.gate = _application(self.desk, Path(sent))
+            self._server, listening, self.url = _listen(self.gate, settings)
             stack.callback(listening.close)
             self._kept = stack.pop_all()
         self._thread = threading.Thread(
@@ -58,6 +59,12 @@ class Server:
         # neither the first picture nor the curves should wait for torch and Matplotlib
         self._warming = threading.Thread(target=self._warm, name="warm", daemon=True)
         self._warming.start()
+        self._ended = threading.Event()
+        threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
+
+    def _sweep(self) -> None:
+        while not self._ended.wait(_SWEPT):
+            self.gate.inbox.sweep()
 
     def _warm(self) -> None:
         with contextlib.suppress(Exception):  # whoever sends a picture is told why
@@ -72,6 +79,7 @@ class Server:
 
     def close(self) -> None:
         """End, and delete what visitors sent."""
+        self._ended.set()
         self._server.should_exit = True
         self._warming.join()  # torch ends the process badly where it is interrupted
         self._thread.join(5)
@@ -84,10 +92,11 @@ class Server:
         self.close()
 
 
-def _application(desk: Desk, sent: Path) -> Any:
+def _application(desk: Desk, sent: Path) -> "Gate":
     settings = desk.settings
     # read when gradio is imported, or a page is made
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_RUN_HISTORY"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(sent)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
@@ -99,26 +108,25 @@ def _application(desk: Desk, sent: Path) -> Any:
             f"the page needs gradio ({error}); install it with `pip install 'reid-hash[web]'`"
         ) from error
     from PIL import Image as Pillow
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    from reid_hash.web.page import make_page
+    from reid_hash.web.gate import Gate
+    from reid_hash.web.inbox import Inbox
+    from reid_hash.web.inputs import kinds_of
+    from reid_hash.web.page import TITLE, make_page
     from reid_hash.web.style import CSS, theme
 
     Pillow.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses twice as many, whoever calls it
-    app = FastAPI(openapi_url=None)
-    app.add_middleware(_Headers)
-    if is_loopback(settings.host):
-        # a page elsewhere whose name was made to mean this machine gets no answer
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])
-    return gr.mount_gradio_app(
-        app,
-        make_page(desk),
+    inbox = Inbox(sent)
+    page = make_page(desk, inbox)
+    page.state_session_capacity = _SESSIONS
+    app = gr.mount_gradio_app(
+        FastAPI(openapi_url=None),
+        page,
         path="/",
         server_name=settings.host,
         server_port=settings.port,
-        auth=_asking(settings.password),
-        auth_message="Any user name; the password is that of reid-hash serve.",
         allowed_paths=[],
+        blocked_paths=[str(desk.folder.resolve())],
         max_file_size=MOST_VIDEO_BYTES,
         show_error=False,
         ssr_mode=False,
@@ -129,6 +137,10 @@ def _application(desk: Desk, sent: Path) -> Any:
         theme=theme(),
         css=CSS,
     )
+    # a mounted page counts as not launched, and Gradio then takes and gives out any file; the gate
+    # lets no request for one through, but there shall be two doors
+    page.has_launched = page.is_running = True
+    return Gate(app, settings, kinds_of(page), inbox, TITLE)
 
 
 @contextlib.contextmanager
@@ -148,33 +160,6 @@ def _no_stubs_of(package: str) -> Iterator[None]:
         yield
 
 
-def _asking(password: str | None) -> Callable[[str, str], bool] | None:
-    if password is None:
-        return None
-    wanted = password.encode()
-    return lambda _, given: hmac.compare_digest(given.encode(), wanted)
-
-
-class _Headers:
-    """Adds the policy to every answer."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def sending(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message["headers"],
-                    (b"content-security-policy", _POLICY.encode()),
-                    (b"referrer-policy", b"no-referrer"),
-                    (b"x-content-type-options", b"nosniff"),
-                ]
-            await send(message)
-
-        await self.app(scope, receive, sending)
-
-
 def _listen(app: Any, settings: Settings) -> tuple[Any, socket.socket, str]:
     """A server for the application, the socket that it is to listen at, and the page's address."""
     import uvicorn
@@ -190,6 +175,14 @@ def _listen(app: Any, settings: Settings) -> tuple[Any, socket.socket, str]:
         ) from error
     shown = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
     server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+            limit_concurrency=_CONNECTIONS,
+            proxy_headers=False,  # the gate knows which proxies are believed
+            server_header=False,
+        )
     )
     return server, listening, f"http://{shown}:{listening.getsockname()[1]}"

@@ -19,6 +19,7 @@ from reid_hash.video.types import Picture
 from reid_hash.web.cards import picture
 from reid_hash.web.desk import Desk
 from reid_hash.web.follow import Follower, follow_files
+from reid_hash.web.inbox import Inbox
 from reid_hash.web.parts import note, problem
 from reid_hash.web.uploads import VIDEOS, check_video
 
@@ -28,7 +29,7 @@ _IDLE = 20.0  # seconds without a frame after which a webcam is taken as gone
 _MOST = 4  # webcams at a time
 
 
-def build(desk: Desk, page: gr.Blocks) -> None:
+def build(desk: Desk, inbox: Inbox, page: gr.Blocks) -> None:
     """Lay out the page, and connect it."""
     webcams = Webcams(desk)
     stops: dict[str, threading.Event] = {}
@@ -64,10 +65,11 @@ def build(desk: Desk, page: gr.Blocks) -> None:
     def film_sent(path: str, kept: bool, request: gr.Request) -> Iterator[tuple[str, str]]:
         try:
             check_video(Path(path))
+            yield from run([Path(path)], kept, str(request.session_hash))
         except ReidHashError as error:
             yield problem(error), ""
-            return
-        yield from run([Path(path)], kept, str(request.session_hash))
+        finally:
+            inbox.remove(Path(path))
 
     def walkers(kept: bool, request: gr.Request) -> Iterator[tuple[str, str]]:
         yield note("Two cameras film the walkers …"), ""

@@ -40,8 +40,17 @@ class Client:
                         return message["output"] | {"success": message["success"]}
         raise AssertionError("no answer")
 
+    def send(self, name, content):
+        """Send a file; gives the server's reply."""
+        return self.http.post("/gradio_api/upload", files={"files": (name, content)})
+
     def upload(self, name, content):
         """Send a file; gives where the server put it."""
-        reply = self.http.post("/gradio_api/upload", files={"files": (name, content)})
+        reply = self.send(name, content)
         reply.raise_for_status()
-        return {"path": reply.json()[0], "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+        return described(reply.json()[0], name)
+
+
+def described(path, name="a.jpg"):
+    """A file as Gradio's script describes it."""
+    return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}

@@ -78,24 +78,25 @@ def test_a_picture_is_searched_for_and_the_slider_asks_again(client, crop):
     assert "by the first 16 bits" in answer["data"][0]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("large.png", png(25_000, 20_000), "more than 50 million pixels"),
-        ("text.jpg", b"no picture at all", "text.jpg is not a picture"),
-        ("list.jpg", b"#EXTM3U\nfile:///etc/passwd\n", "list.jpg is not a picture"),
-    ],
-)
-def test_a_bad_picture_is_refused_in_one_line(client, name, content, message):
-    answer = client.ask(client.functions()["sent"], [client.upload(name, content), *VIEW])
-    shown = answer["data"][1]
-    assert message in shown
+def test_a_bad_picture_is_refused_in_one_line(client):
+    sent = client.upload("large.png", png(25_000, 20_000))
+    shown = client.ask(client.functions()["sent"], [sent, *VIEW])["data"][1]
+    assert "more than 50 million pixels" in shown
     assert 'role="alert"' in shown
     assert "Traceback" not in shown
 
 
-def test_a_list_of_files_is_no_video(client):
-    sent = client.upload("film.mp4", b"#EXTM3U\nfile:///etc/passwd\n")
+@pytest.mark.parametrize("name", ["text.jpg", "film.mp4", ".."])
+@pytest.mark.parametrize("content", [b"no picture at all", b"#EXTM3U\nfile:///etc/passwd\n", b""])
+def test_what_is_no_picture_or_video_is_refused_as_it_comes(client, server, name, content):
+    reply = client.send(name, content)
+    assert (reply.status_code, "Traceback" in reply.text) == (415, False)
+    assert "is not a picture (JPEG" in reply.text
+    assert not list(server.gate.inbox.folder.glob("*/*"))
+
+
+def test_a_picture_is_no_film(client):
+    sent = client.upload("film.mp4", png(8, 8))
     answer = client.ask(client.functions()["film_sent"], [sent, False])
     assert "film.mp4 is not a video" in answer["data"][0]
 
@@ -119,20 +120,9 @@ def test_no_file_is_given_out(client, walkers, path):
     reply = client.http.get(
         httpx.URL(str(client.http.base_url).rstrip("/") + path.replace("GALLERY", str(walkers)))
     )
-    assert reply.status_code in (400, 403, 404)
+    assert reply.status_code == 404
     assert "root:" not in reply.text
     assert "SQLite format" not in reply.text
-
-
-@pytest.mark.parametrize(
-    "path", ["/etc/passwd", "../../../../etc/passwd", "GALLERY/gallery.sqlite"]
-)
-def test_no_file_of_the_server_is_taken_for_an_upload(client, walkers, path):
-    path = path.replace("GALLERY", str(walkers))
-    file = {"path": path, "orig_name": "a.jpg", "meta": {"_type": "gradio.FileData"}}
-    answer = client.ask(client.functions()["sent"], [file, *VIEW])
-    assert answer["success"] is False
-    assert "root:" not in str(answer)
 
 
 def test_fifty_searches_at_once(server):
@@ -167,29 +157,6 @@ def test_a_gallery_is_searched_while_it_is_written(folder):
         # the page may not change it meanwhile, and says why
         answer = client.ask(functions["do_name"], ["", None, "Ann"])
         assert "another process writes" in str(answer)
-
-
-def test_another_page_that_calls_itself_this_machine_gets_nothing(client):
-    reply = client.http.get("/config", headers={"host": "evil.example"})
-    assert reply.status_code == 400
-
-
-@pytest.fixture(scope="module")
-def guarded(walkers):
-    with Server(Settings(walkers, port=0, password="a long secret")) as server:
-        yield server
-
-
-def test_a_password_is_asked_for(guarded):
-    client = Client(guarded.url)
-    for path in ("/config", "/gradio_api/info"):
-        assert client.http.get(path).status_code == 401
-    assert client.http.post("/gradio_api/upload", files={"files": ("a", b"a")}).status_code == 401
-    assert "error" in client.ask(0, VIEW)
-    assert client.http.post("/login", data={"username": "me", "password": "no"}).status_code == 400
-    reply = client.http.post("/login", data={"username": "me", "password": "a long secret"})
-    assert reply.status_code == 200
-    assert client.http.get("/config").status_code == 200
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org"])
