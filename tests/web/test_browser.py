@@ -46,14 +46,22 @@ def film(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser(film):
     with sync_playwright() as playwright:
-        arguments = ["--disable-gpu", "--disable-background-networking", "--disable-sync"]
-        arguments += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-        arguments.append(f"--use-file-for-fake-video-capture={film}")
-        if hasattr(os, "geteuid") and os.geteuid() == 0:
-            arguments.append("--no-sandbox")  # Chromium's own does not work for root
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=arguments)
+        browser = launched(
+            playwright,
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            f"--use-file-for-fake-video-capture={film}",
+        )
         yield browser
         browser.close()
+
+
+def launched(playwright, *arguments):
+    """Chromium, started with arguments."""
+    usual = ["--disable-gpu", "--disable-background-networking", "--disable-sync"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        usual.append("--no-sandbox")  # Chromium's own does not work for root
+    return playwright.chromium.launch(executable_path=BROWSER, args=[*usual, *arguments])
 
 
 @pytest.fixture
