@@ -3,9 +3,10 @@
 import contextlib
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from reid_hash.errors import ReidHashError
 
@@ -63,6 +64,45 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write UTF-8 text to `path` through `replacing`."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def is_ordinary(path: str | os.PathLike[str]) -> bool:
+    """Whether a path leads to a file with content: no folder, pipe, socket or device.
+
+    To open a pipe waits until somebody writes to it.
+    """
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return False
+
+
+def is_elsewhere(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names another machine or a device, as //HOST/SHARE does on Windows.
+
+    It is told from the name alone: on Windows a mere look at such a path connects to that machine.
+    """
+    name = os.fspath(path)
+    return PureWindowsPath(name).drive.startswith("\\\\") or name.startswith("//")
+
+
+def is_trustworthy(path: str | os.PathLike[str]) -> bool:
+    """Whether a path that a file from elsewhere names may be opened.
+
+    It is an ordinary file on this machine that belongs to the user or to root. What is in it is
+    not looked at. Empty files do not count: those of /proc and /sys look like that, and to read
+    some of them waits.
+    """
+    if is_elsewhere(path):
+        return False
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    if not stat.S_ISREG(facts.st_mode) or facts.st_size == 0:
+        return False
+    # Windows has no such owner: st_uid is 0 there
+    return not hasattr(os, "geteuid") or facts.st_uid in (0, os.geteuid())
 
 
 def _reason(error: OSError) -> str:

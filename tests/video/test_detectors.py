@@ -62,7 +62,9 @@ def test_an_onnx_file_finds_people_whatever_runs_it(engine, monkeypatch):
     frame = frame_300()
     file = shared("models/yolox_nano_coco_416.onnx")
     if engine == "OpenCV":
-        monkeypatch.setattr(yolox, "_load", lambda f, threads: (yolox._load_opencv(f), "OpenCV"))
+        monkeypatch.setattr(
+            yolox, "_load", lambda f, b, threads: (yolox._load_opencv(f, b), "OpenCV")
+        )
     else:
         pytest.importorskip("onnxruntime")
     said = []
