@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from reid_hash.visible import remark
+
 
 class TrainingLog:
     """Progress of a run, for a person and for plots.
@@ -109,4 +111,4 @@ class TrainingLog:
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         if self._bar is not None:
-            self._bar.console.print(text, highlight=False)
+            remark(self._bar.console, text)

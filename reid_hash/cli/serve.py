@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from reid_hash.cli import options
+from reid_hash.cli import options, show
 from reid_hash.cli.gallery_fill import dataset_option, gallery_model_option
 from reid_hash.errors import ConfigError
 from reid_hash.interrupt import stop_signals
@@ -86,7 +86,7 @@ def command(
 
             make_walkers_gallery(folder, model, console=options.progress_console())
         server = stack.enter_context(Server(settings))
-        click.echo(f"the page is at {server.url} (Ctrl-C ends it)")
+        show.line(f"the page is at {server.url} (Ctrl-C ends it)")
         if opened:
             click.launch(server.url)
         stop = stack.enter_context(stop_signals())
