@@ -101,7 +101,8 @@ def test_commands_show_it(world, capsys, tmp_path):
         if command[0] == "search" or "--identities" in command:
             assert "\\x1b[2J" in text
             assert "Ada\\x1b" in text or "Eve\\x1b" in text
-            assert "from\\x1b" in text
+            if "--plain" in command:  # a table folds it
+                assert "from\\x1b[2J" in text
 
 
 @posix

@@ -146,7 +146,7 @@ def test_detectors_that_are_none_are_named(tmp_path):
         ("nosuch", ConfigError, "there is no detector nosuch; choose auto, torchvision"),
         ("torchvision:nosuch", DataError, "torchvision has no model nosuch"),
         ("torchvision:resnet18", DataError, "detects nothing"),
-        ("nosuch.onnx", DataError, "No such file"),
+        ("nosuch.onnx", DataError, "no such file"),
     ):
         with pytest.raises(kind, match=message):
             open_detector(name, say=say)
