@@ -14,7 +14,7 @@ from reid_hash.interrupt import stop_signals
 from reid_hash.search.gallery import Gallery
 from reid_hash.shipped import WALKERS_GALLERY
 
-PASSWORD = "REID_HASH_PASSWORD"
+PASSWORD = "REID_HASH_PASSWORD"  # nosec B105  # the name of a variable
 
 
 @click.command("serve", short_help="The gallery page in a browser")

@@ -1,6 +1,6 @@
 """Backbones: image → feature vector. The paper's network, a slim residual network, OSNet, timm."""
 
-from pickle import UnpicklingError
+from pickle import UnpicklingError  # nosec B403  # an exception alone
 from typing import Any
 
 import torch
