@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 API = reid_hash.codes reid_hash.distances reid_hash.encoder reid_hash.metrics reid_hash.search \
 	reid_hash.nn reid_hash.data reid_hash.baselines reid_hash.training reid_hash.config reid_hash.config_file reid_hash.errors
 
-.PHONY: setup quickstart test lint types check api clean
+.PHONY: setup quickstart test lint types check audit lock api clean
 
 # torch asks for most of the time: pip takes a build that is already on the machine
 $(VENV)/.installed: pyproject.toml
@@ -28,11 +28,25 @@ test: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --baseline .ci/bandit-baseline.json --recursive reid_hash tools
 
 types: setup
 	$(BIN)/mypy
 
 check: lint types test
+
+# asks the network's advisory service; where that is out of reach it says so
+audit: setup
+	$(BIN)/python tools/audit.py requirements.lock
+
+# the versions that are installed here, which the tests ran with, for all platforms; docs/supply.md
+lock: setup
+	$(BIN)/python -m pip freeze --exclude-editable > .lock-versions
+	$(BIN)/uv pip compile pyproject.toml --extra parquet --extra onnx --extra web --extra dev \
+		--constraint .lock-versions --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet \
+		--upgrade --output-file requirements.lock
+	@rm -f .lock-versions
 
 api: setup
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'

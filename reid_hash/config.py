@@ -3,15 +3,43 @@
 What reads it from a YAML file is in `config_file`.
 """
 
+import re
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+
+
+_TIMM = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*", re.ASCII)
+
+
+def timm_name(backbone: str) -> str | None:
+    """The network of timm that a backbone names, or None where it names none of timm's.
+
+    timm also builds what a folder or a hub describes ("hf-hub:…", "local-dir:…"), for which it
+    opens files and connections even without pretrained weights; a configuration in a file from
+    elsewhere could make it do so.
+
+    Args:
+        backbone: as in `ModelConfig.backbone`.
+
+    Raises:
+        ValueError: it is a place rather than the name of an architecture.
+    """
+    if not backbone.startswith("timm:"):
+        return None
+    name = backbone.removeprefix("timm:")
+    if not _TIMM.fullmatch(name):
+        raise ValueError(
+            f"{backbone!r} is not the name of an architecture of timm, such as timm:resnet18; name "
+            "the architecture, and ask for weights with model.pretrained: timm"
+        )
+    return name
 
 
 class _Section(BaseModel):
@@ -53,7 +81,10 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """Backbone and hash layer."""
 
-    backbone: str = Field("resnet-slim", description="see nn.backbones.build_backbone")
+    backbone: str = Field(
+        "resnet-slim",
+        description="see nn.backbones.build_backbone; of timm's networks the name alone, no place",
+    )
     bits: Annotated[int, Field(ge=1, le=4096)] = 128
     pretrained: str | None = Field(
         None, description='"timm" for the weights that timm downloads, or a local weights file'
@@ -93,6 +124,12 @@ class ModelConfig(_Section):
     order: Literal["weight", "given"] = Field(
         "weight", description="bit order: by falling weight (the paper), or as trained on prefixes"
     )
+
+    @field_validator("backbone")
+    @classmethod
+    def _is_no_place(cls, value: str) -> str:
+        timm_name(value)
+        return value
 
 
 class LossConfig(_Section):

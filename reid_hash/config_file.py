@@ -85,7 +85,8 @@ def parse_config(values: Mapping[str, Any], source: str, changed: Collection[str
             known = _keys_beside(first["loc"])
             reason = f"unknown key {key}; known here: {', '.join(known)}"
         else:
-            reason = f"{key}: {first['msg']}" if key else first["msg"]
+            said = first["msg"].removeprefix("Value error, ")
+            reason = f"{key}: {said}" if key else said
         more = len(error.errors()) - 1
         also = f" (and {more} more)" if more else ""
         raise ConfigError(f"{source}: {reason}{also}") from error

@@ -1,9 +1,11 @@
-"""Leaving a long loop cleanly on Ctrl-C."""
+"""Leaving cleanly on Ctrl-C, on SIGTERM, and when the terminal is closed."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+_Handler = Callable[[int, object], object]
 
 
 class Stop:
@@ -18,21 +20,56 @@ class Stop:
 
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Turn Ctrl-C and SIGTERM into a flag inside the block; a second Ctrl-C interrupts at once."""
+    """Turn Ctrl-C, SIGTERM and SIGHUP into a flag inside the block.
+
+    A second signal of the same kind does what it did before the block. SIGHUP stays ignored where
+    it was, as under nohup.
+    """
     stop = Stop()
+    before: dict[int, Any] = {}
 
     def request(number: int, _frame: object) -> None:
         stop.stopped = True
         signal.signal(number, before[number])
 
-    before: dict[int, Any] = {}
-    try:
-        for number in (int(signal.SIGINT), int(signal.SIGTERM)):
-            before[number] = signal.signal(number, request)
-    except ValueError:
-        pass  # not in the main thread: whoever runs there handles signals
-    try:
+    with _handled((int(signal.SIGINT), *_endings()), request, before):
         yield stop
-    finally:
-        for number, handler in before.items():
+
+
+@contextmanager
+def interrupting() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt inside the block, as Ctrl-C does.
+
+    Else they would end the process at once, and leave temporary files and folders behind.
+    """
+
+    def interrupt(number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    with _handled(_endings(), interrupt, {}):
+        yield
+
+
+def _endings() -> list[int]:
+    """Signals that end a process, besides Ctrl-C; Windows has no SIGHUP."""
+    numbers = [int(signal.SIGTERM)]
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(int(hangup))
+    return numbers
+
+
+@contextmanager
+def _handled(numbers: Sequence[int], handler: _Handler, before: dict[int, Any]) -> Iterator[None]:
+    """Handle signals inside the block; `before` gets the handlers that they had."""
+    try:
+        for number in numbers:
+            before[number] = signal.getsignal(number)  # before it can be asked for
             signal.signal(number, handler)
+    except ValueError:
+        before.clear()  # not in the main thread: whoever runs there handles signals
+    try:
+        yield
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was if was is not None else signal.SIG_DFL)

@@ -15,12 +15,17 @@ from numpy.typing import NDArray
 from reid_hash.config_file import parse_config
 from reid_hash.encoder_base import AnyEncoder
 from reid_hash.errors import CheckpointError, ConfigError
+from reid_hash.files import is_ordinary
+from reid_hash.onnx_file import read_onnx
 
 FORMAT = "reid_hash onnx 1"
 INPUT = "images"
 """The graph's input: [n, height, width, 3] uint8 RGB."""
 OUTPUTS = ("outputs", "embedding")
 """The graph's outputs: [n, bits] and [n, features], float32."""
+
+WRONG = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What metadata raise that are not as they were written; RecursionError: JSON without an end."""
 
 _SUFFIX = ".onnx"
 _BATCH = 128  # images at a time, as with a checkpoint
@@ -37,8 +42,10 @@ _PROVIDERS = {
 def is_onnx(path: str | os.PathLike[str]) -> bool:
     """Whether a file is an ONNX file: by how it begins, or by its suffix where that says nothing.
 
-    A missing or an empty file is judged by its suffix.
+    A missing or an empty file is judged by its suffix, and so is what is no ordinary file.
     """
+    if not is_ordinary(path):
+        return Path(path).suffix.lower() == _SUFFIX
     try:
         with Path(path).open("rb") as file:
             head = file.read(9)
@@ -114,10 +121,12 @@ class OnnxEncoder(AnyEncoder):
             self.bit_order = np.array(json.loads(metadata["bit_order"]), np.int64)
             self.trained_on: dict[str, Any] = json.loads(metadata["trained_on"])
             probe = np.array(json.loads(metadata["probe"]), np.float32)
-        except (KeyError, ValueError, ConfigError) as error:
+        except (*WRONG, ConfigError) as error:
             raise CheckpointError(
                 f"{path} was written by another version: {first_line(error)}"
             ) from error
+        if not self.bit_weights.ndim == self.bit_order.ndim == probe.ndim == 1:
+            raise CheckpointError(f"{path} was written by another version: its lists are none")
         if not len(self.bit_weights) == len(probe) == self.bits:
             raise CheckpointError(
                 f"{path} has {len(self.bit_weights)} weights for {self.bits} bits"
@@ -147,6 +156,11 @@ class OnnxEncoder(AnyEncoder):
             outputs, embedding = self._run(probe_picture(*self.size))
         except Exception as error:  # as in _open
             raise CheckpointError(f"{path} cannot be run: {first_line(error)}") from error
+        if outputs.shape != (1, len(probe)) or embedding.ndim != 2:
+            raise CheckpointError(
+                f"{path} gives outputs {list(outputs.shape)} and an embedding "
+                f"{list(embedding.shape)} for one picture, not [1, {len(probe)}] and [1, features]"
+            )
         difference = relative_difference(outputs[0], probe)
         if difference > _PROBE_LIMIT:
             raise CheckpointError(
@@ -164,8 +178,7 @@ def _open(path: str | os.PathLike[str], device: str, threads: int | None) -> Any
         raise CheckpointError(
             "ONNX files need onnxruntime: pip install 'reid-hash[onnx]'"
         ) from error
-    if not Path(path).is_file():
-        raise CheckpointError(f"no such file: {path}")
+    content = read_onnx(path)
     there = onnxruntime.get_available_providers()
     usable = [name for name, provider in _PROVIDERS.items() if provider in there]
     if device == "auto":  # CoreML takes few of the operators: only where it is asked for
@@ -177,9 +190,11 @@ def _open(path: str | os.PathLike[str], device: str, threads: int | None) -> Any
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised too
     options.intra_op_num_threads = threads or _threads_of_torch()
+    # else bytes in onnxruntime's own format would be taken too, which read_onnx does not know
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return onnxruntime.InferenceSession(
-            os.fspath(path), options, list(dict.fromkeys([_PROVIDERS[device], _PROVIDERS["cpu"]]))
+            content, options, list(dict.fromkeys([_PROVIDERS[device], _PROVIDERS["cpu"]]))
         )
     except Exception as error:  # each failure has a class of its own, without a common one
         raise CheckpointError(

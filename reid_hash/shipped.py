@@ -28,7 +28,7 @@ class ShippedModel:
         file: its checkpoint.
         card: its card.
         facts: from the top of the card: `summary`, `trained_on`, `licence`, `parameters`, `input`
-            (height × width), `bits`, `command`, and `rank1` by code length.
+            (height × width), `bits`, `fingerprint`, `command`, and `rank1` by code length.
     """
 
     name: str

@@ -24,7 +24,14 @@ from reid_hash.encoder import pick_device
 from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
 from reid_hash.files import write_text
 from reid_hash.interrupt import stop_signals
-from reid_hash.nn.checkpoint import Checkpoint, load_state, read_facts, save_checkpoint, save_state
+from reid_hash.nn.checkpoint import (
+    Checkpoint,
+    load_state,
+    read_facts,
+    save_checkpoint,
+    save_state,
+    without_download,
+)
 from reid_hash.nn.distributed import convert_batch_norm, gather_batch
 from reid_hash.nn.head import beta_at
 from reid_hash.nn.losses import margin_at
@@ -119,9 +126,11 @@ def train(
     share = total_rows // accelerator.num_processes
     rows = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
 
-    model = TrainingModel(HashNet(config), classes)
+    # all weights of a resumed run are in its state: nothing is downloaded for it
+    model = TrainingModel(HashNet(without_download(config) if resume else config), classes)
     net = model.net
-    if not resume:  # else all of it is in the state
+    net.config = config
+    if not resume:
         prepare_network(net, pixels.images)
     convert_batch_norm(model)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from reid_hash.files import LineFile, cannot_write
+from reid_hash.visible import remark
+
 
 class TrainingLog:
     """Progress of a run, for a person and for plots.
@@ -29,9 +32,12 @@ class TrainingLog:
         self._file = None
         self._board = None
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
-            self._board = SummaryWriter(str(folder), purge_step=start if start else None)
+            self._file = LineFile(folder / "metrics.jsonl", append=True)
+            self._folder = folder
+            try:
+                self._board = SummaryWriter(str(folder), purge_step=start if start else None)
+            except OSError as error:
+                raise cannot_write(folder, error) from error
         self._bar: Progress | None = None
         self._since = time.monotonic()
         self._images = 0
@@ -67,7 +73,11 @@ class TrainingLog:
         if self._file is not None:
             self._file.close()
         if self._board is not None:
-            self._board.close()
+            try:
+                self._board.close()
+            except OSError as problem:
+                if error is None:  # else that one is told
+                    raise cannot_write(self._folder, problem) from problem
 
     def step(self, terms: Mapping[str, float], images: int) -> None:
         """Count a step with the values of its loss terms; figures of an epoch are their means."""
@@ -100,13 +110,15 @@ class TrainingLog:
     def write(self, step: int, **figures: float) -> None:
         """Write figures of a step to `metrics.jsonl` and TensorBoard."""
         if self._file is not None:
-            self._file.write(json.dumps({"step": step, **figures}) + "\n")
-            self._file.flush()
+            self._file.write(json.dumps({"step": step, **figures}))
         if self._board is not None:
-            for name, value in figures.items():
-                self._board.add_scalar(name, value, step)
+            try:
+                for name, value in figures.items():
+                    self._board.add_scalar(name, value, step)
+            except OSError as error:  # of an earlier one: another thread writes them
+                raise cannot_write(self._folder, error) from error
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         if self._bar is not None:
-            self._bar.console.print(text, highlight=False)
+            remark(self._bar.console, text)

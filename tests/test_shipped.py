@@ -30,6 +30,7 @@ def test_a_model_is_what_its_card_says(model):
     encoder = Encoder.load(model.file, "cpu")
     net = encoder.checkpoint.net
     assert model.facts["bits"] == encoder.bits
+    assert model.facts["fingerprint"] == encoder.fingerprint
     assert model.facts["input"] == "{}×{}".format(*encoder.size)
     assert model.facts["parameters"] == sum(p.numel() for p in net.parameters())
     assert set(model.facts["rank1"]) <= set(range(8, encoder.bits + 1))

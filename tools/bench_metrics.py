@@ -95,7 +95,8 @@ def toolkits() -> list[tuple[str, Callable[..., Any] | None, bool]]:
         found.setdefault(name, (name, None, False))
         try:
             module = import_module(module_name)
-        except Exception:  # a toolkit may fail on import in its own way; any means "not usable"
+        # a toolkit may fail on import in its own way; any means "not usable"
+        except Exception:  # nosec B112  # the table says which were not usable
             continue
         compiled = bool(
             getattr(module, "IS_CYTHON_AVAI", getattr(module, "IS_CYTHON_AVAIL", False))

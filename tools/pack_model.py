@@ -21,9 +21,10 @@ def main() -> None:
     try:
         source = find_model(Path(sys.argv[1]), "cuhk03")
         save_checkpoint(target, Encoder.load(source, "cpu").checkpoint, half=True)
+        fingerprint = Encoder.load(target, "cpu").fingerprint  # the card names it
     except ReidHashError as error:
         sys.exit(str(error))
-    print(f"wrote {target}: {target.stat().st_size / 1e6:.1f} MB, from {source}")
+    print(f"wrote {target}: {target.stat().st_size / 1e6:.1f} MB, from {source}, {fingerprint=}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,19 @@
 """The command line: `reid-hash COMMAND`."""
 
+import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from io import StringIO
+from types import TracebackType
 
 import click
 
 from reid_hash.cli.lazy import LazyGroup
 from reid_hash.errors import ReidHashError
+from reid_hash.interrupt import interrupting
+from reid_hash.visible import visible
 
 
 @click.group(
@@ -58,12 +64,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     # --debug may stand anywhere: it is added to a command line that just failed
     given = ["--debug"] * debug + [argument for argument in given if argument != "--debug"]
+    if debug:
+        sys.excepthook = _show_traceback
     try:
-        code = cli.main(given, prog_name="reid-hash", standalone_mode=False)
+        with interrupting():
+            code = cli.main(given, prog_name="reid-hash", standalone_mode=False)
     except click.exceptions.Exit as exit_:
         code = exit_.exit_code
     except click.UsageError as error:
-        error.show()
+        usage = StringIO()
+        error.show(usage)
+        _print(visible(usage.getvalue().rstrip("\n"), keep="\n"))
         code = error.exit_code
     except click.ClickException as error:
         code = _fail(error.format_message(), error.exit_code)
@@ -85,5 +96,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _fail(message: str, code: int) -> int:
     line = " ".join(message.split())
-    click.echo(f"error: {line}", err=True)
+    _print(f"error: {visible(line)}")
     return code
+
+
+def _print(text: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        click.echo(text, err=True)
+
+
+def _show_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print a traceback without what in its messages could command the terminal."""
+    _print(visible("".join(traceback.format_exception(kind, error, trace)), keep="\n"))

@@ -99,7 +99,7 @@ def command(
     )
     show.notes(result.notes, console)
     for line in result.headlines:
-        click.echo(line)
+        show.line(line)
     show.results_table(result.records)
     if json_file is not None:
         write_json(json_file, result.as_object())

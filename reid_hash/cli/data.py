@@ -27,22 +27,22 @@ def info(
     """Say what DATASET holds here, or list the data sets when none is named."""
     if dataset is None:
         for name, text in DATASETS.items():
-            click.echo(f"{name:12}{text}")
+            show.line(f"{name:12}{text}")
         return
     settings = [f"data.dataset={dataset}", f"data.split={split}", f"data.boxes={boxes}"]
     if protocol is not None:
         settings.append(f"data.protocol={protocol}")
     found = load_dataset(load_config(None, settings).data, data)
     rule = "" if found.by_class else f", camera rule {found.camera_rule}"
-    click.echo(f"{found.name}, protocol {found.protocol}{rule}")
+    show.line(f"{found.name}, protocol {found.protocol}{rule}")
     for name, images in (
         ("train", found.train),
         ("query", found.query),
         ("gallery", found.gallery),
     ):
-        click.echo(f"{name:8} {describe_set(images, found.by_class)}")
+        show.line(f"{name:8} {describe_set(images, found.by_class)}")
     for note in found.notes:
-        click.echo(f"note: {note}")
+        show.line(f"note: {note}")
 
 
 @command.command("prepare")

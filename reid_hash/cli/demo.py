@@ -88,7 +88,7 @@ def command(sources: tuple[str, ...], start: str | None, **given: Any) -> None:
 
     console = options.progress_console()
     wanted = demo_run.Wanted(sources=sources, start=moment, **given)
-    done = demo_run.demo(wanted, click.echo, console)
+    done = demo_run.demo(wanted, show.line, console)
     demo_show.result(done.result)
     for path in done.written:
         show.written(path)

@@ -39,5 +39,5 @@ def command(
     if unreadable:
         show.notes([f"{len(unreadable)} images left out:", *unreadable], console)
     save_codes(output, codes, names)
-    click.echo(f"{len(codes):,} codes of {codes.bits} bits, {codes.packed.nbytes:,} bytes")
+    show.line(f"{len(codes):,} codes of {codes.bits} bits, {codes.packed.nbytes:,} bytes")
     show.written(output)

@@ -36,7 +36,7 @@ def onnx(output: Path, model: Path | None, dataset: str) -> None:
     checkpoint = load_checkpoint(file)
     exported = export_onnx(checkpoint, output)
     data = checkpoint.net.config.data
-    click.echo(
+    show.line(
         f"{data.height}×{data.width} pictures → {len(checkpoint.bit_weights)} bits, opset {OPSET}, "
         f"{exported.size / 1e6:.1f} MB; outputs within {exported.difference:.1g} of torch's"
     )

@@ -63,7 +63,7 @@ def create(
     like = like.prefix(bits or like.bits)
     with create_gallery(place, like, file, expect):
         of = f"model {like.model}" if like.model else "an unknown model"
-        click.echo(f"gallery {place} for codes of {like.bits} bits of {of}")
+        show.line(f"gallery {place} for codes of {like.bits} bits of {of}")
 
 
 @click.command("add", short_help="Encode images and add them")
@@ -131,7 +131,7 @@ def add(
             if result.unreadable:
                 left_out = f"{len(result.unreadable)} images left out:"
                 show.notes([left_out, *result.unreadable], console)
-        click.echo(f"added {added:,} sightings; gallery {place} has {len(gallery):,}")
+        show.line(f"added {added:,} sightings; gallery {place} has {len(gallery):,}")
 
 
 @click.command("export", short_help="Write all to one file")
@@ -141,7 +141,7 @@ def export(place: Place, file: Path) -> None:
     """Write all sightings, identities and thumbnails to FILE (.parquet or .npz), lossless."""
     with Gallery.open(folder_of(place, "export"), read_only=True) as gallery:
         number = gallery.export(file)
-    click.echo(f"{number:,} sightings")
+    show.line(f"{number:,} sightings")
     show.written(file)
 
 
@@ -161,4 +161,4 @@ def import_(place: Place, file: Path) -> None:
     else:
         with Gallery.load(folder, file) as gallery:
             number = len(gallery)
-    click.echo(f"{number:,} sightings imported into gallery {place}")
+    show.line(f"{number:,} sightings imported into gallery {place}")

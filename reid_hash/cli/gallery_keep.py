@@ -45,12 +45,12 @@ def info(place: Place, listed: bool, json_file: Path | None) -> None:
         lines["cameras"] = ", ".join(shown[:20] + ["…"] * (len(shown) > 20))
     if facts["calibrated_bits"]:
         lines["calibrated"] = ", ".join(map(str, facts["calibrated_bits"])) + " bits"
-    click.echo(f"gallery {place}")
+    show.line(f"gallery {place}")
     for key, text in lines.items():
-        click.echo(f"  {key:11}{text}")
+        show.line(f"  {key:11}{text}")
     for person in people:
         times = f"{format_time(person.first)} to {format_time(person.last)}"
-        click.echo(f"  #{person.id} {person.name or ''}: {person.sightings:,} sightings, {times}")
+        show.line(f"  #{person.id} {person.name or ''}: {person.sightings:,} sightings, {times}")
     if json_file is not None:
         show.written(json_file)
 
@@ -65,10 +65,10 @@ def verify(place: Place) -> None:
     else:  # a folder may be too damaged to be opened
         damage = find_damage(place)
     for line in damage:
-        click.echo(line)
+        show.line(line)
     if damage:
         raise GalleryError(f"gallery {place} is damaged; see above")
-    click.echo(f"gallery {place}: no damage found")
+    show.line(f"gallery {place}: no damage found")
 
 
 @click.command("forget", short_help="Erase sightings for good")
@@ -109,11 +109,11 @@ def forget(
             good = "" if isinstance(place, MilvusAddress) else " for good"
             question = f"Erase {gallery.count(**where):,} of {len(gallery):,} sightings{good}?"
         if not click.confirm(question):
-            click.echo("nothing was erased")
+            show.line("nothing was erased")
             return
     with open_gallery(place) as gallery:
         erased = gallery.forget(**where)
-        click.echo(f"erased {erased:,} sightings; gallery {place} has {len(gallery):,}")
+        show.line(f"erased {erased:,} sightings; gallery {place} has {len(gallery):,}")
 
 
 @click.command("prune", short_help="Erase what is older than an age")
@@ -124,7 +124,7 @@ def prune(place: Place, keep: str) -> None:
     age = parse_age(keep)
     with open_gallery(place) as gallery:
         erased = gallery.prune(age)
-        click.echo(f"erased {erased:,} sightings; gallery {place} has {len(gallery):,}")
+        show.line(f"erased {erased:,} sightings; gallery {place} has {len(gallery):,}")
 
 
 @click.command("calibrate", short_help="Learn what distances strangers have")
@@ -141,11 +141,11 @@ def calibrate(place: Place, bits: list[int] | None, far: float, seed: int | None
     with open_gallery(place) as gallery:
         usual = [length for length in (16, 32, 64, 128, 256, 512) if length < gallery.bits]
         result = gallery.calibrate(bits or [*usual, gallery.bits], seed=seed or 0)
-    click.echo(f"calibrated on {result.about}")
-    click.echo(f"{'bits':>5}  {'distance':16}{'threshold':>10}{'found':>8}   at a FAR of {far:g}")
+    show.line(f"calibrated on {result.about}")
+    show.line(f"{'bits':>5}  {'distance':16}{'threshold':>10}{'found':>8}   at a FAR of {far:g}")
     for (length, weighted), table in result.tables.items():
         limit = table.threshold(far)
         shown = "none" if limit < 0 else f"{limit:.3f}"
         kind = "weighted Hamming" if weighted else "Hamming"
         few = "" if table.resolved(far) else "   too few strangers to tell"
-        click.echo(f"{length:5}  {kind:16}{shown:>10}{100 * table.tpir(limit):7.1f}%{few}")
+        show.line(f"{length:5}  {kind:16}{shown:>10}{100 * table.tpir(limit):7.1f}%{few}")

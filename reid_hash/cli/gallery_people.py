@@ -4,7 +4,7 @@ import re
 
 import click
 
-from reid_hash.cli import options
+from reid_hash.cli import options, show
 from reid_hash.search.gallery_open import open_gallery
 from reid_hash.search.gallery_place import Place
 from reid_hash.search.sighting import parse_identity
@@ -34,7 +34,7 @@ def assign(place: Place, identity: str, ids: tuple[int, ...]) -> None:
     """Say that sightings are of IDENTITY: a name, which may be new, or a number as #12."""
     with open_gallery(place) as gallery:
         number = gallery.assign(ids, parse_identity(identity))
-    click.echo(f"{len(ids):,} sightings are of identity #{number}")
+    show.line(f"{len(ids):,} sightings are of identity #{number}")
 
 
 @click.command("merge", short_help="Make two identities one")
@@ -46,7 +46,7 @@ def merge(place: Place, kept: str, other: str) -> None:
     with open_gallery(place) as gallery:
         number = gallery.merge(parse_identity(kept), parse_identity(other))
         has = gallery.count(identities=[number])
-    click.echo(f"identity #{number} has {has:,} sightings")
+    show.line(f"identity #{number} has {has:,} sightings")
 
 
 @click.command("split", short_help="Take sightings of an identity out into a new one")
@@ -62,7 +62,7 @@ def split(
     with open_gallery(place) as gallery:
         number = gallery.split(parse_identity(identity), ids, tracks, new)
         has = gallery.count(identities=[number])
-    click.echo(f"new identity #{number} has {has:,} sightings")
+    show.line(f"new identity #{number} has {has:,} sightings")
 
 
 @click.command("name", short_help="Name an identity")
@@ -73,4 +73,4 @@ def name(place: Place, identity: str, new: str) -> None:
     """Give IDENTITY (a name, or a number as #12) the name NEW."""
     with open_gallery(place) as gallery:
         number = gallery.name(parse_identity(identity), new)
-    click.echo(f"identity #{number} is {new}")
+    show.line(f"identity #{number} is {new}")

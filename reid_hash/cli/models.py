@@ -5,8 +5,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from reid_hash.cli import show
 from reid_hash.errors import CheckpointError
 from reid_hash.shipped import ShippedModel, default_model, shipped_model, shipped_models
+from reid_hash.visible import visible
 
 
 @click.command("models", short_help="The models that come with the toolkit")
@@ -23,7 +25,7 @@ def command(name: str | None) -> None:
             known = ", ".join(model.name for model in shipped_models())
             raise CheckpointError(f"no shipped model is called {name!r}; there are: {known}")
         _, _, text = found.card.read_text(encoding="utf-8").split("---\n", 2)
-        click.echo(text.strip())
+        click.echo(visible(text.strip(), keep="\n"))
         return
     _print_table(shipped_models())
 
@@ -36,7 +38,8 @@ def _print_table(models: list[ShippedModel]) -> None:
     for model in models:
         facts = model.facts
         rates = " · ".join(f"{100 * rate:.0f} @{bits}" for bits, rate in facts["rank1"].items())
-        table.add_row(
+        show.row(
+            table,
             model.name + (" (default)" if model == chosen else ""),
             f"{facts['parameters']:,}",
             f"{model.file.stat().st_size / 1e6:.1f} MB",

@@ -22,12 +22,12 @@ def command(output: Path | None, seed: int | None, device: str) -> None:
     """
     console = options.progress_console()
     result = quickstart(output, seed or 0, device, console)
-    click.echo(describe.protocol_line(result.run.dataset, describe.DRAWS))
+    show.line(describe.protocol_line(result.run.dataset, describe.DRAWS))
     show.results_table(result.run.records)
     demo_show.score(result.demo)
     for path in (result.codes, result.report, result.video, result.timeline):
         show.written(path)
-    click.echo(
+    show.line(
         f"done in {result.seconds:.0f} s; open {result.report} in a browser, "
         "then: reid-hash cmc --dataset walkers --bits 64"
     )

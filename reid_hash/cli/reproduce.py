@@ -82,10 +82,10 @@ def command(
     for result in reproduce(drawn, chosen, console) if drawn else ():
         name = result.spec.name
         folder = output or RUNS / "reproduce" / (f"{name}-fast" if fast else name)
-        click.echo(result.heading.title)
-        click.echo(f"{describe.protocol_line(result.dataset, 0)} (split {result.split})")
+        show.line(result.heading.title)
+        show.line(f"{describe.protocol_line(result.dataset, 0)} (split {result.split})")
         if result.heading.notice:
-            click.echo(result.heading.notice)
+            show.line(result.heading.notice)
         show.notes(result.notes, console)
         show.results_table(result.records, COLUMNS)
         for path in write_reproduction(result, folder, command_line):
@@ -110,10 +110,10 @@ def _table1(
         console=console,
     )
     folder = output or RUNS / "reproduce" / (f"{NAME}-fast" if chosen.variant.fast else NAME)
-    click.echo(table.title)
-    click.echo(f"{describe.protocol_line(table.dataset, describe.DRAWS)} (split {table.split})")
+    show.line(table.title)
+    show.line(f"{describe.protocol_line(table.dataset, describe.DRAWS)} (split {table.split})")
     if table.scaled_down:
-        click.echo(table.scaled_down)
+        show.line(table.scaled_down)
     show.notes(table.notes, console)
     show.results_table(table.records, show.COLUMNS[:6], plain=PLAIN)
     for path in write_table1(table, folder, command_line):

@@ -97,7 +97,7 @@ def command(
         )
     show.notes(report.notes, console)
     for line in report.headlines:
-        click.echo(line)
+        show.line(line)
     show.results_table(report.records, show.RETRIEVAL_COLUMNS)
     if output is not None:
         json_file = json_file or output / "retrieval.json"

@@ -21,6 +21,7 @@ from reid_hash.search.gallery_open import open_gallery
 from reid_hash.search.gallery_place import Place
 from reid_hash.search.sighting import Filter, Match
 from reid_hash.times import format_time, parse_since
+from reid_hash.visible import visible
 
 
 @click.command("search", short_help="Find the sightings nearest to an image")
@@ -123,7 +124,7 @@ def command(
         if plain:
             _print_plain(answer)
         else:
-            click.echo(f"{answer.query}: {about['bits']} bits, {kind}, {_verdict(answer, far)}")
+            show.line(f"{answer.query}: {about['bits']} bits, {kind}, {_verdict(answer, far)}")
             _print_table(answer)
     if json_file is not None:
         show.written(json_file)
@@ -152,7 +153,7 @@ def _print_plain(answer: Answer) -> None:
     for rank, match in enumerate(answer.matches, 1):
         within = "" if answer.threshold is None else ("yes" if answer.within(match) else "no")
         cells = [answer.query, str(rank), repr(match.distance), within, *_cells(match)]
-        click.echo("\t".join(" ".join(cell.split()) for cell in cells))
+        click.echo("\t".join(visible(" ".join(cell.split())) for cell in cells))
 
 
 def _print_table(answer: Answer) -> None:
@@ -169,7 +170,7 @@ def _print_table(answer: Answer) -> None:
         table.add_column(names[i], no_wrap=not fold, overflow="fold" if fold else "ellipsis")
     for rank, (match, row) in enumerate(zip(answer.matches, rows, strict=True), 1):
         known = [] if answer.threshold is None else ["yes" if answer.within(match) else "no"]
-        table.add_row(str(rank), f"{match.distance:.3f}", *known, *(row[i] for i in kept))
+        show.row(table, str(rank), f"{match.distance:.3f}", *known, *(row[i] for i in kept))
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:  # a pipe or a file has no width: nothing may be cut there
         console.width = 160

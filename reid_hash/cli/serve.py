@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from reid_hash.cli import options
+from reid_hash.cli import options, show
 from reid_hash.cli.gallery_fill import dataset_option, gallery_model_option
 from reid_hash.errors import ConfigError
 from reid_hash.interrupt import stop_signals
 from reid_hash.search.gallery import Gallery
 from reid_hash.shipped import WALKERS_GALLERY
 
-PASSWORD = "REID_HASH_PASSWORD"
+PASSWORD = "REID_HASH_PASSWORD"  # nosec B105  # the name of a variable
 
 
 @click.command("serve", short_help="The gallery page in a browser")
@@ -103,7 +103,7 @@ def command(
 
             make_walkers_gallery(folder, model, console=options.progress_console())
         server = stack.enter_context(Server(settings))
-        click.echo(f"the page is at {settings.url or server.url} (Ctrl-C ends it)")
+        show.line(f"the page is at {settings.url or server.url} (Ctrl-C ends it)")
         if opened:
             click.launch(server.url)
         stop = stack.enter_context(stop_signals())

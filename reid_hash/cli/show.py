@@ -11,6 +11,7 @@ from rich.table import Table
 
 from reid_hash.experiments.describe import distance_name
 from reid_hash.report.figures import MISSING, figure_name, number
+from reid_hash.visible import remark, visible
 
 COLUMNS = (
     *("rank1", "rank5", "rank10", "rank20", "rank30", "map", "map_trapezoid", "minp"),
@@ -36,8 +37,8 @@ SHORT = {
 def notes(lines: Sequence[str], console: Console | None) -> None:
     """Print what a reader of the figures must know."""
     if console is not None:
-        for line in lines:
-            console.print(f"note: {line}", soft_wrap=True, markup=False)
+        for text in lines:
+            remark(console, f"note: {text}")
 
 
 def results_table(
@@ -75,7 +76,7 @@ def results_table(
         method = [str(record.get("method") or MISSING)] if several else []
         cells += [number(record, key) for key, _ in plain]
         bits = MISSING if record["bits"] is None else str(record["bits"])
-        table.add_row(*method, bits, distance_name(record), *cells)
+        row(table, *method, bits, distance_name(record), *cells)
     # a pipe or a file has no width: nothing may be cut there
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -95,4 +96,14 @@ def _figure(record: Mapping[str, Any], name: str, spread: bool) -> str:
 
 def written(path: object) -> None:
     """Print where something was written."""
-    click.echo(f"wrote {path}", err=True)
+    line(f"wrote {path}", err=True)
+
+
+def line(text: str, err: bool = False) -> None:
+    """Print one line; what in it could command the terminal is shown by its number."""
+    click.echo(visible(text), err=err)
+
+
+def row(table: Table, *cells: str) -> None:
+    """Add a row to a table, likewise."""
+    table.add_row(*map(visible, cells))

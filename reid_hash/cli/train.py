@@ -91,4 +91,4 @@ def command(
         columns = show.RETRIEVAL_COLUMNS if result.dataset.by_class else show.COLUMNS
         show.results_table(result.records, columns)
     show.written(write_run_report(result))
-    click.echo(f"model: {result.folder / MODEL_FILE}")
+    show.line(f"model: {result.folder / MODEL_FILE}")

@@ -34,6 +34,7 @@ from reid_hash.video.pipeline import Pipeline
 from reid_hash.video.score import Record, Truth
 from reid_hash.video.source import Source, open_source
 from reid_hash.video.summary import people_of
+from reid_hash.visible import remark
 
 Say = Callable[[str], object]
 
@@ -56,17 +57,13 @@ def run_demo(
         ReidHashError: it cannot begin. What goes wrong later is in the result's `error`: whoever
             was seen before is in the gallery.
     """
-    remark: Say = (
-        (lambda line: console.print(line, soft_wrap=True, markup=False))
-        if console
-        else (lambda line: None)
-    )
+    note: Say = (lambda line: remark(console, line)) if console else (lambda line: None)
     with contextlib.ExitStack() as stack:
         addresses = parse_sources(options.sources, options.names)
         sources = [_open(stack, address, options) for address in addresses]
         facts: dict[str, str] = {}
         detector = open_detector(
-            options.detector, _torch_device(options.device), say=_noting(facts, remark)
+            options.detector, _torch_device(options.device), say=_noting(facts, note)
         )
         gallery, encoder = _gallery(stack, options)
         bits = options.bits or gallery.bits
@@ -188,10 +185,10 @@ def _hearing(say: Say, notes: list[str]) -> Callable[[dict[str, Any]], None]:
     return hear
 
 
-def _noting(facts: dict[str, str], remark: Say) -> Say:
+def _noting(facts: dict[str, str], say: Say) -> Say:
     def note(line: str) -> None:
         facts["detector"] = line.removeprefix("detector: ")
-        remark(line)
+        say(line)
 
     return note
 

@@ -125,7 +125,8 @@ def demo(wanted: Wanted, say: Say, console: Console | None = None) -> Done:
     result = run_demo(options, say, console, truths)
     timeline = wanted.timeline or folder / TIMELINE
     write_timeline(timeline, _page(result))
-    written = [path for path in (video, options.events, timeline) if path is not None]
+    files = (video, options.events, timeline)
+    written = [path for path in files if path is not None and path.exists()]
     if wanted.json_file is not None:
         write_json(wanted.json_file, result.to_json())
         written.append(wanted.json_file)

@@ -3,13 +3,15 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from reid_hash.mp4 import VideoFile
 from reid_hash.video.canvas import Canvas
-from reid_hash.video.output import VideoFile, Window
+from reid_hash.video.output import Window
 from reid_hash.video.scene import Scene
 from reid_hash.video.timing import Stopwatch
 from reid_hash.video.types import Picture
@@ -44,8 +46,13 @@ class Screen:
             self._shown = self._stack.enter_context(Window())
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._stack.__exit__(None, None, None)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
 
     def add(self, scene: Scene) -> None:
         """Take up a scene."""
@@ -62,9 +69,10 @@ class Screen:
             self.closed = True
 
     def finish(self) -> None:
-        """Write the last picture."""
+        """Write the last picture, and end the file."""
         if self._file is not None:
             self._write(self._canvas.picture())
+            self._file.close()
 
     def _write(self, picture: Picture) -> None:
         if self._file is not None:

@@ -17,11 +17,13 @@ from reid_hash.data.types import Image, ImageSet
 from reid_hash.distances import query_values
 from reid_hash.encoder import load_encoder
 from reid_hash.encoder_base import AnyEncoder
-from reid_hash.errors import CodeError, DataError
+from reid_hash.errors import CheckpointError, CodeError, DataError
 from reid_hash.experiments.encode import find_images
 from reid_hash.experiments.runs import find_model
+from reid_hash.files import is_elsewhere, is_trustworthy
 from reid_hash.search.gallery_types import AnyGallery
 from reid_hash.search.sighting import Sighting
+from reid_hash.shipped import shipped_models
 
 CODES = ".npz"
 """Suffix of files that hold codes in place of images."""
@@ -100,17 +102,17 @@ def gallery_encoder(
 
     Args:
         gallery: an open one.
-        model: a checkpoint, an ONNX file, or the folder of a run; None for the file that the
-            gallery was made with if it is still there, else the newest run of `dataset`.
+        model: a checkpoint, an ONNX file, or the folder of a run; None for the shipped model that
+            made the codes, else the file that the gallery says it was made with if that is still
+            there, else the newest run of `dataset`.
         dataset: name of the data set.
         device: where to compute.
 
     Raises:
         CodeError: it is another network.
-        CheckpointError: there is none.
+        CheckpointError: there is none, or the gallery names something that is not opened.
     """
-    noted = Path(gallery.model_file) if gallery.model_file else None
-    file = noted if model is None and noted and noted.is_file() else find_model(model, dataset)
+    file = _model_of(gallery, dataset) if model is None else find_model(model, dataset)
     encoder = load_encoder(file, device)
     if encoder.fingerprint != gallery.model:
         raise CodeError(
@@ -118,6 +120,26 @@ def gallery_encoder(
             f"model {gallery.model}; name that one with --model"
         )
     return encoder
+
+
+def _model_of(gallery: AnyGallery, dataset: str) -> Path:
+    """The file of the network that made a gallery's codes, where nobody names one.
+
+    A gallery may be a copy from elsewhere, so that the file it names is only a hint: what might
+    block or reach another machine is not opened.
+    """
+    for one in shipped_models():
+        if one.facts["fingerprint"] == gallery.model:
+            return one.file
+    noted = gallery.model_file
+    if noted and is_trustworthy(noted):
+        return Path(noted)
+    if noted and (is_elsewhere(noted) or os.path.lexists(noted)):
+        raise CheckpointError(
+            f"gallery {gallery.place} names {noted} as its model, which is not opened: it is not a "
+            "file on this machine that belongs to you or to root; name the model with --model"
+        )
+    return find_model(None, dataset)
 
 
 def fit(gallery: AnyGallery, codes: Codes) -> Codes:

@@ -22,6 +22,7 @@ from reid_hash.experiments.methods_sources import Hashing, Network
 from reid_hash.experiments.runs import record_run
 from reid_hash.nn.checkpoint import FORMAT, Checkpoint, load_checkpoint, read_facts, read_tensors
 from reid_hash.training import MODEL_FILE, STATE_FILE, Stopped, train
+from reid_hash.visible import remark
 
 EVALUATION_FILE = "evaluation.json"
 """The figures of codes, in the folder of a network or hash function; can be deleted."""
@@ -124,7 +125,7 @@ class Workplace:
     def say(self, text: str) -> None:
         """Print a line of progress."""
         if self.console is not None:
-            self.console.print(text, soft_wrap=True, markup=False)
+            remark(self.console, text)
 
 
 def is_trained(network: Network) -> bool:

@@ -11,7 +11,7 @@ from reid_hash.data.walkers import walkers
 from reid_hash.data.walkers.video import write_video
 from reid_hash.errors import ReidHashError
 from reid_hash.experiments.progress import counting
-from reid_hash.files import replacing
+from reid_hash.files import check_space, replacing
 
 PARTS = ("bounding_box_train", "query", "bounding_box_test")
 """Folders of Market-1501's layout."""
@@ -62,4 +62,5 @@ def write_walkers(folder: Path, seed: int, console: Console | None) -> list[Path
 def _write_image(path: Path, image: np.ndarray) -> None:  # type: ignore[type-arg]
     with replacing(path) as temporary:
         if not cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-            raise ReidHashError(f"cannot write {path}; is the disk full?")
+            check_space(path)  # OpenCV says nothing of the reason
+            raise ReidHashError(f"cannot write {path}: OpenCV cannot write such a file")

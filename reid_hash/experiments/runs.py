@@ -12,7 +12,7 @@ from pathlib import Path
 from reid_hash import __version__
 from reid_hash.data import data_root
 from reid_hash.errors import CheckpointError
-from reid_hash.files import write_text
+from reid_hash.files import is_elsewhere, is_ordinary, write_text
 from reid_hash.shipped import default_model, shipped_model, shipped_models
 from reid_hash.training import MODEL_FILE, STATE_FILE
 
@@ -122,8 +122,12 @@ def recorded_data_root(model: Path) -> Path | None:
     """
     if os.environ.get("REID_HASH_DATA") or data_root(None).is_dir():
         return None
-    try:
-        root = Path(json.loads((model.parent / RUN_FILE).read_text(encoding="utf-8"))["data_root"])
-    except (OSError, ValueError, KeyError):
+    if not is_ordinary(model.parent / RUN_FILE):
         return None
-    return root if root.is_dir() else None
+    try:
+        noted = json.loads((model.parent / RUN_FILE).read_text(encoding="utf-8"))["data_root"]
+        root = Path(noted)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    # the run may be a copy from elsewhere
+    return root if not is_elsewhere(noted) and root.is_dir() else None

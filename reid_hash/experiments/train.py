@@ -32,6 +32,7 @@ from reid_hash.nn.checkpoint import Checkpoint
 from reid_hash.nn.distributed import world_size
 from reid_hash.nn.model import HashNet
 from reid_hash.training import train
+from reid_hash.visible import remark
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +124,7 @@ def train_run(
         raise DataError(f"{dataset.name} has no training images here")
     if console is not None:
         for note in dataset.notes:
-            console.print(f"note: {note}", soft_wrap=True, markup=False)
+            remark(console, f"note: {note}")
         console.print(f"reading {len(dataset.train):,} training images …")
     pixels = decode(dataset.train, config.data.height, config.data.width, skip_unreadable)
     if pixels.unreadable and console is not None:
@@ -167,7 +168,7 @@ def _rows(encoded: Encoded, dataset: Dataset, seed: int) -> list[Row] | list[Ret
 def _name_unreadable(unreadable: Sequence[str], console: Console) -> None:
     console.print(f"note: {len(unreadable)} images cannot be read and are left out:")
     for reason in unreadable:
-        console.print(f"  {reason}", soft_wrap=True, markup=False)
+        remark(console, f"  {reason}")
 
 
 class _Watcher:

@@ -1,6 +1,6 @@
 """Backbones: image → feature vector. The paper's network, a slim residual network, OSNet, timm."""
 
-from pickle import UnpicklingError
+from pickle import UnpicklingError  # nosec B403  # an exception alone
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from reid_hash.config import timm_name
 from reid_hash.errors import ConfigError
 from reid_hash.nn.airbench import WhitenedNet
 from reid_hash.nn.osnet import OSNet
@@ -58,7 +59,7 @@ class TimmBackbone(nn.Module):
     """Any network of timm, without its classifier.
 
     Args:
-        name: as timm knows it.
+        name: of an architecture in timm's registry; a tag after a point picks its weights.
         pretrained: load the weights that timm downloads.
         stripes: horizontal stripes of the last map that are pooled apart; None for the network's
             own pooling, or with output_stride for one stripe, the whole map.
@@ -81,6 +82,9 @@ class TimmBackbone(nn.Module):
     ) -> None:
         super().__init__()
         import timm  # here: it takes longer to import than all else, and most networks need none
+
+        if not timm.is_model(name):
+            raise ConfigError(f"timm has no network {name}; see timm.list_models()")
 
         form: dict[str, Any] = {"num_classes": 0}
         if output_stride is not None:
@@ -178,7 +182,11 @@ def build_backbone(
     elif name.startswith("osnet-x"):
         net = OSNet(_multiplier(name))
     elif name.startswith("timm:"):
-        net = TimmBackbone(name.removeprefix("timm:"), pretrained == "timm", stripes, output_stride)
+        try:
+            network = str(timm_name(name))
+        except ValueError as error:
+            raise ConfigError(f"model.backbone: {error}") from error
+        net = TimmBackbone(network, pretrained == "timm", stripes, output_stride)
     else:
         known = ", ".join(["paper", *SLIM, "airbench", "osnet-x1.0 … osnet-x0.25", "timm:NAME"])
         raise ConfigError(f"unknown model.backbone {name}; known: {known}")

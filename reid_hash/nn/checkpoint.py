@@ -4,6 +4,7 @@ A checkpoint alone is enough to encode and evaluate: its metadata hold the confi
 bit weights and order, the normalisation and what the network was trained on.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -19,13 +20,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from reid_hash.config import Config
 from reid_hash.config_file import parse_config
 from reid_hash.errors import CheckpointError, ConfigError
-from reid_hash.files import replacing
+from reid_hash.files import is_ordinary, replacing
 from reid_hash.nn.model import HashNet
 
 FORMAT = "reid_hash checkpoint 1"
 STATE_FORMAT = "reid_hash training state 1"
+
+_WRONG = (
+    *(KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, RecursionError),
+    ConfigError,
+)
+"""What contents raise that are not as they were written; RecursionError: JSON without an end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +100,8 @@ def save_checkpoint(
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint.
 
+    Nothing but the file is read, and nothing is downloaded, whatever the file says.
+
     Raises:
         CheckpointError: the file is missing, damaged, or something else.
     """
@@ -99,20 +109,23 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     try:
         config = parse_config(json.loads(metadata["config"]), str(path))
         # the weights are in the file: a download for them would be in vain
-        config = config.model_copy(
-            update={"model": config.model.model_copy(update={"pretrained": None})}
-        )
-        net = HashNet(config)
+        net = HashNet(without_download(config))
         net.load_state_dict(tensors)
         weights = np.array(json.loads(metadata["bit_weights"]), np.float32)
         order = np.array(json.loads(metadata["bit_order"]), np.int64)
-        trained_on = json.loads(metadata["trained_on"])
-    except (KeyError, ValueError, RuntimeError, ConfigError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path} was written by another version: {reason}") from error
+        trained_on = dict(json.loads(metadata["trained_on"]))
+    except _WRONG as error:
+        raise CheckpointError(f"{path} was written by another version: {_first(error)}") from error
+    if weights.ndim != 1 or order.ndim != 1:
+        raise CheckpointError(f"{path} was written by another version: its lists are none")
     if len(weights) != config.model.bits:
         raise CheckpointError(f"{path} has {len(weights)} weights for {config.model.bits} bits")
     return Checkpoint(net.eval(), weights, order, trained_on)
+
+
+def without_download(config: Config) -> Config:
+    """The same configuration for a network whose weights are at hand already."""
+    return config.model_copy(update={"model": config.model.model_copy(update={"pretrained": None})})
 
 
 def write_tensors(
@@ -124,15 +137,17 @@ def write_tensors(
         try:
             save_file(plain, temporary, metadata)
         except SafetensorError as error:  # it wraps the operating system's error in its own
-            raise OSError(None, str(error)) from error
+            full = f"os error {errno.ENOSPC}" in str(error)
+            raise OSError(errno.ENOSPC if full else None, str(error)) from error
 
 
 def read_tensors(
     path: str | os.PathLike[str], form: str
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read what `write_tensors` wrote, if its metadata say that it is of the format `form`."""
-    if not Path(path).is_file():
-        raise CheckpointError(f"no such file: {path}")
+    if not is_ordinary(path):  # to open a pipe would wait
+        there = Path(path).exists()
+        raise CheckpointError(f"{path} is no file" if there else f"no such file: {path}")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -181,8 +196,7 @@ def save_state(
 def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The facts of a saved state, without its tensors."""
     _, metadata = read_tensors(path, STATE_FORMAT)
-    facts: dict[str, Any] = json.loads(metadata["facts"])
-    return facts
+    return _facts(path, metadata)
 
 
 def load_state(
@@ -204,14 +218,29 @@ def load_state(
     except RuntimeError as error:
         raise CheckpointError(f"{path} is of another network: {error}") from error
     state: dict[int, dict[str, Any]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimiser/"):
-            _, index, field_name = key.split("/", 2)
-            state.setdefault(int(index), {})[field_name] = value
-    for key, scalar in json.loads(metadata["scalars"]).items():
-        index, field_name = key.split("/", 1)
-        state.setdefault(int(index), {})[field_name] = scalar
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})
-    facts: dict[str, Any] = json.loads(metadata["facts"])
-    return facts
+    try:
+        for key, value in tensors.items():
+            if key.startswith("optimiser/"):
+                _, index, field_name = key.split("/", 2)
+                state.setdefault(int(index), {})[field_name] = value
+        for key, scalar in json.loads(metadata["scalars"]).items():
+            index, field_name = key.split("/", 1)
+            state.setdefault(int(index), {})[field_name] = scalar
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": state, "param_groups": groups})
+    except _WRONG as error:
+        raise CheckpointError(f"{path} was written by another version: {_first(error)}") from error
+    return _facts(path, metadata)
+
+
+def _facts(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The facts in the metadata of a saved state."""
+    try:
+        return dict(json.loads(metadata["facts"]))
+    except _WRONG as error:
+        raise CheckpointError(f"{path} was written by another version: {_first(error)}") from error
+
+
+def _first(error: BaseException) -> str:
+    """The first line of what an error says, or its class."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

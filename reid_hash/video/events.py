@@ -4,9 +4,9 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from reid_hash.errors import ReidHashError
+from reid_hash.files import LineFile
 from reid_hash.times import format_time
 
 KINDS = {
@@ -40,17 +40,10 @@ class Events:
     def __init__(
         self, file: Path | None, heard: Callable[[dict[str, Any]], object] | None = None
     ) -> None:
-        self._file: TextIO | None = None
-        self._path = file
+        self._file = None if file is None else LineFile(file)
         self._heard = heard
         self._lock = threading.Lock()
         self.counts: dict[str, int] = {}
-        if file is not None:
-            try:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                self._file = file.open("w", encoding="utf-8", buffering=1)  # a line at a time
-            except OSError as error:
-                raise ReidHashError(f"cannot write {file}: {error.strerror}") from error
 
     def add(self, kind: str, time: float, **facts: Any) -> None:
         """Note an event.
@@ -65,10 +58,7 @@ class Events:
         with self._lock:
             self.counts[kind] = self.counts.get(kind, 0) + 1
             if self._file is not None:
-                try:
-                    self._file.write(json.dumps(event, ensure_ascii=False) + "\n")
-                except OSError as error:
-                    raise ReidHashError(f"cannot write {self._path}: {error.strerror}") from error
+                self._file.write(json.dumps(event, ensure_ascii=False))
         if self._heard is not None:
             self._heard(event)
 

@@ -62,7 +62,9 @@ def test_an_onnx_file_finds_people_whatever_runs_it(engine, monkeypatch):
     frame = frame_300()
     file = shared("models/yolox_nano_coco_416.onnx")
     if engine == "OpenCV":
-        monkeypatch.setattr(yolox, "_load", lambda f, threads: (yolox._load_opencv(f), "OpenCV"))
+        monkeypatch.setattr(
+            yolox, "_load", lambda f, b, threads: (yolox._load_opencv(f, b), "OpenCV")
+        )
     else:
         pytest.importorskip("onnxruntime")
     said = []
@@ -144,7 +146,7 @@ def test_detectors_that_are_none_are_named(tmp_path):
         ("nosuch", ConfigError, "there is no detector nosuch; choose auto, torchvision"),
         ("torchvision:nosuch", DataError, "torchvision has no model nosuch"),
         ("torchvision:resnet18", DataError, "detects nothing"),
-        ("nosuch.onnx", DataError, "No such file"),
+        ("nosuch.onnx", DataError, "no such file"),
     ):
         with pytest.raises(kind, match=message):
             open_detector(name, say=say)

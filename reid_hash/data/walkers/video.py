@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
+import numpy as np
 
 from reid_hash.data.walkers.film import Film
-from reid_hash.errors import ReidHashError
-from reid_hash.files import replacing, write_text
+from reid_hash.files import write_text
+from reid_hash.mp4 import VideoFile
 
 
 class Filmed(NamedTuple):
@@ -54,18 +54,11 @@ def write_video(
 def _write(film: Film, folder: Path) -> Filmed:
     files = Filmed(folder / f"camera{film.camera}.mp4", folder / f"camera{film.camera}.txt")
     rows: list[str] = []
-    with replacing(files.video) as temporary:
-        code = cv2.VideoWriter.fourcc(*"mp4v")
-        writer = cv2.VideoWriter(str(temporary), code, film.fps, film.size)
-        try:
-            if not writer.isOpened():
-                raise ReidHashError(f"cannot write {files.video}: OpenCV cannot encode MPEG-4 here")
-            for picture, truths in film:
-                writer.write(picture[..., ::-1])
-                rows += [
-                    ",".join(map(str, (*row[:6], 1, 1, f"{row.visibility:.3f}"))) for row in truths
-                ]
-        finally:
-            writer.release()
+    with VideoFile(files.video, film.size, film.fps) as video:
+        for picture, truths in film:
+            video.write(np.ascontiguousarray(picture[..., ::-1]))
+            rows += [
+                ",".join(map(str, (*row[:6], 1, 1, f"{row.visibility:.3f}"))) for row in truths
+            ]
     write_text(files.truth, "".join(row + "\n" for row in rows))
     return files

@@ -1,6 +1,6 @@
 """Detectors that come with torchvision, trained on COCO."""
 
-import pickle
+import pickle  # nosec B403  # an exception alone
 import socket
 import urllib.error
 from pathlib import Path

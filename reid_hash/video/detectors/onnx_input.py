@@ -9,20 +9,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reid_hash.errors import DataError
+from reid_hash.onnx_file import fields
 
 _PATH = (7, 11, 2, 1, 2)
 
 
-def input_shape(file: Path) -> tuple[int, int]:
+def input_shape(file: Path, content: bytes) -> tuple[int, int]:
     """Height and width of the pictures that a network takes.
 
+    Args:
+        file: its name, for messages.
+        content: its bytes.
+
     Raises:
-        DataError: there is no such file, it is no ONNX file, or takes no pictures of fixed size.
+        DataError: it is no ONNX file, or takes no pictures of fixed size.
     """
-    try:
-        data = memoryview(file.read_bytes())
-    except OSError as error:
-        raise DataError(f"{file}: {error.strerror or 'cannot be read'}") from error
+    data = memoryview(content)
     try:
         for field in _PATH:
             data = next(_messages(data, field))
@@ -38,43 +40,11 @@ def input_shape(file: Path) -> tuple[int, int]:
 
 def _value(dimension: memoryview) -> int:
     """A dimension's number; 0 where it has a name instead."""
-    return next((value for number, value in _fields(dimension) if number == 1), 0)  # type: ignore[misc, return-value]
+    return next((value for number, value in fields(dimension) if number == 1), 0)  # type: ignore[misc, return-value]
 
 
 def _messages(data: memoryview, wanted: int) -> Iterator[memoryview]:
     """All sub-messages of a field."""
-    for number, value in _fields(data):
+    for number, value in fields(data):
         if number == wanted and isinstance(value, memoryview):
             yield value
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """(number of the field, integer or bytes) of each field of a message."""
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        kind = key & 7
-        if kind == 0:
-            value, at = _varint(data, at)
-            yield key >> 3, value
-        elif kind == 2:
-            length, at = _varint(data, at)
-            if at + length > len(data):
-                raise ValueError("cut off")
-            yield key >> 3, data[at : at + length]
-            at += length
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-        else:
-            raise ValueError("no protocol buffer")
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    """(number, where the next thing begins)."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return value, at

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.errors import DataError
+from reid_hash.errors import CheckpointError, DataError
+from reid_hash.onnx_file import read_onnx
 from reid_hash.video.detectors.base import suppress
 from reid_hash.video.detectors.onnx_input import input_shape
 from reid_hash.video.types import Detections, Picture
@@ -39,8 +40,12 @@ class Yolox:
     shapes = False
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
-        self._size = input_shape(file)
-        self._run, self.engine = _load(file, threads)
+        try:
+            content = read_onnx(file)
+        except CheckpointError as error:  # it is no checkpoint that is looked for here
+            raise DataError(str(error)) from error
+        self._size = input_shape(file, content)
+        self._run, self.engine = _load(file, content, threads)
         grids, strides = _cells(self._size)
         self._grids, self._strides = grids, strides
         try:
@@ -87,20 +92,19 @@ def _cells(size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float
     return np.concatenate(grids).astype(np.float32), np.concatenate(strides).astype(np.float32)
 
 
-def _load(file: Path, threads: int | None) -> tuple[Run, str]:
+def _load(file: Path, content: bytes, threads: int | None) -> tuple[Run, str]:
     try:
         import onnxruntime
     except ImportError:
-        return _load_opencv(file), "OpenCV"
+        return _load_opencv(file, content), "OpenCV"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     # its threads would otherwise keep a core busy while they wait for the next frame
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        session = onnxruntime.InferenceSession(
-            str(file), options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # it has a dozen classes of them
         raise DataError(f"{file} is no ONNX file that can be read") from error
     name = session.get_inputs()[0].name
@@ -112,9 +116,9 @@ def _load(file: Path, threads: int | None) -> tuple[Run, str]:
     return run, "onnxruntime"
 
 
-def _load_opencv(file: Path) -> Run:
+def _load_opencv(file: Path, content: bytes) -> Run:
     try:
-        net = cv2.dnn.readNetFromONNX(str(file))
+        net = cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))
     except cv2.error as error:
         raise DataError(f"{file} is no ONNX file that can be read") from error
 
