@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 API = reid_hash.codes reid_hash.distances reid_hash.encoder reid_hash.metrics reid_hash.search \
 	reid_hash.nn reid_hash.data reid_hash.baselines reid_hash.training reid_hash.config reid_hash.config_file reid_hash.errors
 
-.PHONY: setup quickstart test lint types check audit lock api clean
+.PHONY: setup quickstart test test-gradio lint types check audit lock api clean
 
 # torch asks for most of the time: pip takes a build that is already on the machine
 $(VENV)/.installed: pyproject.toml
@@ -24,6 +24,10 @@ quickstart: setup
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # two processes of one thread each
+
+# the page on the lowest and the newest Gradio that pyproject.toml admits
+test-gradio: setup
+	OMP_NUM_THREADS=1 $(BIN)/python tools/test_gradio.py
 
 lint: setup
 	$(BIN)/ruff check .
