@@ -48,5 +48,8 @@ def calm(work: Callable[..., str]) -> Callable[..., str]:
 
 def number_of(event: Any) -> int | None:
     """The number of the card that was clicked; None where the browser sent something else."""
-    text = str(getattr(event, "id", ""))
+    try:
+        text = str(getattr(event, "id", ""))
+    except TypeError:  # Gradio's event holds nothing
+        return None
     return int(text) if text.isdecimal() and len(text) < 19 else None
