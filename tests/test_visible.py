@@ -5,7 +5,7 @@ import sys
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -37,6 +37,7 @@ def test_kept_characters_stay():
     assert visible("a\nb\x1b", keep="\n") == "a\nb\\x1b"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters()))
 def test_nothing_that_commands_is_left(text):
     shown = visible(text)
