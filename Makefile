@@ -32,7 +32,7 @@ test-gradio: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/bandit --quiet --configfile pyproject.toml --baseline .ci/bandit-baseline.json --recursive reid_hash tools
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive reid_hash tools
 
 types: setup
 	$(BIN)/mypy

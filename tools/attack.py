@@ -32,6 +32,7 @@ from reid_hash.web.server import Server
 from reid_hash.web.settings import Settings
 
 SECRET = b"root:x:0:0: what no visitor may read"
+PASSWORD = "secret"  # nosec B105  # of the page that is attacked
 LIMIT = 60.0  # seconds that an answer may take
 MEMORY = 4 * 2**30  # bytes that a command may take
 PLAIN = [64, "weighted", 10, [], False, "", ""]  # settings of the search page
@@ -137,7 +138,7 @@ def endless_file(attack: Attack) -> str:
 
 def other_origins(attack: Attack) -> str:
     http = client(attack.guarded)
-    http.post("/login", data={"password": "secret"})
+    http.post("/login", data={"password": PASSWORD})
     for headers in (
         {"origin": "https://elsewhere.example"}, {"origin": "http://localhost:3000"},
         {"origin": "null"}, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"},
@@ -419,7 +420,7 @@ def main(only: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         attack = Attack(Path(name))
         page = Settings(attack.gallery, port=0, model=Path("walkers"), detector="motion")
-        locked = Settings(attack.gallery, port=0, password="secret", detector="motion")
+        locked = Settings(attack.gallery, port=0, password=PASSWORD, detector="motion")
         with Server(page) as attack.server, Server(locked) as attack.guarded:
             for title, attempt in ATTEMPTS.items():
                 if only not in title:

@@ -21,7 +21,7 @@ Columns = Mapping[str, tuple[str, int]]
 LIMIT = 16_384
 """Rows that Milvus gives at once."""
 
-TOKEN = "REID_HASH_MILVUS_TOKEN"
+TOKEN = "REID_HASH_MILVUS_TOKEN"  # nosec B105  # name of a variable
 """Environment variable with the password or token: addresses end up in logs."""
 
 _SECONDS = 60.0  # without a limit pymilvus repeats a failing call for minutes

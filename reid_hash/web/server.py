@@ -173,7 +173,8 @@ def _listen(app: Any, settings: Settings) -> tuple[Any, socket.socket, str]:
             f"cannot listen at {settings.host}, port {settings.port}: {error.strerror or error}; "
             "choose another with --port, or 0 for any that is free"
         ) from error
-    shown = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
+    everywhere = host == "0.0.0.0"  # nosec B104  # asked for, with a password
+    shown = "127.0.0.1" if everywhere else f"[{host}]" if ":" in host else host
     server = uvicorn.Server(
         uvicorn.Config(
             app,
