@@ -9,9 +9,12 @@ from pathlib import Path
 
 from reid_hash.errors import ReidHashError
 
+PRIVATE = 0o600
+"""The mode of a file that its owner alone may read."""
+
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[Path]:
     """Give a temporary path beside `path`, and move it there when the block ends well.
 
     The data reach the disk before the name does (fsync, then rename), so neither a crash nor a
@@ -19,6 +22,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         path: the file to write. Its folder is created if it is missing.
+        mode: permissions of the file, such as `PRIVATE`; those of an ordinary `open` when left out.
 
     Yields:
         A path in the same folder, with the same suffix, for the block to write to.
@@ -46,10 +50,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        # mkstemp makes private files; give the result the mode an ordinary open() would
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(_ordinary_mode() if mode is None else mode)  # mkstemp makes private files
         os.replace(temporary, target)
     except OSError as error:
         raise ReidHashError(f"cannot write {target}: {_reason(error)}") from error
@@ -57,6 +58,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def _ordinary_mode() -> int:
+    """The mode that an ordinary open() gives a new file."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from reid_hash.errors import GalleryError
+from reid_hash.search.gallery_work import charge
 
 DATABASE = "gallery.sqlite"
 
 SCHEMA = 1
 """Version of the tables below."""
+
+_LOG_PAGES = 1000  # of the log that wait to be brought into the database
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value, checksum INTEGER NOT NULL) WITHOUT ROWID;
@@ -74,8 +77,19 @@ def get_meta(db: sqlite3.Connection, key: str, default: Any = None) -> Any:
 
 def prepare(db: sqlite3.Connection) -> None:
     """Make a new connection ready: durable, and leaving nothing of what is deleted."""
+    # what somebody else's database may not do: run functions from its schema, pass a page whose
+    # cells reach out of it, or change under a mapping of it
+    db.execute("PRAGMA trusted_schema=OFF")
+    db.execute("PRAGMA cell_size_check=ON")
+    db.execute("PRAGMA mmap_size=0")
     db.execute("PRAGMA synchronous=FULL")
     db.execute("PRAGMA foreign_keys=ON")
     db.execute("PRAGMA secure_delete=ON")
     db.execute("PRAGMA cache_size=-32000")  # KiB
-    db.create_function("checksum", -1, checksum, deterministic=True)
+    db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+
+    def counted(*values: Any) -> int:
+        charge(db, sum(len(value) for value in values if isinstance(value, str | bytes)))
+        return checksum(*values)
+
+    db.create_function("checksum", -1, counted, deterministic=True)

@@ -215,7 +215,7 @@ def lock_up(folder, mode_of_files=0o444):
 
 
 def test_a_read_only_folder_is_read_and_not_written(open_folder):
-    make(open_folder / "g").close()
+    make(open_folder / "g", readable_by="everybody").close()
     lock_up(open_folder / "g")
     process = start(AS_NOBODY, open_folder / "g")
     lines = [process.stdout.readline() for _ in range(5)]
@@ -234,7 +234,7 @@ def test_a_read_only_folder_is_read_and_not_written(open_folder):
 
 @pytest.mark.slow
 def test_a_log_that_a_killed_writer_left_in_a_read_only_folder(open_folder):
-    make(open_folder / "g", 0).close()
+    make(open_folder / "g", 0, readable_by="everybody").close()
     process = start(INGEST, open_folder / "g")
     for _ in range(3):
         process.stdout.readline()
