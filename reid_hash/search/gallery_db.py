@@ -86,6 +86,8 @@ class Database:
         folder: of the gallery.
         read_only: take no lock and write nothing.
         salvage: write although the log is damaged, and go on without the damaged rest.
+        keep_log: reading leaves the log as it is. Else it is brought into the database and deleted
+            where the last connection closes; a damaged one never is by who only reads.
 
     Attributes:
         log_damage: what is wrong with the log, in one line, or None.
@@ -94,7 +96,9 @@ class Database:
         GalleryError: it cannot be opened, or somebody else writes to it.
     """
 
-    def __init__(self, folder: Path, read_only: bool, salvage: bool = False) -> None:
+    def __init__(
+        self, folder: Path, read_only: bool, salvage: bool = False, keep_log: bool = False
+    ) -> None:
         self.folder, self.path, self.read_only = folder, folder / DATABASE, read_only
         self._idle: list[tuple[Connection, object]] = []  # for reading, with their stamp
         self._turn = threading.RLock()
@@ -110,6 +114,7 @@ class Database:
                 self._lock = _lock_writer(folder)
             damage = find_log_damage(self._wal)  # before SQLite touches it
             self.log_damage = None if damage is None else damage.text
+            self._keep_log = damage is not None or (keep_log and not is_empty(self._wal))
             if damage is not None and not read_only and not salvage:
                 raise GalleryError(
                     f"cannot write to gallery {folder}: {damage.text}; `reid-hash gallery verify "
@@ -161,9 +166,8 @@ class Database:
             db.close()
         if stamp is not None:
             return self._connect("immutable=1"), stamp
-        # The last connection to close brings the log into the database and deletes it, but for one
-        # that is opened to read only: a damaged log is not to be lost.
-        kept = self.log_damage is not None or not _writable(self.folder)
+        # a connection of mode=ro never brings the log into the database
+        kept = self._keep_log or not _writable(self.folder)
         try:
             db = self._connect("mode=ro" if kept else "mode=rw")
         except sqlite3.Error as error:

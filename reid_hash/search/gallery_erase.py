@@ -14,7 +14,7 @@ from reid_hash.search import gallery_rows as rows
 from reid_hash.search.gallery_db import WAIT, Database, is_full
 from reid_hash.search.gallery_index import GalleryIndex
 from reid_hash.search.gallery_query import Ids
-from reid_hash.search.gallery_tables import get_meta, put_meta
+from reid_hash.search.gallery_tables import get_count, put_meta
 from reid_hash.search.sighting import Filter
 
 
@@ -46,7 +46,7 @@ def erase(database: Database, index: GalleryIndex, chosen: Filter) -> int:
 def _remove(database: Database, chosen: Filter) -> tuple[Ids, int]:
     with database.writing() as db:
         gone = rows.remove(db, chosen)
-        erasures = int(get_meta(db, "erasures", 0)) + 1
+        erasures = get_count(db, "erasures") + 1
         if len(gone):
             put_meta(db, "erasures", erasures)
             put_meta(db, "erasing", 1)
@@ -56,7 +56,7 @@ def _remove(database: Database, chosen: Filter) -> tuple[Ids, int]:
 def finish_erasing(database: Database, index: GalleryIndex) -> None:
     """Do what is left to do after rows were removed; nothing where that is nothing."""
     with database.alone() as db:
-        if not get_meta(db, "erasing", 0):
+        if not get_count(db, "erasing"):
             return
         try:
             index.delete()

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import secrets
+import sqlite3
 from pathlib import Path
 from typing import Any, Self
 
@@ -169,6 +170,7 @@ class GalleryFolder(AnyGallery):
     def info(self) -> dict[str, Any]:
         """What the gallery holds: numbers, times in seconds since 1970, bytes, state of caches."""
         with self._database.reading() as db:
+            calibration = _calibration(db)
             return {
                 "folder": str(self.folder),
                 "bits": self.bits,
@@ -179,15 +181,14 @@ class GalleryFolder(AnyGallery):
                 "index_cache": self._index.state(db),
                 "readable_by": self.readable_by,
                 "permissions": describe_wide(self.folder, self.readable_by),
-                "calibrated_bits": self.calibration.lengths if self.calibration else [],
+                "calibrated_bits": calibration.lengths if calibration else [],
             }
 
     @property
     def calibration(self) -> Calibration | None:
         """What distances mean in this gallery, or None where that was not calibrated."""
         with self._database.reading() as db:
-            text = get_meta(db, "calibration")
-        return None if text is None else Calibration.from_json(text)
+            return _calibration(db)
 
     @calibration.setter
     def calibration(self, calibration: Calibration | None) -> None:
@@ -219,6 +220,11 @@ class GalleryFolder(AnyGallery):
             if exported.header["calibration"] and get_meta(db, "calibration") is None:
                 put_meta(db, "calibration", exported.header["calibration"])
         return added
+
+
+def _calibration(db: sqlite3.Connection) -> Calibration | None:
+    text = get_meta(db, "calibration")
+    return None if text is None else Calibration.from_json(text)
 
 
 def _sync(*folders: Path) -> None:

@@ -16,7 +16,7 @@ from reid_hash.codes import Codes
 from reid_hash.errors import ReidHashError
 from reid_hash.search import gallery_query as select
 from reid_hash.search.gallery_cache import Position, delete_indexes, index_files, write_index
-from reid_hash.search.gallery_tables import get_meta
+from reid_hash.search.gallery_tables import get_count
 from reid_hash.search.scan_bits import choose_scan_bits
 from reid_hash.search.types import Matches
 from reid_hash.search.weighted import WeightedIndex
@@ -192,4 +192,4 @@ class GalleryIndex:
 
 def position(db: sqlite3.Connection) -> Position:
     """What state of the gallery a connection sees."""
-    return Position(select.last_id(db), int(get_meta(db, "erasures", 0)))
+    return Position(select.last_id(db), get_count(db, "erasures"))

@@ -73,10 +73,12 @@ def _database_parts(db: sqlite3.Connection) -> Iterator[Part]:
         f"SELECT {select.SEALED}, jpeg, sightings.checksum, thumbnails.checksum "
         "FROM sightings LEFT JOIN thumbnails ON sighting = id ORDER BY id"
     )
+    width = -(-int(get_meta(db, "bits")) // 8)
     block: list[list[Any]] = []
     size = 0
     for *values, jpeg, crc, jpeg_crc in found:
-        sound = select.are_values(values) and checksum(*values) == crc
+        sound = select.are_values(values) and len(values[1]) == width
+        sound = sound and checksum(*values) == crc
         if sound and jpeg is not None:
             sound = isinstance(jpeg, bytes) and checksum(values[0], jpeg) == jpeg_crc
         if not sound:

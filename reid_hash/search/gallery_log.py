@@ -166,7 +166,7 @@ def _is_mark_lost(words: int, order: str, sums: Pair, wanted: Pair) -> bool:
 
 
 # The checksum takes words in pairs: s0 += x0 + s1, s1 += x1 + s0. That is s → M s + (x0, x0 + x1)
-# with M = ((1, 1), (1, 2)), so that n pairs are M^n s plus a sum that NumPy forms for many frames at
+# with M = ((1, 1), (1, 2)): n pairs are M^n s plus a sum that NumPy forms for many frames at
 # once.
 Matrix = tuple[Pair, Pair]
 

@@ -75,6 +75,14 @@ def get_meta(db: sqlite3.Connection, key: str, default: Any = None) -> Any:
     return row[0]
 
 
+def get_count(db: sqlite3.Connection, key: str) -> int:
+    """A value that counts something, 0 where it is not there; GalleryError where it is damaged."""
+    value = get_meta(db, key, 0)
+    if not isinstance(value, int) or value < 0:
+        raise GalleryError(f"the gallery's {key} is damaged: it is no number")
+    return value
+
+
 def prepare(db: sqlite3.Connection) -> None:
     """Make a new connection ready: durable, and leaving nothing of what is deleted."""
     # what somebody else's database may not do: run functions from its schema, pass a page whose

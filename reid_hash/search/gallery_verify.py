@@ -34,7 +34,7 @@ def verify(folder: Path) -> list[str]:
     Raises:
         GalleryError: there is no gallery.
     """
-    database = Database(folder, read_only=True)
+    database = Database(folder, read_only=True, keep_log=True)
     found = [] if database.log_damage is None else [database.log_damage]
     readers = "owner"
     try:
