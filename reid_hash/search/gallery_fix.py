@@ -53,10 +53,10 @@ def fix(folder: Path, tell: Callable[[str], object] | None = None) -> list[str]:
         for path, text in damaged:
             path.unlink(missing_ok=True)
             say(f"index: {text.split(';')[0]}; deleted")
-        for line in narrow(folder, readers):
-            say(line)
     finally:
         database.close()
+    for line in narrow(folder, readers):  # now that SQLite's own files are gone
+        say(line)
     return done
 
 

@@ -116,7 +116,7 @@ def read_file(path: Path) -> Exported:
     if not path.is_file():
         raise GalleryError(f"no such file: {path}")
     header, parts = read(path)
-    if header.get("format") != FORMAT:
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise GalleryError(f"{path} is no gallery of this toolkit, or of another version")
     if header.pop("crc32", None) != _sum(header):  # Parquet sums its pages, not its metadata
         raise GalleryError(f"{path} is damaged: its header's checksum differs")
@@ -178,7 +178,7 @@ def insert_file(db: sqlite3.Connection, gallery: Exported) -> int:
         for number, _, camera, time, source, track, frame, *box, identity, jpeg in zip(
             *columns, strict=True
         ):
-            place = None if box[0] is None else (box[0], box[1], box[2], box[3])
+            place = None if box == [None] * 4 else (box[0], box[1], box[2], box[3])
             who = numbers[identity]
             sightings.append(
                 Sighting(camera, time, source, track, frame, place, jpeg, who, None, number)
