@@ -141,6 +141,7 @@ class GalleryFolder(AnyGallery):
             gallery.import_file(file)
         except BaseException:
             gallery.close()
+            remove_leftovers(gallery.folder)
             for left in list(gallery_files(gallery.folder)):
                 left.unlink()
             raise

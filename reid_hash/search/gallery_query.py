@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import GalleryError
-from reid_hash.search.gallery_work import charge
+from reid_hash.search.gallery_work import ROW, allow, charge
 from reid_hash.search.sighting import Filter, Sighting
 from reid_hash.times import TIME_LIMIT
 
@@ -85,7 +85,9 @@ def condition(db: sqlite3.Connection, chosen: Filter) -> tuple[str, list[Any]]:
             found = (find_identity(db, identity) for identity in wanted)
             wanted = [identity for identity in found if identity is not None]
         # one parameter for a list of any length; NumPy's numbers are no JSON
-        values.append(json.dumps([one if isinstance(one, str) else int(one) for one in wanted]))
+        listed = [one if isinstance(one, str) else int(one) for one in wanted]
+        allow(db, len(listed))
+        values.append(json.dumps(listed))
         term = f"sightings.{column} IN (SELECT value FROM json_each(?))"
         terms.append(f"{term} IS NOT TRUE" if key.startswith("exclude_") else term)
     return " AND ".join(terms) or "1", values
@@ -234,7 +236,7 @@ def codes(
         f"SELECT id, {code} FROM sightings WHERE id > ? AND {where} ORDER BY id", [after, *values]
     )
     while block := found.fetchmany(_BLOCK):
-        charge(db, len(block) * width)
+        charge(db, len(block) * (width + ROW))
         ids = np.array([row[0] for row in block], np.int64)
         wrong = [row[0] for row in block if row[1] is None]
         if wrong:

@@ -21,6 +21,9 @@ SHOWN = 20
 """Rows of a kind that are named one by one; of more the number is given."""
 
 
+_LONGEST = 300  # characters of what SQLite says of a damaged page
+
+
 def verify(folder: Path) -> list[str]:
     """Look for damage anywhere in a gallery; takes no lock and writes nothing.
 
@@ -60,7 +63,8 @@ def _without_hint(error: ReidHashError) -> str:
 def _structure(db: sqlite3.Connection) -> Iterator[str]:
     for (line,) in db.execute(f"PRAGMA integrity_check({SHOWN})"):
         if line != "ok":
-            yield f"database: {' '.join(line.split())}"
+            text = " ".join(line.split())
+            yield f"database: {text[:_LONGEST]}{'…' * (len(text) > _LONGEST)}"
     for table, row, parent, _ in db.execute("PRAGMA foreign_key_check"):
         yield f"{table} row {row} refers to a row of {parent} that is not there"
 

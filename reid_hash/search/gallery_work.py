@@ -14,12 +14,16 @@ from reid_hash.errors import GalleryError
 
 ENDLESS = "its tables hold more than a file of this size can: the database is damaged or forged"
 
+ROW = 64
+"""Bytes that are counted for a row beside its values."""
+
 _EVERY = 1000  # steps between two calls
 # A sighting takes 100 bytes or more with its entries in the indexes; the most expensive statements
-# take some 100 steps for it, and the whole of `verify` reads its values a few times.
-_STEPS, _STEPS_A_BYTE = 5e7, 10
-_BYTES, _BYTES_A_BYTE = 2.0**28, 8
-_SECONDS, _SECONDS_A_BYTE = 60.0, 1e-6  # of this thread's own computing
+# take some 100 steps for it, and none of them reads its values more than a few times.
+_STEPS, _STEPS_A_BYTE = 2e6, 10
+_BYTES, _BYTES_A_BYTE = 2.0**24, 8
+_SECONDS, _SECONDS_A_BYTE = 20.0, 2e-6  # of this thread's own computing
+_STEPS_GIVEN = 500  # for each row or value that a caller brings along
 
 
 class Work:
@@ -35,7 +39,7 @@ class Work:
 
     def begin(self) -> None:
         """Forget what was done."""
-        self._steps, self._bytes, self._size = 0, 0, -1
+        self._steps, self._bytes, self._given, self._size = 0, 0, 0, -1
         self._started = time.thread_time()
 
     def step(self) -> bool:
@@ -43,9 +47,13 @@ class Work:
         self._steps += _EVERY
         return self._over()
 
+    def allow(self, values: int) -> None:
+        """Allow what it takes to store, or to look up, so many rows or values of a caller."""
+        self._given += values
+
     def charge(self, number: int) -> None:
-        """Note that so many bytes were read; GalleryError where they are too many."""
-        self._bytes += number
+        """Note that a row of so many bytes was read; GalleryError where these are too many."""
+        self._bytes += number + ROW
         if self._bytes > _BYTES and self._over():
             raise GalleryError(ENDLESS)
 
@@ -58,9 +66,10 @@ class Work:
     def _exceeded(self) -> bool:
         size = max(0, self._size)
         return (
-            self._steps > _STEPS + _STEPS_A_BYTE * size
+            self._steps > _STEPS + _STEPS_A_BYTE * size + _STEPS_GIVEN * self._given
             or self._bytes > _BYTES + _BYTES_A_BYTE * size
-            or time.thread_time() - self._started > _SECONDS + _SECONDS_A_BYTE * size
+            or time.thread_time() - self._started
+            > _SECONDS + _SECONDS_A_BYTE * (size + _STEPS_GIVEN * self._given)
         )
 
 
@@ -79,9 +88,15 @@ class Connection(sqlite3.Connection):
 
 
 def charge(db: sqlite3.Connection, number: int) -> None:
-    """Note that `number` bytes were read from a gallery's connection; see `Work.charge`."""
+    """Note that a row of `number` bytes was read from a gallery's connection; see `Work.charge`."""
     if isinstance(db, Connection):
         db.work.charge(number)
+
+
+def allow(db: sqlite3.Connection, values: int) -> None:
+    """Allow the work for so many rows or values that a caller brings along; see `Work.allow`."""
+    if isinstance(db, Connection):
+        db.work.allow(values)
 
 
 def _size(path: Path) -> int:

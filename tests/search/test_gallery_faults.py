@@ -318,6 +318,8 @@ def test_a_log_that_a_killed_writer_left_in_a_read_only_folder(open_folder):
     lines = out.splitlines()
     assert int(lines[0].split()[0]) >= 60  # what is only in the log is found
     assert "no permission to write there; open it read-only" in lines[1]
+    (open_folder / "g").chmod(0o755)
     (open_folder / "g" / "gallery.sqlite-shm").unlink()  # without which nobody can read it there
+    (open_folder / "g").chmod(0o555)
     _, err = start(AS_NOBODY, open_folder / "g").communicate("\n")
     assert "its log waits for somebody who may write there" in err.splitlines()[-1]

@@ -283,8 +283,7 @@ def _leaf(data, page, size):
 
 
 @pytest.mark.parametrize("table", ["sightings", "thumbnails", "identities"])
-def test_rows_without_end(folder, monkeypatch, table):
-    monkeypatch.setattr(gallery_work, "_STEPS", 2e6)  # so that the test is short
+def test_rows_without_end(folder, table):
     forge_endless(folder, table)
     endless = "hold more than a file of this size|is damaged"
     ended = []
