@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reid_hash.errors import CodeError
+from reid_hash.errors import CodeError, one_line
 from reid_hash.files import replacing
+from reid_hash.npz import NpzFile
 
+_LONGEST = 2**16  # bytes of a name: 4 a character, and no path has 16,384
 _WEIGHT_DIGITS = 24  # binary digits of the largest weight that are kept: float32's precision
 
 
@@ -228,15 +230,20 @@ def load_codes(path: str | os.PathLike[str]) -> tuple[Codes, list[str]]:
         CodeError: the file is missing, damaged or holds something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            codes = Codes(
-                file["packed"], int(file["bits"]), file["weights"], str(file["model"][()])
-            )
-            names = [str(name) for name in file["names"]]
+        with NpzFile(path) as file:
+            bits = int(file.read("bits", "iu"))
+            packed = file.read("packed", "u", None, -(-bits // 8), width=1)
+            weights = file.read("weights", "fiu", bits)
+            model = str(file.read("model", "U", width=_LONGEST)[()])
+            codes = Codes(packed, bits, weights, model)
+            named = file.read("names", "U", None, width=_LONGEST)
+            if len(named) not in (0, len(codes)):
+                raise CodeError(f"{path} is damaged: {len(named)} names for {len(codes)} codes")
+            names = [str(name) for name in named]
     except FileNotFoundError as error:
         raise CodeError(f"no such file: {path}") from error
     except CodeError:
         raise
     except Exception as error:  # zipfile, zlib and NumPy each have their own for damaged files
-        raise CodeError(f"{path} holds no codes, or is damaged: {error}") from error
+        raise CodeError(f"{path} holds no codes, or is damaged: {one_line(error)}") from error
     return codes, names

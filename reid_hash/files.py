@@ -10,9 +10,12 @@ from pathlib import Path, PureWindowsPath
 
 from reid_hash.errors import ReidHashError
 
+PRIVATE = 0o600
+"""The mode of a file that its owner alone may read."""
+
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[Path]:
     """Give a temporary path beside `path`, and move it there when the block ends well.
 
     The data reach the disk before the name does (fsync, then rename), so neither a crash nor a
@@ -20,6 +23,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         path: the file to write. Its folder is created if it is missing.
+        mode: permissions of the file, such as `PRIVATE`; those of an ordinary `open` when left out.
 
     Yields:
         A path in the same folder, with the same suffix, for the block to write to.
@@ -47,10 +51,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        # mkstemp makes private files; give the result the mode an ordinary open() would
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(_ordinary_mode() if mode is None else mode)  # mkstemp makes private files
         os.replace(temporary, target)
     except OSError as error:
         raise cannot_write(target, error) from error
@@ -130,6 +131,13 @@ def check_space(path: str | os.PathLike[str], size: int = 1 << 18) -> None:
 def cannot_write(path: str | os.PathLike[str], error: OSError) -> ReidHashError:
     """What the operating system's error means for somebody who wanted a file written."""
     return ReidHashError(f"cannot write {path}: {_reason(error)}")
+
+
+def _ordinary_mode() -> int:
+    """The mode that an ordinary open() gives a new file."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

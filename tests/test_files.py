@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from reid_hash.errors import ReidHashError
-from reid_hash.files import replacing, write_text
+from reid_hash.files import PRIVATE, replacing, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
@@ -47,3 +47,18 @@ def test_the_mode_is_that_of_an_ordinary_file(tmp_path):
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == stat.S_IMODE(
         (tmp_path / "b").stat().st_mode
     )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_file_may_be_private_whatever_the_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        for name, mode in (("a", None), ("b", PRIVATE), ("c", 0o640)):
+            with replacing(tmp_path / name, mode) as temporary:
+                assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
+                temporary.write_text("x")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in "abc"]
+    assert modes == [0o666 & ~umask, 0o600, 0o640]

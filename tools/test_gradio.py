@@ -17,8 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def lowest() -> str:
     """The lower bound of the extra `web`."""
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    (bound,) = [one for one in extras["web"] if one.startswith("gradio>=")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    web = project["optional-dependencies"]["web"]
+    (bound,) = [one for one in web if one.startswith("gradio>=")]
     return bound.removeprefix("gradio>=")
 
 
@@ -32,10 +33,8 @@ def main() -> None:
             install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder)]
             subprocess.run([*install, wanted], check=True)
         environment = {**os.environ, "PYTHONPATH": str(folder)}
-        told = "import gradio; print(gradio.__version__)"
-        found = subprocess.run(
-            [sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        tell = [sys.executable, "-c", "import gradio; print(gradio.__version__)"]
+        found = subprocess.check_output(tell, env=environment, text=True).strip()
         print(f"the page on gradio {found}", flush=True)
         tests = [sys.executable, "-m", "pytest", "tests/web", "-q"]
         if subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode:

@@ -8,6 +8,7 @@ import click
 from reid_hash.cli import options, show
 from reid_hash.experiments.progress import counting
 from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_modes import READERS, ReadableBy
 from reid_hash.search.gallery_open import create_gallery, open_gallery
 from reid_hash.search.gallery_place import Place, folder_of
 from reid_hash.search.gallery_tables import DATABASE
@@ -41,6 +42,13 @@ gallery_model_option = click.option(
     default=0,
     help="How many sightings there will be: decides shards and index on a Milvus server.",
 )
+@click.option(
+    "--readable-by",
+    type=click.Choice(READERS),
+    default="owner",
+    show_default=True,
+    help="Who may read the files of a folder.",
+)
 @options.verbosity_options
 def create(
     place: Place,
@@ -49,8 +57,11 @@ def create(
     codes: Path | None,
     bits: int | None,
     expect: int,
+    readable_by: ReadableBy,
 ) -> None:
     """Make an empty GALLERY for the codes of one model: a folder, or milvus://HOST:PORT/NAME."""
+    if isinstance(place, MilvusAddress) and readable_by != "owner":
+        raise click.UsageError("--readable-by is of files: on Milvus the server's users may read")
     # torch takes seconds to import: commands that need no network do without it
     if codes is not None:
         from reid_hash.codes import load_codes
@@ -61,7 +72,7 @@ def create(
 
         like, file = checkpoint_codes(model, dataset)
     like = like.prefix(bits or like.bits)
-    with create_gallery(place, like, file, expect):
+    with create_gallery(place, like, file, expect, readable_by):
         of = f"model {like.model}" if like.model else "an unknown model"
         show.line(f"gallery {place} for codes of {like.bits} bits of {of}")
 

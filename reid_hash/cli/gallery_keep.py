@@ -1,5 +1,6 @@
 """`reid-hash gallery info|verify|forget|prune|calibrate`."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -8,12 +9,16 @@ import click
 from reid_hash.cli import options, show
 from reid_hash.errors import GalleryError
 from reid_hash.experiments.describe import write_json
+from reid_hash.search.gallery_fix import fix
 from reid_hash.search.gallery_open import open_gallery
-from reid_hash.search.gallery_place import Place
+from reid_hash.search.gallery_place import Place, folder_of
 from reid_hash.search.gallery_verify import verify as find_damage
 from reid_hash.search.milvus_address import MilvusAddress
 from reid_hash.search.sighting import Filter, parse_identity
 from reid_hash.times import format_time, parse_age, parse_since
+
+_AHEAD = 86400.0
+"""Seconds by which a time lies in the future where clocks and time zones are no more to blame."""
 
 
 @click.command("info", short_help="What a gallery holds")
@@ -39,8 +44,13 @@ def info(place: Place, listed: bool, json_file: Path | None) -> None:
         lines["on Milvus"] = f"{facts['index']}, shards: {facts['shards']}"
     else:
         lines["size"] = f"{facts['bytes']:,} bytes; index cache {facts['index_cache']}"
+        lines["readable"] = f"by {facts['readable_by']}"
+        if facts["permissions"] is not None:
+            lines["readable"] += f"; {facts['permissions']}; `gallery verify --fix` narrows it"
     if facts["sightings"]:
         lines["times"] = f"{format_time(facts['first'])} to {format_time(facts['last'])}"
+        if facts["last"] > time.time() + _AHEAD:
+            lines["times"] += ", which is in the future by this machine's clock"
         shown = [f"{name or '(none)'}: {n:,}" for name, n in facts["cameras"].items()]
         lines["cameras"] = ", ".join(shown[:20] + ["…"] * (len(shown) > 20))
     if facts["calibrated_bits"]:
@@ -57,8 +67,20 @@ def info(place: Place, listed: bool, json_file: Path | None) -> None:
 
 @click.command("verify", short_help="Look for damage")
 @click.argument("place", metavar="GALLERY", type=options.GALLERY)
-def verify(place: Place) -> None:
-    """Read all of GALLERY, and name what is damaged; exit code 1 if anything is."""
+@click.option(
+    "--fix",
+    "mend",
+    is_flag=True,
+    help="First narrow permissions, cut off a damaged log and delete damaged index files.",
+)
+def verify(place: Place, mend: bool) -> None:
+    """Read all of GALLERY, and name what is damaged; exit code 1 if anything is.
+
+    --fix says each thing that it does. A log that is damaged loses what was committed after the
+    damage; rows in the database are never changed.
+    """
+    if mend:
+        fix(folder_of(place, "verify --fix"), show.line)
     if isinstance(place, MilvusAddress):
         with open_gallery(place, read_only=True) as gallery:
             damage = gallery.verify()
@@ -66,6 +88,11 @@ def verify(place: Place) -> None:
         damage = find_damage(place)
     for line in damage:
         show.line(line)
+    if damage and all(line.startswith("permissions:") for line in damage):
+        raise GalleryError(
+            f"gallery {place} is not damaged, but open to others; `gallery verify --fix {place}` "
+            "narrows it"
+        )
     if damage:
         raise GalleryError(f"gallery {place} is damaged; see above")
     show.line(f"gallery {place}: no damage found")
@@ -77,6 +104,7 @@ def verify(place: Place) -> None:
 @click.option("--source", help="From this source.")
 @click.option("--camera", help="From this camera.")
 @click.option("--before", help="Older than a time in ISO 8601, or than an age such as 30d.")
+@click.option("--after", help="From a time in ISO 8601 on, or younger than an age.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def forget(
     place: Place,
@@ -84,6 +112,7 @@ def forget(
     source: str | None,
     camera: str | None,
     before: str | None,
+    after: str | None,
     yes: bool,
 ) -> None:
     """Erase sightings, their thumbnails, and names of which nobody is left, from all files.
@@ -100,8 +129,12 @@ def forget(
         where["cameras"] = [camera]
     if before is not None:
         where["until"] = parse_since(before, time.time())
+    if after is not None:
+        where["since"] = parse_since(after, time.time())
     if not where:
-        raise click.UsageError("say what to forget: --identity, --source, --camera or --before")
+        raise click.UsageError(
+            "say what to forget: --identity, --source, --camera, --before or --after"
+        )
     if not yes:
         # read-only: others may write while the question waits
         with open_gallery(place, read_only=True) as gallery:
@@ -119,11 +152,36 @@ def forget(
 @click.command("prune", short_help="Erase what is older than an age")
 @click.argument("place", metavar="GALLERY", type=options.GALLERY)
 @click.option("--keep", required=True, help="Age up to which sightings stay, such as 30d or 12h.")
-def prune(place: Place, keep: str) -> None:
-    """Erase the sightings that are older than an age, as `forget` does, without asking."""
-    age = parse_age(keep)
+@click.option("--yes", is_flag=True, help="Do not ask, however many these are.")
+def prune(place: Place, keep: str, yes: bool) -> None:
+    """Erase the sightings that are older than an age, as `forget` does.
+
+    Asks where these are more than half of all: a clock that is ahead makes everything old. For the
+    same reason sightings whose times lie in the future, which never grow old, are told of.
+    """
+    age, now = parse_age(keep), time.time()
+    with open_gallery(place, read_only=True) as gallery:  # others may write while it waits
+        old, there = gallery.count(until=now - age.total_seconds()), len(gallery)
+        ahead = gallery.count(since=now + _AHEAD)
+    if ahead:
+        show.line(
+            f"note: {ahead:,} sightings lie in the future, where prune leaves them: either this "
+            f"machine's clock ({format_time(now)}) is wrong, or it was; `gallery forget {place} "
+            "--after TIME` erases them",
+            err=True,
+        )
+    if 2 * old > there and not yes:
+        about = f"{old:,} of {there:,} sightings are older than {keep} by this machine's clock"
+        if not sys.stdin.isatty():
+            raise GalleryError(
+                f"{about} ({format_time(now)}): nothing was erased; look at the clock, and give "
+                "--yes if it is right"
+            )
+        if not click.confirm(f"{about} ({format_time(now)}). Erase them for good?"):
+            show.line("nothing was erased")
+            return
     with open_gallery(place) as gallery:
-        erased = gallery.prune(age)
+        erased = gallery.prune(age, now)
         show.line(f"erased {erased:,} sightings; gallery {place} has {len(gallery):,}")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reid_hash.errors import GalleryError, ReidHashError
+from reid_hash.search.gallery_files import is_plain_file
 from reid_hash.search.weighted import WeightedIndex
 
 _NAME = re.compile(r"gallery-([0-9a-f]+)-(\d+)-(\d+)-([0-9a-f]{8})\.index")
@@ -66,15 +67,17 @@ def index_files(folder: Path) -> list[IndexFile]:
     found = []
     for path in folder.glob("gallery-*.index"):
         match = _NAME.fullmatch(path.name)
-        if match is not None:
+        if match is not None and is_plain_file(path):
             gallery, erasures, last, crc = match.groups()
             at = Position(int(last), int(erasures))
             found.append(IndexFile(path, gallery, at, int(crc, 16)))
     return sorted(found, key=lambda file: (file.position.erasures, file.position.last))[::-1]
 
 
-def write_index(folder: Path, gallery: str, position: Position, index: WeightedIndex) -> None:
-    """Write an index file, whole or not at all, and delete those before it.
+def write_index(
+    folder: Path, gallery: str, position: Position, index: WeightedIndex, mode: int
+) -> None:
+    """Write an index file with permissions `mode`, whole or not at all; delete those before it.
 
     Raises:
         ReidHashError: it could not be written.
@@ -82,7 +85,7 @@ def write_index(folder: Path, gallery: str, position: Position, index: WeightedI
     before = index_files(folder)
     with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=folder) as temporary:
         written = Path(temporary) / "index"
-        index.write(written)
+        index.write(written, mode)
         name = f"gallery-{gallery}-{position.erasures}-{position.last}-{_crc32(written):08x}.index"
         os.replace(written, folder / name)
     for file in before:
@@ -98,18 +101,20 @@ def delete_indexes(folder: Path) -> None:
         GalleryError: there is one that cannot be deleted.
     """
     try:
-        for path in (*folder.glob("gallery-*.index"), *folder.glob(f"{_TEMPORARY}*/*")):
+        for path in folder.glob("gallery-*.index"):
             path.unlink()
         remove_leftovers(folder)
     except OSError as error:
         raise GalleryError(f"cannot delete {error.filename}: {error.strerror}") from error
+    for left in folder.glob(f"{_TEMPORARY}*"):
+        raise GalleryError(f"cannot delete {left}")
 
 
 def remove_leftovers(folder: Path) -> None:
     """Delete what writers that were killed left; for the only writer."""
     for left in folder.glob(".gallery[-.]*"):  # of an index, or of a database in the making
         with contextlib.suppress(OSError):
-            if not left.is_dir():
+            if left.is_symlink() or not left.is_dir():  # what a link points to is not ours
                 left.unlink()
                 continue
             for path in left.iterdir():

@@ -11,9 +11,10 @@ import sqlite3
 
 from reid_hash.errors import GalleryError
 from reid_hash.search import gallery_rows as rows
-from reid_hash.search.gallery_db import WAIT, Database
+from reid_hash.search.gallery_db import WAIT, Database, is_full
 from reid_hash.search.gallery_index import GalleryIndex
-from reid_hash.search.gallery_tables import get_meta, put_meta
+from reid_hash.search.gallery_query import Ids
+from reid_hash.search.gallery_tables import get_count, put_meta
 from reid_hash.search.sighting import Filter
 
 
@@ -26,12 +27,13 @@ def erase(database: Database, index: GalleryIndex, chosen: Filter) -> int:
     """
     with database.reading() as db:
         index.warm(db)
-    with database.writing() as db:
-        gone = rows.remove(db, chosen)
-        erasures = int(get_meta(db, "erasures", 0)) + 1
-        if len(gone):
-            put_meta(db, "erasures", erasures)
-            put_meta(db, "erasing", 1)
+    try:
+        gone, erasures = _remove(database, chosen)
+    except GalleryError as error:
+        if not is_full(error):
+            raise
+        index.drop()  # a cache, which frees room: what is erased needs some
+        gone, erasures = _remove(database, chosen)
     if len(gone):
         index.remove(gone, erasures)
     finish_erasing(database, index)  # also what an erasure before left to do
@@ -41,14 +43,32 @@ def erase(database: Database, index: GalleryIndex, chosen: Filter) -> int:
     return len(gone)
 
 
+def _remove(database: Database, chosen: Filter) -> tuple[Ids, int]:
+    with database.writing() as db:
+        gone = rows.remove(db, chosen)
+        erasures = get_count(db, "erasures") + 1
+        if len(gone):
+            put_meta(db, "erasures", erasures)
+            put_meta(db, "erasing", 1)
+    return gone, erasures
+
+
 def finish_erasing(database: Database, index: GalleryIndex) -> None:
     """Do what is left to do after rows were removed; nothing where that is nothing."""
     with database.alone() as db:
-        if not get_meta(db, "erasing", 0):
+        if not get_count(db, "erasing"):
             return
         try:
             index.delete()
-            db.execute("VACUUM")
+            try:
+                db.execute("VACUUM")
+            except sqlite3.Error as error:
+                if not is_full(error):
+                    raise
+                # the index in memory still holds its file, and the log what was deleted
+                index.drop()
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                db.execute("VACUUM")
             if db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 raise GalleryError(f"a reader kept the log for {WAIT:.0f} seconds")
         except (sqlite3.Error, GalleryError) as error:

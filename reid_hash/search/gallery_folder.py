@@ -1,8 +1,10 @@
 """Making, opening and closing a gallery; what is done with an open one is in `gallery`."""
 
 import contextlib
+import logging
 import os
 import secrets
+import sqlite3
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,11 +19,18 @@ from reid_hash.search import gallery_query as select
 from reid_hash.search.gallery_cache import remove_leftovers
 from reid_hash.search.gallery_db import Database, plain_errors
 from reid_hash.search.gallery_erase import finish_erasing
+from reid_hash.search.gallery_facts import read_facts
+from reid_hash.search.gallery_files import gallery_files
 from reid_hash.search.gallery_index import GalleryIndex
+from reid_hash.search.gallery_log import is_empty, log_of
+from reid_hash.search.gallery_modes import ReadableBy, describe_wide, make_folder, modes_of
+from reid_hash.search.gallery_schema import require_version
 from reid_hash.search.gallery_tables import DATABASE, SCHEMA, create_database, get_meta, put_meta
 from reid_hash.search.gallery_types import AnyGallery
-from reid_hash.search.gallery_verify import require_schema, verify
+from reid_hash.search.gallery_verify import verify
 from reid_hash.search.openset import Calibration
+
+_LOG = logging.getLogger(__name__)
 
 StrPath = str | os.PathLike[str]
 
@@ -30,22 +39,27 @@ class GalleryFolder(AnyGallery):
     """A gallery's folder, open; see `gallery.Gallery`.
 
     Attributes:
-        folder: where it is. For the others see `AnyGallery`.
+        folder: where it is.
+        readable_by: who may read its files. For the others see `AnyGallery`.
     """
 
     def __init__(self, folder: Path, read_only: bool) -> None:
         self.folder, self.read_only, self.place = folder, read_only, str(folder)
         self._database = Database(folder, read_only)
+        if self._database.log_damage is not None:
+            _LOG.warning("gallery %s: %s", folder, self._database.log_damage)
         try:
             with self._database.reading() as db:
-                require_schema(db, folder, SCHEMA)
-                self.bits, self.model = int(get_meta(db, "bits")), str(get_meta(db, "model"))
-                self.model_file = str(get_meta(db, "model_file", ""))
-                self.weights = np.frombuffer(get_meta(db, "weights"), "<f4")
-                name = str(get_meta(db, "gallery"))
-            empty = np.zeros((0, -(-self.bits // 8)), np.uint8)
-            self._template = Codes(empty, self.bits, self.weights, self.model)
-            self._index = GalleryIndex(folder, name, self._template)
+                require_version(db, folder)
+                facts = read_facts(db)
+            self._template, self.model_file = facts.template, facts.model_file
+            self.bits, self.model = facts.template.bits, facts.template.model
+            self.weights, self.readable_by = facts.template.weights, facts.readable_by
+            self._index = GalleryIndex(
+                folder, facts.name, facts.template, modes_of(facts.readable_by).file
+            )
+            if not read_only and (wide := describe_wide(folder, facts.readable_by)):
+                _LOG.warning("gallery %s: %s; `gallery verify --fix` narrows it", folder, wide)
             if not read_only:
                 remove_leftovers(folder)
                 finish_erasing(self._database, self._index)
@@ -61,6 +75,7 @@ class GalleryFolder(AnyGallery):
         weights: ArrayLike | None = None,
         model: str = "",
         model_file: str = "",
+        readable_by: ReadableBy = "owner",
     ) -> Self:
         """Make an empty gallery and open it.
 
@@ -70,6 +85,8 @@ class GalleryFolder(AnyGallery):
             weights: [bits] real ≥ 0; all ones when left out.
             model: fingerprint of the network whose codes it takes.
             model_file: where that network's checkpoint is, to find it again.
+            readable_by: who may read its files: `owner`, `group` or `everybody`. On Windows the
+                folder that it is in decides.
 
         Raises:
             GalleryError: there is a gallery already, or it cannot be written.
@@ -77,8 +94,14 @@ class GalleryFolder(AnyGallery):
         """
         folder = Path(path)
         template = Codes(np.zeros((0, -(-bits // 8)), np.uint8), bits, weights, model)  # type: ignore[arg-type]
+        modes_of(readable_by)
         if (folder / DATABASE).exists():
             raise GalleryError(f"there is a gallery in {folder} already")
+        if not is_empty(log_of(folder / DATABASE)):  # SQLite would bring it into the new database
+            raise GalleryError(
+                f"{folder} holds the log of a gallery whose {DATABASE} is gone: {DATABASE}-wal; "
+                "move it away"
+            )
         meta = {
             "schema": SCHEMA,
             "gallery": secrets.token_hex(8),
@@ -87,8 +110,11 @@ class GalleryFolder(AnyGallery):
             "model": model,
             "model_file": model_file,
             "erasures": 0,
+            "readable_by": readable_by,
         }
-        with replacing(folder / DATABASE) as temporary, plain_errors(folder, "create"):
+        make_folder(folder, readable_by)
+        mode = modes_of(readable_by).file
+        with replacing(folder / DATABASE, mode) as temporary, plain_errors(folder, "create"):
             create_database(temporary, meta)
         _sync(folder, folder.absolute().parent)
         return cls(folder, False)
@@ -115,7 +141,8 @@ class GalleryFolder(AnyGallery):
             gallery.import_file(file)
         except BaseException:
             gallery.close()
-            for left in gallery.folder.glob(f"{DATABASE}*"):
+            remove_leftovers(gallery.folder)
+            for left in list(gallery_files(gallery.folder)):
                 left.unlink()
             raise
         return gallery
@@ -144,6 +171,7 @@ class GalleryFolder(AnyGallery):
     def info(self) -> dict[str, Any]:
         """What the gallery holds: numbers, times in seconds since 1970, bytes, state of caches."""
         with self._database.reading() as db:
+            calibration = _calibration(db)
             return {
                 "folder": str(self.folder),
                 "bits": self.bits,
@@ -152,15 +180,16 @@ class GalleryFolder(AnyGallery):
                 **select.summary(db),
                 "bytes": sum(p.stat().st_size for p in self.folder.glob("gallery*")),
                 "index_cache": self._index.state(db),
-                "calibrated_bits": self.calibration.lengths if self.calibration else [],
+                "readable_by": self.readable_by,
+                "permissions": describe_wide(self.folder, self.readable_by),
+                "calibrated_bits": calibration.lengths if calibration else [],
             }
 
     @property
     def calibration(self) -> Calibration | None:
         """What distances mean in this gallery, or None where that was not calibrated."""
         with self._database.reading() as db:
-            text = get_meta(db, "calibration")
-        return None if text is None else Calibration.from_json(text)
+            return _calibration(db)
 
     @calibration.setter
     def calibration(self, calibration: Calibration | None) -> None:
@@ -192,6 +221,11 @@ class GalleryFolder(AnyGallery):
             if exported.header["calibration"] and get_meta(db, "calibration") is None:
                 put_meta(db, "calibration", exported.header["calibration"])
         return added
+
+
+def _calibration(db: sqlite3.Connection) -> Calibration | None:
+    text = get_meta(db, "calibration")
+    return None if text is None else Calibration.from_json(text)
 
 
 def _sync(*folders: Path) -> None:

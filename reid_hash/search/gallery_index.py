@@ -16,7 +16,7 @@ from reid_hash.codes import Codes
 from reid_hash.errors import ReidHashError
 from reid_hash.search import gallery_query as select
 from reid_hash.search.gallery_cache import Position, delete_indexes, index_files, write_index
-from reid_hash.search.gallery_tables import get_meta
+from reid_hash.search.gallery_tables import get_count
 from reid_hash.search.scan_bits import choose_scan_bits
 from reid_hash.search.types import Matches
 from reid_hash.search.weighted import WeightedIndex
@@ -33,10 +33,12 @@ class GalleryIndex:
         folder: of the gallery.
         gallery: the gallery's own random name: a file that was copied here is not taken for its.
         template: no code, but with the gallery's length, weights and model.
+        mode: permissions of the files that are written.
     """
 
-    def __init__(self, folder: Path, gallery: str, template: Codes) -> None:
+    def __init__(self, folder: Path, gallery: str, template: Codes, mode: int) -> None:
         self._folder, self._gallery, self._template = folder, gallery, template
+        self._mode = mode
         self._width = template.packed.shape[1]
         self._index: WeightedIndex | None = None
         self._at = Position(0, 0)
@@ -112,7 +114,8 @@ class GalleryIndex:
         database was put back from a copy and had other rows added."""
         newest = "SELECT id, code FROM sightings WHERE id <= ? ORDER BY id DESC LIMIT 1"
         row = db.execute(newest, (at.last,)).fetchone()
-        if row is None or index.bits != self._template.bits or len(row[1]) != self._width:
+        whole = row is not None and isinstance(row[1], bytes) and len(row[1]) == self._width
+        if not whole or index.bits != self._template.bits:
             return row is None and not len(index)
         code = self._codes(np.frombuffer(row[1], np.uint8)[None])
         bit_by_bit = index.prefix(index.bits)
@@ -142,6 +145,12 @@ class GalleryIndex:
         """Delete the files; GalleryError where that fails. What is in memory stays."""
         delete_indexes(self._folder)
 
+    def drop(self) -> None:
+        """Delete the files and forget what is in memory, which is partly a mapping of them."""
+        with self._turn:
+            self._index, self._at, self._file = None, Position(0, 0), None
+            delete_indexes(self._folder)
+
     def write(self, db: sqlite3.Connection, lag: int | None = None) -> bool:
         """Write the file if it cannot be used, or is too far behind; for the only writer.
 
@@ -161,7 +170,7 @@ class GalleryIndex:
             return False
         index = self._current(db)
         with contextlib.suppress(ReidHashError, OSError):
-            write_index(self._folder, self._gallery, self._at, index)
+            write_index(self._folder, self._gallery, self._at, index, self._mode)
             self._file = self._at
             return True
         return False
@@ -183,4 +192,4 @@ class GalleryIndex:
 
 def position(db: sqlite3.Connection) -> Position:
     """What state of the gallery a connection sees."""
-    return Position(select.last_id(db), int(get_meta(db, "erasures", 0)))
+    return Position(select.last_id(db), get_count(db, "erasures"))

@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 
 from reid_hash.errors import GalleryError, one_line
+from reid_hash.npz import NpzFile
 
 _TEXT, _WHOLE = ("camera", "source"), ("track", "frame", "identity")
 _REAL = ("time", "x", "y", "w", "h")
 
 Part = dict[str, list[Any]]
 """Columns of some rows by name; `gallery_io` says which."""
+
+MOST_ROWS = 2**16
+"""Rows of a part: as Python's objects they take many times the bytes they take in the file."""
 
 
 def write_npz(path: Path, header: dict[str, Any], parts: Iterable[Part]) -> None:
@@ -56,16 +60,16 @@ def _or(value: Any, other: Any) -> Any:
 def read_npz(path: Path) -> tuple[dict[str, Any], Iterator[Part]]:
     """Read what `write_npz` wrote; the parts when they are asked for."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            header: dict[str, Any] = json.loads(file["header"].tobytes())
+        with NpzFile(path, stored=True) as file:
+            header: dict[str, Any] = json.loads(file.read("header", "u", None, width=1).tobytes())
     except Exception as error:  # zipfile, zlib, NumPy and json each have their own
         reason = one_line(error)
         raise GalleryError(f"{path} is no exported gallery, or damaged: {reason}") from error
 
     def parts() -> Iterator[Part]:
         try:
-            with np.load(path, allow_pickle=False) as file:
-                starts = [n.removesuffix("id") for n in file.files if n.endswith("_id")]
+            with NpzFile(path, stored=True) as file:
+                starts = [n.removesuffix("id") for n in file.names if n.endswith("_id")]
                 for start in starts:
                     yield _npz_part(file, start)
         except GalleryError:
@@ -76,16 +80,24 @@ def read_npz(path: Path) -> tuple[dict[str, Any], Iterator[Part]]:
     return header, parts()
 
 
-def _npz_part(file: Any, start: str) -> Part:
-    part: Part = {"id": file[start + "id"].tolist()}
-    part["code"] = [code.tobytes() for code in file[start + "code"]]
+def _npz_part(file: NpzFile, start: str) -> Part:
+    part: Part = {"id": file.read(start + "id", "i", None).tolist()}
+    rows = len(part["id"])
+    if rows > MOST_ROWS:
+        raise ValueError(f"{rows:,} rows in a part")
+    part["code"] = [code.tobytes() for code in file.read(start + "code", "u", rows, None, width=1)]
     for name in _REAL:
-        part[name] = [None if v != v else v for v in file[start + name].tolist()]
+        reals = file.read(start + name, "f", rows).tolist()
+        part[name] = [None if v != v else v for v in reals]
     for name in _WHOLE:
-        pairs = zip(file[start + name].tolist(), file[f"{start}{name}_known"], strict=True)
+        numbers = file.read(start + name, "i", rows).tolist()
+        pairs = zip(numbers, file.read(f"{start}{name}_known", "b", rows), strict=True)
         part[name] = [value if known else None for value, known in pairs]
     for name in (*_TEXT, "thumbnail"):
-        lengths, data = file[f"{start}{name}_length"], file[start + name].tobytes()
+        lengths = file.read(f"{start}{name}_length", "i", rows)
+        data = file.read(start + name, "u", None, width=1).tobytes()
+        if rows and (lengths.max() > len(data) or lengths.clip(0).sum() != len(data)):
+            raise ValueError(f"the lengths of {name} are not those of its bytes")
         ends = np.cumsum(lengths.clip(0)).tolist()
         values: list[Any] = [
             None if n < 0 else data[end - n : end]

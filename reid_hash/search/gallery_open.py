@@ -2,6 +2,7 @@
 
 from reid_hash.codes import Codes
 from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_modes import ReadableBy
 from reid_hash.search.gallery_place import Place
 from reid_hash.search.gallery_tables import DATABASE
 from reid_hash.search.gallery_types import AnyGallery
@@ -21,7 +22,11 @@ def open_gallery(place: Place, read_only: bool = False) -> AnyGallery:
 
 
 def create_gallery(
-    place: Place, like: Codes, model_file: str = "", expected: int = 0
+    place: Place,
+    like: Codes,
+    model_file: str = "",
+    expected: int = 0,
+    readable_by: ReadableBy = "owner",
 ) -> AnyGallery:
     """Make an empty gallery for codes of the length, weights and model of `like`, and open it.
 
@@ -30,6 +35,7 @@ def create_gallery(
         like: codes; how many does not matter.
         model_file: where the network's checkpoint is.
         expected: how many sightings there will be; only a Milvus server asks.
+        readable_by: who may read a folder's files; on Milvus the server's users may.
 
     Raises:
         GalleryError: there is one already, or it cannot be made.
@@ -37,7 +43,7 @@ def create_gallery(
     made = (like.bits, like.weights, like.model, model_file)
     if isinstance(place, MilvusAddress):
         return MilvusGallery.create(place, *made, expected)
-    return Gallery.create(place, *made)
+    return Gallery.create(place, *made, readable_by)
 
 
 def has_gallery(place: Place) -> bool:

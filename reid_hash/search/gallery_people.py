@@ -15,7 +15,12 @@ def identities(db: sqlite3.Connection) -> list[Identity]:
         "SELECT identities.id, name, count(*), min(time), max(time) "
         "FROM identities JOIN sightings ON identity = identities.id GROUP BY identities.id"
     )
-    return [Identity(*row) for row in found]
+    people = [Identity(*row) for row in found]
+    for one in people:
+        named = one.name is None or isinstance(one.name, str)
+        if not (named and select.is_time(one.first) and select.is_time(one.last)):
+            raise GalleryError(f"identity #{one.id} is damaged: a value is of another type")
+    return people
 
 
 def assign(db: sqlite3.Connection, ids: Sequence[int], identity: int | str | None) -> int | None:

@@ -17,6 +17,7 @@ from reid_hash.search.gallery_query import (
     sequence,
 )
 from reid_hash.search.gallery_tables import checksum
+from reid_hash.search.gallery_work import allow
 from reid_hash.search.sighting import Filter, Sighting, check_name, fields_of
 
 
@@ -40,6 +41,7 @@ def insert(
     ids = list(range(first, first + len(sightings)))
     if keep_ids:
         ids = [int(sighting.id or 0) for sighting in sightings]
+    allow(db, len(ids))
     width, blob = packed.shape[1], packed.tobytes()
     identities = _Identities(db)
     thumbnails = []

@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from reid_hash.errors import GalleryError
+from reid_hash.search.gallery_work import charge
 
 DATABASE = "gallery.sqlite"
 
 SCHEMA = 1
 """Version of the tables below."""
+
+_LOG_PAGES = 64
+"""Pages of the log that wait to be brought into the database: what a damaged log can lose. SQLite's
+own 1000 make adding some tenths faster (docs/gallery.md)."""
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value, checksum INTEGER NOT NULL) WITHOUT ROWID;
@@ -72,10 +77,29 @@ def get_meta(db: sqlite3.Connection, key: str, default: Any = None) -> Any:
     return row[0]
 
 
+def get_count(db: sqlite3.Connection, key: str) -> int:
+    """A value that counts something, 0 where it is not there; GalleryError where it is damaged."""
+    value = get_meta(db, key, 0)
+    if not isinstance(value, int) or value < 0:
+        raise GalleryError(f"the gallery's {key} is damaged: it is no number")
+    return value
+
+
 def prepare(db: sqlite3.Connection) -> None:
     """Make a new connection ready: durable, and leaving nothing of what is deleted."""
+    # what somebody else's database may not do: run functions from its schema, pass a page whose
+    # cells reach out of it, or change under a mapping of it
+    db.execute("PRAGMA trusted_schema=OFF")
+    db.execute("PRAGMA cell_size_check=ON")
+    db.execute("PRAGMA mmap_size=0")
     db.execute("PRAGMA synchronous=FULL")
     db.execute("PRAGMA foreign_keys=ON")
     db.execute("PRAGMA secure_delete=ON")
     db.execute("PRAGMA cache_size=-32000")  # KiB
-    db.create_function("checksum", -1, checksum, deterministic=True)
+    db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+
+    def counted(*values: Any) -> int:
+        charge(db, sum(len(value) for value in values if isinstance(value, str | bytes)))
+        return checksum(*values)
+
+    db.create_function("checksum", -1, counted, deterministic=True)

@@ -1,20 +1,27 @@
 """Finding damage in a gallery, and naming what is damaged."""
 
+import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from reid_hash.errors import GalleryError, ReidHashError
 from reid_hash.search import gallery_query as select
 from reid_hash.search.gallery_cache import index_files
 from reid_hash.search.gallery_db import Database
+from reid_hash.search.gallery_facts import faults, read_facts
 from reid_hash.search.gallery_index import position
+from reid_hash.search.gallery_modes import describe_wide
 from reid_hash.search.gallery_tables import checksum, get_meta
+from reid_hash.search.gallery_work import charge
+from reid_hash.search.sighting import is_text
 
 SHOWN = 20
 """Rows of a kind that are named one by one; of more the number is given."""
 
-_META = ("schema", "gallery", "bits", "weights", "model", "erasures")
+
+_LONGEST = 300  # characters of what SQLite says of a damaged page
 
 
 def verify(folder: Path) -> list[str]:
@@ -24,29 +31,29 @@ def verify(folder: Path) -> list[str]:
         folder: of the gallery.
 
     Returns:
-        A line for each thing that is damaged; none where all is well.
+        A line for each thing that is damaged, or open to more people than it should be; none where
+        all is well.
 
     Raises:
         GalleryError: there is no gallery.
     """
-    database = Database(folder, read_only=True)
-    found: list[str] = []
+    database = Database(folder, read_only=True, keep_log=True)
+    found = [] if database.log_damage is None else [database.log_damage]
+    readers = "owner"
     try:
         # each look for itself: one that damage stops does not hide what another finds
-        for look in (_structure, _values, _sightings, _others, _codes):
+        for look in (_structure, faults, _sightings, _others, lambda db: _index(db, folder)):
             try:
                 with database.reading() as db:
                     found += look(db)
             except ReidHashError as error:
                 found.append(_without_hint(error))
-        try:
-            with database.reading() as db:
-                found += _index(db, folder)
-        except ReidHashError as error:
-            found.append(_without_hint(error))
+        with contextlib.suppress(ReidHashError), database.reading() as db:
+            readers = read_facts(db).readable_by
     finally:
         database.close()
-    return list(dict.fromkeys(found))
+    wide = describe_wide(folder, readers)
+    return list(dict.fromkeys(found + ([] if wide is None else [wide])))
 
 
 def _without_hint(error: ReidHashError) -> str:
@@ -56,87 +63,103 @@ def _without_hint(error: ReidHashError) -> str:
 def _structure(db: sqlite3.Connection) -> Iterator[str]:
     for (line,) in db.execute(f"PRAGMA integrity_check({SHOWN})"):
         if line != "ok":
-            yield f"database: {' '.join(line.split())}"
+            text = " ".join(line.split())
+            yield f"database: {text[:_LONGEST]}{'…' * (len(text) > _LONGEST)}"
     for table, row, parent, _ in db.execute("PRAGMA foreign_key_check"):
         yield f"{table} row {row} refers to a row of {parent} that is not there"
 
 
-def _values(db: sqlite3.Connection) -> Iterator[str]:
-    there = set()
-    for key, value, crc in db.execute("SELECT key, value, checksum FROM meta"):
-        there.add(key)
-        if crc != checksum(key, value):
-            yield f"meta: the value of {key} is damaged: its checksum differs"
-    for key in _META:
-        if key not in there:
-            yield f"meta: {key} is missing"
-
-
 def _sightings(db: sqlite3.Connection) -> Iterator[str]:
-    damaged = f"SELECT id FROM sightings WHERE checksum <> checksum({select.SEALED})"
-    yield from _named(db, damaged, "sighting {}: its checksum differs")
+    width = padding = None
+    with contextlib.suppress(GalleryError):
+        bits = get_meta(db, "bits")
+        if isinstance(bits, int) and bits > 0:
+            width, padding = -(-bits // 8), -bits % 8
+    named: dict[str, list[int]] = {}
+    failure: Exception | None = None
+    # text that is no UTF-8 is to be named, not to end the look
+    db.text_factory = lambda text: text.decode(errors="surrogateescape")
+    try:
+        for *values, crc in db.execute(f"SELECT {select.SEALED}, checksum FROM sightings"):
+            charge(db, sum(len(value) for value in values if isinstance(value, str | bytes)))
+            for text in _row_faults(values, crc, width, padding):
+                named.setdefault(text, []).append(values[0])
+    except (sqlite3.Error, GalleryError) as error:
+        failure = error
+    finally:
+        db.text_factory = str
+    for text, numbers in named.items():
+        yield from _named(numbers, f"sighting {{}}: {text}")
+    if failure is not None:
+        raise failure
+
+
+def _row_faults(
+    values: Sequence[Any], crc: object, width: int | None, padding: int | None
+) -> Iterator[str]:
+    number, code, camera, _, source = values[:5]
+    if checksum(*values) != crc:
+        yield "its checksum differs"
+    elif not select.are_values(values):
+        yield "a value is of another type"
+    elif not (camera + source).isascii() and not (is_text(camera) and is_text(source)):
+        yield "its text is no UTF-8"
+    if number < 1:
+        yield "it is numbered below 1"
+    if width is not None and not (isinstance(code, bytes) and len(code) == width):
+        yield f"its code is not of {width} bytes"
+    elif padding and code[-1] >> (8 - padding):
+        yield "the padding of its code is not zero"
 
 
 def _others(db: sqlite3.Connection) -> Iterator[str]:
-    yield from _named(
-        db,
-        "SELECT sighting FROM thumbnails WHERE checksum <> checksum(sighting, jpeg)",
-        "thumbnail of sighting {}: its checksum differs",
-    )
-    yield from _named(
-        db,
-        "SELECT id FROM identities WHERE checksum <> checksum(id, name)",
-        "identity #{}: its checksum differs",
-    )
-
-
-def _codes(db: sqlite3.Connection) -> Iterator[str]:
-    bits = int(get_meta(db, "bits"))
-    width, padding = -(-bits // 8), -bits % 8
-    yield from _named(
-        db,
-        f"SELECT id FROM sightings WHERE typeof(code) <> 'blob' OR length(code) <> {width}",
-        f"sighting {{}}: its code is not of {width} bytes",
-    )
-    if padding:
-        for ids, packed in select.codes(db, width):
-            for number in ids[(packed[:, -1] >> (8 - padding)) > 0][:SHOWN]:
-                yield f"sighting {number}: the padding of its code is not zero"
+    for sql, text in (
+        (
+            "SELECT sighting FROM thumbnails WHERE typeof(jpeg) <> 'blob' "
+            "OR checksum <> checksum(sighting, jpeg)",
+            "thumbnail of sighting {}: its checksum differs",
+        ),
+        (
+            "SELECT id FROM identities WHERE typeof(name) NOT IN ('text', 'null') "
+            "OR checksum <> checksum(id, name)",
+            "identity #{}: its checksum differs",
+        ),
+    ):
+        yield from _named((number for (number,) in db.execute(sql)), text)
 
 
 def _index(db: sqlite3.Connection, folder: Path) -> Iterator[str]:
-    """Index files against their checksums, and against the number of rows they stand for."""
+    for _, text in damaged_indexes(db, folder):
+        yield f"index: {text}"
+
+
+def damaged_indexes(db: sqlite3.Connection, folder: Path) -> Iterator[tuple[Path, str]]:
+    """Index files that are not as they were written, or not of the rows they stand for.
+
+    Yields:
+        (the file, what is wrong with it).
+    """
     gallery, now = str(get_meta(db, "gallery")), position(db)
     for file in index_files(folder):
         index = file.load()
         if isinstance(index, str):
-            yield f"index: {index}; it is not used, and made anew by the next writer"
+            yield file.path, f"{index}; it is not used, and made anew by the next writer"
             continue
         at = file.position
         if file.gallery != gallery or at.erasures != now.erasures or at.last > now.last:
             continue  # of another state, which is no damage: it is not used
         there = "SELECT count(*) FROM sightings WHERE id <= ?"
         if len(index) != db.execute(there, (at.last,)).fetchone()[0]:
-            yield f"index: {file.path.name} differs from the database; delete it"
+            yield file.path, f"{file.path.name} differs from the database; delete it"
 
 
-def _named(db: sqlite3.Connection, sql: str, text: str) -> Iterator[str]:
-    """A line for each of the first rows that a query gives, and one for the number of the rest."""
+def _named(numbers: Iterable[int], text: str) -> Iterator[str]:
+    """A line for each of the first numbers, and one for how many more there are."""
     more = 0
-    for i, (number,) in enumerate(db.execute(sql)):
+    for i, number in enumerate(numbers):
         if i < SHOWN:
             yield text.format(number)
         else:
             more += 1
     if more:
         yield f"and {more:,} more: " + text.format("…")
-
-
-def require_schema(db: sqlite3.Connection, folder: Path, known: int) -> None:
-    """Raise GalleryError where a gallery was made by a newer version of the toolkit."""
-    schema = get_meta(db, "schema")
-    if schema != known:
-        raise GalleryError(
-            f"gallery {folder} has tables of version {schema}; this version of reid-hash reads "
-            f"version {known}"
-        )

@@ -10,7 +10,13 @@ from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
 from reid_hash.search.binary import TRAIN, Kind, make_binary, stored
 from reid_hash.search.checks import check_ids, check_search, no_codes, no_matches
-from reid_hash.search.index_file import read_index_file, write_index_file
+from reid_hash.search.index_file import (
+    check_array,
+    check_ascending,
+    read_index_file,
+    whole_index,
+    write_index_file,
+)
 from reid_hash.search.locks import SharedLock
 from reid_hash.search.threads import faiss_threads, processors
 from reid_hash.search.types import Matches
@@ -178,20 +184,23 @@ class HammingIndex:
             CodeError: the file is missing, damaged or of another kind.
         """
         header, arrays = read_index_file(path, "hamming")
-        index = cls(
-            header["bits"],
-            header["method"],
-            effort=header["effort"],
-            model=header["model"],
-            threads=threads,
-        )
-        try:
-            index._index = faiss.deserialize_index_binary(arrays["index"])
-        except RuntimeError as error:
-            raise CodeError(f"{path} is damaged: {error}; make it anew") from error
-        index._ids, index._last = arrays["ids"], header["last"]
-        index._made_of = header["made_of"]
-        return index
+        with whole_index(path):
+            index = cls(
+                int(header["bits"]),
+                header["method"],
+                effort=int(header["effort"]),
+                model=str(header["model"]),
+                threads=threads,
+            )
+            data = check_array(arrays, "index", np.uint8, None)
+            index._index = faiss.deserialize_index_binary(data)
+            ids = check_array(arrays, "ids", np.int64, index._index.ntotal)
+            check_ascending(ids, -1, int(header["last"]))
+            if index._index.code_size != -(-index.bits // 8):
+                raise ValueError(f"its codes are of {index._index.code_size} bytes")
+            index._ids, index._last = ids, int(header["last"])
+            index._made_of = int(header["made_of"])
+            return index
 
     def _make(self, packed: NDArray[np.uint8]) -> None:
         self._index: Any = make_binary(self._kind, packed, self._effort)

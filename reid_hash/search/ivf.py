@@ -14,7 +14,12 @@ from reid_hash.errors import CodeError
 from reid_hash.search.checks import check_ids, no_codes
 from reid_hash.search.clusters import assign, cluster_arrays, default_lists, train
 from reid_hash.search.engine import Engine
-from reid_hash.search.index_file import read_index_file, write_index_file
+from reid_hash.search.index_file import (
+    check_array,
+    read_index_file,
+    whole_index,
+    write_index_file,
+)
 from reid_hash.search.lists import Lists
 from reid_hash.search.parts import Buffer, Searchable
 from reid_hash.search.store import Store
@@ -169,19 +174,26 @@ class IvfWeightedIndex:
             CodeError: the file is missing, damaged or of another kind.
         """
         header, arrays = read_index_file(path, "weighted-ivf")
-        number, probes, seed = header["settings"]
-        index = cls(
-            arrays["weights"],
-            lists=number,
-            probes=probes,
-            model=header["model"],
-            threads=threads,
-            seed=seed,
-        )
-        store = index._codes.store.add(arrays["new_packed"], arrays["new_ids"])
-        index._codes = _Codes(Lists(path, probes) if "region" in arrays else None, store)
-        index._last = header["last"]
-        return index
+        with whole_index(path):
+            number, probes, seed = header["settings"]
+            index = cls(
+                check_array(arrays, "weights", np.float32, None),
+                lists=number,
+                probes=probes,
+                model=str(header["model"]),
+                threads=threads,
+                seed=seed,
+            )
+            store = index._codes.store
+            ids = check_array(arrays, "new_ids", np.int64, None)
+            packed = check_array(arrays, "new_packed", np.uint8, len(ids), store.width)
+            store = store.add(packed, ids)
+            lists = Lists(path, probes) if "region" in arrays else None
+            if lists is not None and lists.width != store.width:
+                raise ValueError(f"lists of {lists.width} bytes a code in place of {store.width}")
+            index._codes = _Codes(lists, store)
+            index._last = int(header["last"])
+            return index
 
     def _clustered(self) -> _Codes:
         """All codes in clusters made anew."""

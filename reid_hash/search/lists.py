@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.search.clusters import default_probes, lay_out
-from reid_hash.search.index_file import read_index_file
+from reid_hash.search.index_file import check_array, read_index_file, whole_index
 from reid_hash.search.layout import LANES, block_nibbles, unit_centroids, unpack_blocks
 from reid_hash.search.parts import Scanned, Searchable
 from reid_hash.search.untyped import faiss
@@ -26,12 +26,20 @@ class Lists(Searchable):
 
     def __init__(self, path: str | os.PathLike[str], probes: int | None = None) -> None:
         self.header, self.arrays = read_index_file(path, "weighted-ivf")
-        self.ids: NDArray[np.int64] = self.arrays["ids"]
-        self._means: NDArray[np.float32] = self.arrays["means"]
-        lists = len(self._means)
-        self._probes = min(probes or default_probes(lists), lists)
-        self._width = int(self._means.shape[1] // 8)
-        self._layout = lay_out(self.arrays["sizes"], self._width)
+        with whole_index(path):  # FAISS reads where these say, and looks at nothing
+            self.ids: NDArray[np.int64] = check_array(self.arrays, "ids", np.int64, None)
+            self._means: NDArray[np.float32] = check_array(
+                self.arrays, "means", np.float32, None, None
+            )
+            lists, bits = self._means.shape
+            sizes = check_array(self.arrays, "sizes", np.int64, lists)
+            fits = lists and bits and bits % 8 == 0 and sizes.min() >= 0
+            if not fits or sizes.max() > len(self.ids) or sizes.sum() != len(self.ids):
+                raise ValueError("its lists do not hold the codes that it says")
+            self._width = int(bits // 8)
+            self._layout = lay_out(sizes, self._width)
+            check_array(self.arrays, "region", np.uint8, self._layout.total)
+            self._probes = int(min(probes or default_probes(lists), lists))
         self._open(path)
 
     def _open(self, path: str | os.PathLike[str]) -> None:
@@ -55,6 +63,11 @@ class Lists(Searchable):
         self._ivf.replace_invlists(self._inverted, False)
         self._ivf.nprobe = self._probes
         self._ivf.is_trained, self._ivf.ntotal = True, len(self.ids)
+
+    @property
+    def width(self) -> int:
+        """Bytes of a code."""
+        return self._width
 
     @cached_property
     def order(self) -> NDArray[np.int64]:  # noqa: D102

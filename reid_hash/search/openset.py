@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes
 from reid_hash.distances import hamming_blocks, weighted_blocks
-from reid_hash.errors import GalleryError
+from reid_hash.errors import GalleryError, one_line
 
 Floats = NDArray[np.float64]
 
@@ -124,17 +124,20 @@ class Calibration:
 
     @classmethod
     def from_json(cls, text: str) -> "Calibration":
-        """Read what `to_json` wrote."""
-        value: dict[str, Any] = json.loads(text)
-        return cls(
-            {
-                (table["bits"], table["weighted"]): calibrate(
-                    table["genuine"], table["impostor"], table["size"]
+        """Read what `to_json` wrote; GalleryError where it is something else."""
+        try:
+            value: dict[str, Any] = json.loads(text)
+            tables = {
+                (int(table["bits"]), bool(table["weighted"])): calibrate(
+                    table["genuine"], table["impostor"], int(table["size"])
                 )
                 for table in value["tables"]
-            },
-            value["about"],
-        )
+            }
+            return cls(tables, str(value["about"]))
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise GalleryError(f"the calibration is damaged: {one_line(error)}") from error
+        except RecursionError as error:
+            raise GalleryError("the calibration is damaged: it is nested too deep") from error
 
 
 def calibrate(genuine: ArrayLike, impostor: ArrayLike, size: int) -> Thresholds:

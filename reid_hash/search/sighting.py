@@ -121,7 +121,7 @@ def fields_of(sighting: Sighting, now: float) -> Fields:
         raise GalleryError(f"{sighting.time} s is no time between the years 1697 and 2242")
     camera, source = sighting.camera, sighting.source
     for text in (camera, source):
-        if not (isinstance(text, str) and _is_text(text)):
+        if not (isinstance(text, str) and is_text(text)):
             raise GalleryError(f"a camera or source is text in Unicode, not {text!r}")
     track, frame = sighting.track, sighting.frame
     if track is not None:
@@ -149,7 +149,7 @@ def _whole(value: int, what: str) -> int:
 
 def check_name(name: str) -> str:
     """The name of an identity, or GalleryError where it is empty or no text."""
-    if not isinstance(name, str) or not name.strip() or not _is_text(name):
+    if not isinstance(name, str) or not name.strip() or not is_text(name):
         raise GalleryError(f"the name of an identity is text, and not empty: {name!r}")
     if _NUMBER.fullmatch(name):
         raise GalleryError(f"{name} is how identity number {name[1:]} is written, and no name")
@@ -167,7 +167,7 @@ def parse_identity(text: str) -> int | str:
     return int(match[1]) if match and int(match[1]) < 2**63 else text
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
     """Whether text can be stored and filtered by: file names that are no UTF-8 cannot."""
     if "\0" in text:
         return False

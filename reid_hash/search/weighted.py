@@ -13,8 +13,15 @@ from reid_hash.codes import Codes, exact_weights
 from reid_hash.errors import CodeError
 from reid_hash.search.checks import check_ids, no_codes
 from reid_hash.search.engine import Engine
-from reid_hash.search.hash_tables import HashTables
-from reid_hash.search.index_file import read_index_file, write_index_file
+from reid_hash.search.hash_tables import VALUES, HashTables
+from reid_hash.search.index_file import (
+    check_array,
+    check_ascending,
+    read_index_file,
+    whole_index,
+    write_index_file,
+)
+from reid_hash.search.layout import LANES
 from reid_hash.search.parts import Buffer, Part
 from reid_hash.search.store import Store
 from reid_hash.search.threads import processors
@@ -176,8 +183,12 @@ class WeightedIndex:
             store.all, self._like, store.width, store.scanned, query, k, only
         )
 
-    def write(self, path: str | os.PathLike[str]) -> None:
+    def write(self, path: str | os.PathLike[str], mode: int | None = None) -> None:
         """Write the index to a file, whole or not at all.
+
+        Args:
+            path: the file.
+            mode: its permissions; those of an ordinary `open` when left out.
 
         Raises:
             ReidHashError: it could not be written.
@@ -201,7 +212,7 @@ class WeightedIndex:
                     f"{name}{number}": array for name, array in part.tables._asdict().items()
                 }
         arrays["rows"], arrays["row_ids"] = store.buffer.packed(), store.buffer.ids
-        write_index_file(path, header, arrays)
+        write_index_file(path, header, arrays, mode)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], threads: int | None = None) -> "WeightedIndex":
@@ -211,21 +222,41 @@ class WeightedIndex:
             CodeError: the file is missing, damaged or of another kind.
         """
         header, arrays = read_index_file(path, "weighted")
+        with whole_index(path):
+            return cls._from_file(header, arrays, threads)
+
+    @classmethod
+    def _from_file(
+        cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], threads: int | None
+    ) -> "WeightedIndex":
+        bits = int(header["bits"])
         index = cls(
-            arrays["weights"],
-            model=header["model"],
+            check_array(arrays, "weights", np.float32, bits),
+            model=str(header["model"]),
             threads=threads,
-            scan_bits=header["scan_bits"],
-            hash_tables=header.get("hash_tables", False),
+            scan_bits=int(header["scan_bits"]),
+            hash_tables=bool(header.get("hash_tables", False)),
         )
-        shelf = index._shelf
-        parts = [
-            Part(arrays[f"blocks{n}"], arrays[f"tail{n}"], arrays[f"ids{n}"], _tables(arrays, n))
-            for n in range(header["parts"])
-        ]
-        buffer = shelf.store.buffer.append(arrays["rows"], arrays["row_ids"])
-        shelf.store = shelf.store._replace(parts=tuple(parts), buffer=buffer)
-        shelf.last = header["last"]
+        shelf, parts = index._shelf, []
+        store, last, highest = shelf.store, -1, int(header["last"])
+        for n in range(header["parts"]):
+            ids = check_array(arrays, f"ids{n}", np.int64, None)
+            last = check_ascending(ids, last, highest)
+            if not len(ids):
+                raise ValueError(f"ids{n} is empty")
+            blocks = -(-len(ids) // LANES)
+            part = Part(
+                check_array(arrays, f"blocks{n}", np.uint8, blocks, store.scanned, LANES),
+                check_array(arrays, f"tail{n}", np.uint8, len(ids), store.width - store.scanned),
+                ids,
+                _tables(arrays, n, len(ids), store.width),
+            )
+            parts.append(part)
+        row_ids = check_array(arrays, "row_ids", np.int64, None)
+        check_ascending(row_ids, last, highest)
+        rows = check_array(arrays, "rows", np.uint8, len(row_ids), store.width)
+        shelf.store = store._replace(parts=tuple(parts), buffer=store.buffer.append(rows, row_ids))
+        shelf.last = highest
         return index
 
     def _check_whole(self) -> None:
@@ -233,7 +264,17 @@ class WeightedIndex:
             raise CodeError("a prefix of an index is for searching; change the index itself")
 
 
-def _tables(arrays: Mapping[str, NDArray[Any]], number: int) -> HashTables | None:
+def _tables(
+    arrays: Mapping[str, NDArray[Any]], number: int, codes: int, width: int
+) -> HashTables | None:
     if f"starts{number}" not in arrays:
         return None
-    return HashTables(*(arrays[f"{name}{number}"] for name in HashTables._fields))
+    chunks = -(-width // 2)
+    starts = check_array(arrays, f"starts{number}", np.uint32, chunks, VALUES + 1)
+    slots = check_array(arrays, f"slots{number}", np.uint32, chunks, codes)
+    rows = check_array(arrays, f"rows{number}", np.uint8, codes, -(-width // 8) * 8)
+    if (starts[:, 1:] < starts[:, :-1]).any() or (starts[:, [0, -1]] != [0, codes]).any():
+        raise ValueError(f"starts{number} does not ascend to the number of codes")
+    if slots.size and slots.max() >= codes:
+        raise ValueError(f"slots{number} points behind the codes")
+    return HashTables(starts, slots, rows)

@@ -2,7 +2,12 @@
 
 import io
 import json
+import os
 import re
+import shutil
+import stat
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -15,6 +20,7 @@ from reid_hash.distances import asymmetric, query_values
 from reid_hash.encoder import load_encoder
 from reid_hash.experiments.runs import find_model
 from reid_hash.search.gallery import Gallery
+from reid_hash.search.sighting import Sighting
 from tests.helpers import coloured_pixels, tiny_config
 from tests.helpers import run_cli as run
 
@@ -193,7 +199,108 @@ def test_forgetting_asks_first(folder, capsys, monkeypatch):
     assert "erased 0" in done(capsys, *question, "--yes")
     out = done(capsys, "gallery", "forget", "g", "--identity", "0101", "--before", "1h", "--yes")
     assert out == "erased 3 sightings; gallery g has 21\n"
-    assert "erased 21" in done(capsys, "gallery", "prune", "g", "--keep", "1d")
+    assert "erased 21" in done(capsys, "gallery", "prune", "g", "--keep", "1d", "--yes")
+
+
+def test_pruning_more_than_half_asks(folder, capsys, monkeypatch):
+    """A clock that is far ahead makes everything old."""
+    prune = ["gallery", "prune", "g", "--keep", "1d"]
+    code, out, err = run(capsys, *prune)  # without a terminal
+    assert (code, out) == (1, "")
+    (line,) = err.splitlines()
+    assert "48 of 48 sightings are older than 1d by this machine's clock (20" in line
+    assert "nothing was erased; look at the clock, and give --yes" in line
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    out = done(capsys, *prune)
+    assert "Erase them for good?" in out
+    assert "nothing was erased" in out
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    assert "erased 48 sightings" in done(capsys, *prune)
+
+
+def test_pruning_half_or_less_does_not_ask(folder, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with Gallery.open(folder) as gallery:
+        codes, _ = gallery.codes()
+        gallery.add(codes, [Sighting()] * 48)
+    assert "erased 48 sightings; gallery g has 48" in done(
+        capsys, "gallery", "prune", "g", "--keep", "1d"
+    )
+    assert "erased 0" in done(capsys, "gallery", "prune", "g", "--keep", "1d")
+
+
+def test_sightings_in_the_future_are_told_of(folder, capsys, monkeypatch):
+    """The clock was ahead when they were added, or is behind now."""
+    with Gallery.open(folder) as gallery:
+        codes, _ = gallery.codes()
+        gallery.add(codes[:5], [Sighting(time=5e9)] * 5)
+    assert "in the future by this machine's clock" in done(capsys, "gallery", "info", "g")
+    code, out, err = run(capsys, "gallery", "prune", "g", "--keep", "1d", "--yes")
+    assert (code, out) == (0, "erased 48 sightings; gallery g has 5\n")
+    assert err.startswith("note: 5 sightings lie in the future")
+    assert "`gallery forget g --after TIME`" in err
+    out = done(capsys, "gallery", "forget", "g", "--after", "2100-01-01", "--yes")
+    assert "erased 5 sightings" in out
+    assert run(capsys, "gallery", "prune", "g", "--keep", "1d")[2] == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+def test_a_gallery_is_readable_by_whom_it_was_made_for(folder, world, capsys):
+    done(capsys, "gallery", "create", "h", "--model", world / "run", "--readable-by", "group")
+    assert stat.S_IMODE((folder.parent / "h" / "gallery.sqlite").stat().st_mode) == 0o640
+    assert "readable   by group" in done(capsys, "gallery", "info", "h")
+    assert "no damage" in done(capsys, "gallery", "verify", "h")
+    (folder.parent / "h" / "gallery.sqlite").chmod(0o666)
+    assert "narrows it" in done(capsys, "gallery", "info", "h")
+    code, out, err = run(capsys, "gallery", "verify", "h")
+    assert code == 1
+    assert out == ("permissions: gallery.sqlite: more is allowed than reading by its group\n")
+    assert "is not damaged, but open to others" in err
+    out = done(capsys, "gallery", "verify", "--fix", "h")
+    assert out == ("permissions: gallery.sqlite was 0666, now 0640\ngallery h: no damage found\n")
+    code, _, err = run(
+        capsys, "gallery", "create", "i", "--model", world / "run", "--readable-by", "all"
+    )
+    assert code == 2
+
+
+def test_a_damaged_log_is_told_of_and_mended(folder, capsys):
+    with Gallery.open(folder) as gallery:
+        codes, _ = gallery.codes()
+        gallery.add(codes[:9], [Sighting()] * 9)
+        shutil.copytree(folder, folder.parent / "h")
+    log = folder.parent / "h" / "gallery.sqlite-wal"
+    data = bytearray(log.read_bytes())
+    data[32 + 24 + 100] ^= 1
+    log.write_bytes(data)
+    # a process of its own: pytest takes what is logged
+    told = subprocess.run(
+        [sys.executable, "-m", "reid_hash", "gallery", "info", "h"],
+        capture_output=True,
+        text=True,
+        cwd=folder.parent,
+    )
+    assert told.returncode == 0
+    (line,) = told.stderr.splitlines()
+    assert "gallery h: the log is damaged: the checksum of frame 1 of" in line
+    assert "sightings  48" in told.stdout
+    code, _, err = run(capsys, "gallery", "prune", "h", "--keep", "1d", "--yes")
+    assert code == 1
+    assert err.startswith("error: cannot write to gallery h: the log is damaged")
+    assert "`reid-hash gallery verify --fix h` goes on without them" in err
+    code, out, _ = run(capsys, "gallery", "verify", "h")
+    assert code == 1
+    assert "the log is damaged" in out
+    out = done(capsys, "gallery", "verify", "--fix", "h")
+    assert "going on without that" in out
+    assert "emptied" in out
+    assert out.endswith("gallery h: no damage found\n")
+    assert "sightings  48" in done(capsys, "gallery", "info", "h")
 
 
 @pytest.mark.parametrize("kind", ["npz", "parquet"])
@@ -239,6 +346,11 @@ def test_verify_names_what_is_damaged(folder, capsys):
         (["gallery", "forget", "g", "--identity", "Zoë"], 1, "no identity Zoë"),
         (["gallery", "forget", "g", "--before", "soon"], 2, "no time in ISO 8601"),
         (["gallery", "prune", "g"], 2, "Missing option '--keep'"),
+        (["gallery", "verify", "--fix", "nosuch"], 1, "nosuch is no gallery"),
+        (["gallery", "verify", "--fix", "milvus:x.db/g"], 1, "works on a gallery in a folder"),
+        (["gallery", "create", "milvus:x.db/g", "--codes", "x.npz", "--readable-by", "group"], 2)
+        + ("--readable-by is of files",),
+        (["gallery", "forget", "g", "--after", "soon"], 2, "no time in ISO 8601"),
         (["gallery", "prune", "g", "--keep", "long"], 2, "no length of time"),
         (["gallery", "merge", "g", "0101", "#77"], 1, "no identity #77"),
         (["gallery", "split", "g", "0101", "--ids", "a-b"], 2, "no list of numbers"),

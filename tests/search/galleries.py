@@ -32,10 +32,11 @@ def some_sightings(n=60, **more):
     ]
 
 
-def make(folder, n=60, **more):
+def make(folder, n=60, readable_by="owner", **more):
     """A new gallery with n sightings, open for writing."""
     codes = some_codes(n)
-    gallery = Gallery.create(folder, codes.bits, codes.weights, codes.model)
+    made = (codes.bits, codes.weights, codes.model)
+    gallery = Gallery.create(folder, *made, readable_by=readable_by)
     gallery.add(codes, some_sightings(n, **more))
     return gallery
 

@@ -1,5 +1,6 @@
 """What goes wrong with processes and disks, done for real."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -15,8 +16,9 @@ import pytest
 
 from reid_hash.errors import GalleryError, ReidHashError
 from reid_hash.search.gallery import Gallery
+from reid_hash.search.gallery_verify import verify
 from reid_hash.search.sighting import Sighting
-from tests.search.galleries import contents, make, some_codes, some_sightings
+from tests.search.galleries import contents, everything_in, make, some_codes, some_sightings
 
 INGEST = """
 import sys
@@ -142,6 +144,77 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(small_disk):
         assert gallery.verify() == []
 
 
+def fill_to_the_last_byte(folder):
+    with (folder / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def full_gallery(small_disk, log=False, shm=True):
+    """A gallery on a full disk, maybe with a log that a killed writer left."""
+    with make(small_disk / "made", thumbnail=bytes(range(256))) as gallery:
+        gallery.write_cache()
+        if log:
+            gallery.add(some_codes(5, seed=1), some_sightings(5))
+            shutil.copytree(small_disk / "made", small_disk / "g")
+    if not log:
+        (small_disk / "made").rename(small_disk / "g")
+    elif not shm:
+        (small_disk / "g" / "gallery.sqlite-shm").unlink()
+    fill_to_the_last_byte(small_disk)
+    return small_disk / "g"
+
+
+@pytest.mark.parametrize("log", ["none", "empty", "full", "full, no shm"])
+def test_a_gallery_on_a_full_disk_is_read(small_disk, log):
+    folder = full_gallery(small_disk, log.startswith("full"), log == "full")
+    if log == "empty":
+        (folder / "gallery.sqlite-wal").touch()
+    count = 65 if log.startswith("full") else 60
+    assert verify(folder) == []
+    with Gallery.open(folder, read_only=True) as gallery:
+        assert len(gallery) == count
+        assert len(gallery.search(some_codes(2), 100)[0]) == count
+        assert gallery.sightings(ids=[1], thumbnails=True)[0].thumbnail == bytes(range(256))
+        assert gallery.info()["sightings"] == count
+        assert gallery.verify() == []
+    (small_disk / "ballast").unlink()
+    with Gallery.open(folder) as gallery:
+        assert len(gallery) == count
+        assert gallery.verify() == []
+
+
+def test_a_damaged_log_on_a_full_disk_is_kept(small_disk):
+    folder = full_gallery(small_disk, log=True, shm=False)
+    log = folder / "gallery.sqlite-wal"
+    data = bytearray(log.read_bytes())
+    data[32 + 24 + 100] ^= 1
+    log.write_bytes(data)
+    assert "the checksum of frame 1" in verify(folder)[0]
+    with pytest.raises(GalleryError, match="the disk is full"):
+        Gallery.open(folder, read_only=True)
+    assert log.read_bytes() == bytes(data)
+
+
+def test_forgetting_on_a_full_disk_frees_the_caches_first(small_disk):
+    folder = small_disk / "g"
+    with make(folder, 6000) as gallery:
+        gallery.add(some_codes(1), [Sighting("door", name="Persephone")])
+        gallery.write_cache()
+    fill_to_the_last_byte(small_disk)
+    with Gallery.open(folder) as gallery:
+        assert not list(folder.glob("*.index"))  # SQLite's own files took their place
+        with pytest.raises(GalleryError, match="gone .* but their bytes not yet"):
+            gallery.forget(cameras=["door"])
+        assert len(gallery) == 6000
+        assert gallery.identities() == []
+    (small_disk / "ballast").unlink()
+    with Gallery.open(folder) as gallery:
+        assert len(gallery) == 6000
+        assert gallery.verify() == []
+        assert not any(b"Persephone" in data for data in everything_in(folder).values())
+
+
 FILL = """
 import resource, sys
 from reid_hash.search.gallery import Gallery
@@ -215,7 +288,7 @@ def lock_up(folder, mode_of_files=0o444):
 
 
 def test_a_read_only_folder_is_read_and_not_written(open_folder):
-    make(open_folder / "g").close()
+    make(open_folder / "g", readable_by="everybody").close()
     lock_up(open_folder / "g")
     process = start(AS_NOBODY, open_folder / "g")
     lines = [process.stdout.readline() for _ in range(5)]
@@ -234,7 +307,7 @@ def test_a_read_only_folder_is_read_and_not_written(open_folder):
 
 @pytest.mark.slow
 def test_a_log_that_a_killed_writer_left_in_a_read_only_folder(open_folder):
-    make(open_folder / "g", 0).close()
+    make(open_folder / "g", 0, readable_by="everybody").close()
     process = start(INGEST, open_folder / "g")
     for _ in range(3):
         process.stdout.readline()
@@ -245,6 +318,8 @@ def test_a_log_that_a_killed_writer_left_in_a_read_only_folder(open_folder):
     lines = out.splitlines()
     assert int(lines[0].split()[0]) >= 60  # what is only in the log is found
     assert "no permission to write there; open it read-only" in lines[1]
+    (open_folder / "g").chmod(0o755)
     (open_folder / "g" / "gallery.sqlite-shm").unlink()  # without which nobody can read it there
+    (open_folder / "g").chmod(0o555)
     _, err = start(AS_NOBODY, open_folder / "g").communicate("\n")
     assert "its log waits for somebody who may write there" in err.splitlines()[-1]
