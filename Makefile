@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 # what people import; submodules come with their packages
-API = reid_hash.codes reid_hash.distances reid_hash.encoder reid_hash.metrics reid_hash.search \
-	reid_hash.nn reid_hash.data reid_hash.baselines reid_hash.training reid_hash.config reid_hash.config_file reid_hash.errors
+API = reid_hash.codes reid_hash.distances reid_hash.calibration reid_hash.errors reid_hash.config \
+	reid_hash.data reid_hash.nn reid_hash.models reid_hash.index reid_hash.metrics reid_hash.training \
+	reid_hash.baselines reid_hash.gallery
 
 .PHONY: setup quickstart test test-gradio lint types check audit lock api clean
 
@@ -32,6 +33,7 @@ test-gradio: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive reid_hash tools
 
 types: setup
@@ -58,4 +60,4 @@ api: setup
 	@echo "open api/index.html"
 
 clean:
-	rm -rf api build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf api build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

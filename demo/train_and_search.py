@@ -11,12 +11,12 @@ import faiss
 import numpy as np
 from rich.console import Console
 
-from reid_hash.config_file import load_config
+from reid_hash.config.reading import load_config
 from reid_hash.data import load_dataset
 from reid_hash.data.images import decode
-from reid_hash.encoder import Encoder
 from reid_hash.metrics import rank_codes, summarise
-from reid_hash.training import train
+from reid_hash.models.torch_encoder import Encoder
+from reid_hash.training.loop import train
 
 
 def main() -> None:

@@ -12,17 +12,17 @@ import threading
 
 import numpy as np
 
+from reid_hash.app.runs import find_model
 from reid_hash.distances import by_certainty, query_values
-from reid_hash.encoder import load_encoder
-from reid_hash.experiments.runs import find_model
-from reid_hash.search.gallery import Gallery
-from reid_hash.search.sighting import Sighting
-from reid_hash.video.address import parse_source
+from reid_hash.gallery.sighting import Sighting
+from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.models.torch_encoder import load_encoder
 from reid_hash.video.crops import CropOptions, cut, network_input
 from reid_hash.video.detectors.choose import open_detector
-from reid_hash.video.limit import BOUNDS
-from reid_hash.video.source import open_source
-from reid_hash.video.track_code import TrackCode, Vote
+from reid_hash.video.identity.limit import BOUNDS
+from reid_hash.video.identity.track_code import TrackCode, Vote
+from reid_hash.video.sources.address import parse_source
+from reid_hash.video.sources.source import open_source
 from reid_hash.video.tracker import Tracker
 
 

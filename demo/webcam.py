@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from reid_hash.experiments.demo import run_demo
-from reid_hash.experiments.demo_options import DemoOptions
-from reid_hash.experiments.runs import new_run
+from reid_hash.app.demo.options import DemoOptions
+from reid_hash.app.demo.recognise import run_demo
+from reid_hash.app.runs import new_run
 
 
 def main(sources: list[str]) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.errors import CodeError, one_line
-from reid_hash.files import replacing
-from reid_hash.npz import NpzFile
+from reid_hash.utils.files import replacing
+from reid_hash.utils.npz import NpzFile
 
 _LONGEST = 2**16  # bytes of a name: 4 a character, and no path has 16,384
 _WEIGHT_DIGITS = 24  # binary digits of the largest weight that are kept: float32's precision

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from reid_hash.cli import main
-from reid_hash.config import Config
-from reid_hash.config_file import load_config
+from reid_hash.config.reading import load_config
+from reid_hash.config.schema import Config
 from reid_hash.data.images import Pixels
 
 

@@ -24,18 +24,18 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from reid_hash.bit_weights import likelihood_weights
-from reid_hash.config_file import load_config
+from reid_hash.app.train import load_for, train_run
+from reid_hash.config.reading import load_config
+from reid_hash.data.dataset import Dataset
 from reid_hash.data.images import decode
-from reid_hash.data.types import Dataset
-from reid_hash.encoder import Encoder
 from reid_hash.errors import ReidHashError
-from reid_hash.experiments.encoded import encode_dataset
-from reid_hash.experiments.reid import evaluate
-from reid_hash.experiments.train import load_for, train_run
-from reid_hash.files import replacing
+from reid_hash.evaluation.encoded import encode_dataset
+from reid_hash.evaluation.reid import evaluate
+from reid_hash.models.torch_encoder import Encoder
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
-from reid_hash.nn.model import HashNet
+from reid_hash.nn.hashnet import HashNet
+from reid_hash.training.bit_weights import likelihood_weights
+from reid_hash.utils.files import replacing
 
 VARIANTS: Mapping[str, Sequence[str]] = {
     "full": [],

@@ -25,9 +25,9 @@ import click
 import httpx
 import numpy as np
 
-from reid_hash.search.gallery import Gallery
-from reid_hash.search.sighting import Sighting
-from reid_hash.shipped import WALKERS_GALLERY, shipped_model
+from reid_hash.gallery.sighting import Sighting
+from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.models.shipped import WALKERS_GALLERY, shipped_model
 from reid_hash.web.server import Server
 from reid_hash.web.settings import Settings
 
@@ -272,7 +272,7 @@ def forged(name: str, sql: str, *commands: str) -> Callable[[Attack], str]:
 
 
 def _checksum(*values: object) -> int:
-    from reid_hash.search.gallery_tables import checksum
+    from reid_hash.gallery.sqlite.tables import checksum
 
     return checksum(*values)
 

@@ -15,9 +15,9 @@ import time
 
 import torch
 
-from reid_hash.allocator import keep_freed_memory
-from reid_hash.config_file import load_config
-from reid_hash.nn.model import HashNet
+from reid_hash.config.reading import load_config
+from reid_hash.nn.hashnet import HashNet
+from reid_hash.utils.allocator import keep_freed_memory
 
 _STEPS = 4
 

@@ -24,13 +24,13 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from reid_hash.app.runs import find_model
 from reid_hash.data.walkers import walkers
-from reid_hash.encoder import Encoder, pick_device
-from reid_hash.experiments.runs import find_model
+from reid_hash.models.onnx_encoder import INPUT, OUTPUTS, OnnxEncoder
+from reid_hash.models.onnx_export import export_onnx
+from reid_hash.models.torch_encoder import Encoder, pick_device
 from reid_hash.nn.checkpoint import load_checkpoint
-from reid_hash.onnx_encoder import INPUT, OUTPUTS, OnnxEncoder
-from reid_hash.onnx_export import export_onnx
-from reid_hash.training_setup import use_bf16
+from reid_hash.training.setup import use_bf16
 
 Images = NDArray[np.uint8]
 Run = Callable[[Images], NDArray[np.float32]]

@@ -50,8 +50,8 @@ def main() -> None:
 
 def bench(folder: Path, n: int, bits: int, verify: bool) -> None:
     from reid_hash.codes import Codes
-    from reid_hash.search.gallery import Gallery
-    from reid_hash.search.sighting import Sighting
+    from reid_hash.gallery.sighting import Sighting
+    from reid_hash.gallery.sqlite.gallery import Gallery
 
     random = np.random.default_rng(0)
     weights = random.random(bits) + 0.1

@@ -16,11 +16,11 @@ import numpy as np
 
 from reid_hash.codes import Codes
 from reid_hash.data.walkers import walkers
-from reid_hash.search.gallery import Gallery
-from reid_hash.search.sighting import Sighting
+from reid_hash.gallery.sighting import Sighting
+from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.video.crops import thumbnail
 from reid_hash.web.cards import ranking_html
-from reid_hash.web.desk import Desk
+from reid_hash.web.page_gallery import Desk
 from reid_hash.web.ranking import View, question_of, rank
 from reid_hash.web.settings import Settings
 

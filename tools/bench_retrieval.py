@@ -25,8 +25,8 @@ import numpy as np
 
 from reid_hash import metrics
 from reid_hash.codes import Codes
+from reid_hash.data.labels import relevance, shared_labels
 from reid_hash.distances import hamming_blocks, weighted_blocks
-from reid_hash.labels import relevance, shared_labels
 
 AT = (500, 5000)
 SORTS = {

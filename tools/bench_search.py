@@ -33,9 +33,9 @@ from bench_search_methods import Method, make_codes, methods
 
 from reid_hash.codes import Codes
 from reid_hash.distances import hamming
-from reid_hash.search.threads import pool
-from reid_hash.search.types import Matches
-from reid_hash.search.weighted import WeightedIndex
+from reid_hash.index._engine.threads import pool
+from reid_hash.index.base import Matches
+from reid_hash.index.weighted import WeightedIndex
 
 DEFAULT = "flat,weighted,scan,tables,values,weighted-ivf,ivf,lookup"
 

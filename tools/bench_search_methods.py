@@ -8,11 +8,11 @@ import faiss
 import numpy as np
 
 from reid_hash.codes import Codes
-from reid_hash.search.hamming import HammingIndex
-from reid_hash.search.ivf import IvfWeightedIndex
-from reid_hash.search.scan_bits import choose_scan_bits
-from reid_hash.search.types import Matches
-from reid_hash.search.weighted import WeightedIndex
+from reid_hash.gallery.sqlite.scan_bits import choose_scan_bits
+from reid_hash.index.base import Matches
+from reid_hash.index.hamming import HammingIndex
+from reid_hash.index.ivf import IvfWeightedIndex
+from reid_hash.index.weighted import WeightedIndex
 
 BLOCK = 2**17
 

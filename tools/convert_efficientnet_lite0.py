@@ -17,7 +17,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from reid_hash.files import replacing
+from reid_hash.utils.files import replacing
 
 
 def main() -> None:

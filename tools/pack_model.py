@@ -8,9 +8,9 @@ Its codes can differ in a few bits, so measure the figures of the card with the 
 import sys
 from pathlib import Path
 
-from reid_hash.encoder import Encoder
+from reid_hash.app.runs import find_model
 from reid_hash.errors import ReidHashError
-from reid_hash.experiments.runs import find_model
+from reid_hash.models.torch_encoder import Encoder
 from reid_hash.nn.checkpoint import save_checkpoint
 
 

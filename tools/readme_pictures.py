@@ -15,12 +15,12 @@ import cv2
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from reid_hash.experiments.walkers_gallery import make_walkers_gallery
+from reid_hash.app.walkers_gallery import make_walkers_gallery
+from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.report.style import save_figure
-from reid_hash.search.gallery import Gallery
 from reid_hash.web.curves import figures_of, measure
-from reid_hash.web.desk import Desk
 from reid_hash.web.follow import follow_files
+from reid_hash.web.page_gallery import Desk
 from reid_hash.web.server import Server
 from reid_hash.web.settings import Settings
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import torch
 
-from reid_hash.bit_weights import freeze
-from reid_hash.config_file import load_config
+from reid_hash.app.runs import find_model
+from reid_hash.app.train import load_for
+from reid_hash.config.reading import load_config
 from reid_hash.data.images import decode
 from reid_hash.errors import ConfigError, ReidHashError
-from reid_hash.experiments.runs import find_model
-from reid_hash.experiments.train import load_for
 from reid_hash.nn.checkpoint import load_checkpoint, save_checkpoint
+from reid_hash.training.bit_weights import freeze
 
 
 def main() -> None:
@@ -32,8 +32,8 @@ def main() -> None:
         action="append",
         default=[],
         metavar="refit.KEY=VALUE",
-        help="change one setting of the refit (reid_hash/config.py); else 400 steps, and lengths "
-        "of 16, 32, 64 and 128 bits beside the full one",
+        help="change one setting of the refit (reid_hash/config/schema.py); else 400 steps, and "
+        "lengths of 16, 32, 64 and 128 bits beside the full one",
     )
     args = parser.parse_args()
     if any(not setting.startswith("refit.") for setting in args.set):

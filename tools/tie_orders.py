@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.config import DataConfig
+from reid_hash.app.runs import find_model
+from reid_hash.config.schema import DataConfig
 from reid_hash.data import load_dataset
-from reid_hash.encoder import load_encoder
-from reid_hash.experiments.encoded import encode_dataset
-from reid_hash.experiments.retrieval import evaluate_retrieval
-from reid_hash.experiments.runs import find_model
+from reid_hash.evaluation.encoded import encode_dataset
+from reid_hash.evaluation.retrieval import evaluate_retrieval
+from reid_hash.models.torch_encoder import load_encoder
 
 
 def main() -> None:

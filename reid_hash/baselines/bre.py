@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from reid_hash.baselines.function import SAMPLES, FeatureHash, Floats, some_samples
 from reid_hash.baselines.similarity import Similarity
-from reid_hash.data.types import Labels
+from reid_hash.data.dataset import Labels
 from reid_hash.errors import ConfigError
 
 _CELLS = 1_500_000  # of a table [samples, groups of labels]; more takes minutes a sweep

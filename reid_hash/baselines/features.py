@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from reid_hash.errors import DataError
-from reid_hash.nn.model import HashNet
+from reid_hash.nn.hashnet import HashNet
 
 Images = NDArray[np.uint8]
 """[n, height, width, 3] uint8 RGB."""

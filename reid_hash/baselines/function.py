@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
-from reid_hash.data.types import Labels
+from reid_hash.data.dataset import Labels
+from reid_hash.data.labels import is_multi_label
 from reid_hash.errors import ConfigError, DataError
-from reid_hash.labels import is_multi_label
 
 Floats = NDArray[np.float64]
 

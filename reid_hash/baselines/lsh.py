@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.baselines.function import FeatureHash
-from reid_hash.data.types import Labels
+from reid_hash.data.dataset import Labels
 
 
 class LSH(FeatureHash):

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.baselines.function import Floats
-from reid_hash.data.types import Labels
-from reid_hash.labels import is_multi_label, relevance
+from reid_hash.data.dataset import Labels
+from reid_hash.data.labels import is_multi_label, relevance
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from reid_hash.baselines.function import FeatureHash, Floats, check_bits
 from reid_hash.baselines.pca import principal_components
-from reid_hash.data.types import Labels
+from reid_hash.data.dataset import Labels
 
 
 class SpectralHash(FeatureHash):

@@ -12,8 +12,8 @@ import click
 
 from reid_hash.cli.lazy import LazyGroup
 from reid_hash.errors import ReidHashError
-from reid_hash.interrupt import interrupting
-from reid_hash.visible import visible
+from reid_hash.utils.signals import interrupting
+from reid_hash.utils.visible import visible
 
 
 @click.group(

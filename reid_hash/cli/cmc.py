@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
+from reid_hash.app.cmc import CmcOptions, run_cmc
 from reid_hash.cli import options, show
-from reid_hash.experiments.cmc import CmcOptions, run_cmc
-from reid_hash.experiments.describe import write_json
+from reid_hash.evaluation.describe import write_json
+from reid_hash.models.shipped import is_shipped
 from reid_hash.report.plots import save_figure
-from reid_hash.shipped import is_shipped
 
 
 @click.command("cmc", short_help="Evaluate re-identification: CMC curve, mAP, mINP")

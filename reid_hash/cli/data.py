@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
+from reid_hash.app.prepare import describe_set, write_walkers
 from reid_hash.cli import options, show
-from reid_hash.config_file import load_config
+from reid_hash.config.reading import load_config
 from reid_hash.data import DATASETS, load_dataset
-from reid_hash.experiments.prepare import describe_set, write_walkers
 
 
 @click.group("data", short_help="What a data set holds; write the built-in one to files")

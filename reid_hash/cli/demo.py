@@ -7,7 +7,7 @@ import click
 
 from reid_hash.cli import demo_show, options, show
 from reid_hash.errors import ReidHashError
-from reid_hash.times import parse_time
+from reid_hash.utils.timestamps import parse_time
 
 
 @click.command("demo", short_help="Recognise people in videos, cameras and streams")
@@ -84,11 +84,11 @@ def command(sources: tuple[str, ...], start: str | None, **given: Any) -> None:
     """
     moment = None if start is None else parse_time(start)
     # torch takes seconds to import, and --help needs none of it
-    from reid_hash.experiments import demo_run
+    from reid_hash.app.demo import run
 
     console = options.progress_console()
-    wanted = demo_run.Wanted(sources=sources, start=moment, **given)
-    done = demo_run.demo(wanted, show.line, console)
+    wanted = run.Wanted(sources=sources, start=moment, **given)
+    done = run.demo(wanted, show.line, console)
     demo_show.result(done.result)
     for path in done.written:
         show.written(path)

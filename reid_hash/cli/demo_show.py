@@ -4,8 +4,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from reid_hash.app.demo.result import DemoResult
 from reid_hash.cli import show
-from reid_hash.experiments.demo_result import DemoResult
 from reid_hash.video.score import VISIBLE
 from reid_hash.video.summary import Person
 

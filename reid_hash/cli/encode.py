@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
+from reid_hash.app.encode import encode_files
+from reid_hash.app.runs import find_model
 from reid_hash.cli import options, show
 from reid_hash.codes import save_codes
-from reid_hash.experiments.encode import encode_files
-from reid_hash.experiments.progress import counting
-from reid_hash.experiments.runs import find_model
+from reid_hash.utils.progress import counting
 
 
 @click.command("encode", short_help="Images to packed codes")

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
+from reid_hash.app.runs import find_model
 from reid_hash.cli import options, show
 from reid_hash.errors import CheckpointError
-from reid_hash.experiments.runs import find_model
+from reid_hash.models.onnx_encoder import is_onnx
+from reid_hash.models.onnx_export import OPSET, export_onnx
 from reid_hash.nn.checkpoint import load_checkpoint
-from reid_hash.onnx_encoder import is_onnx
-from reid_hash.onnx_export import OPSET, export_onnx
 
 
 @click.group("export", short_help="A model for other programs")

@@ -7,8 +7,8 @@ from rich.table import Table
 
 from reid_hash.cli import show
 from reid_hash.errors import CheckpointError
-from reid_hash.shipped import ShippedModel, default_model, shipped_model, shipped_models
-from reid_hash.visible import visible
+from reid_hash.models.shipped import ShippedModel, default_model, shipped_model, shipped_models
+from reid_hash.utils.visible import visible
 
 
 @click.command("models", short_help="The models that come with the toolkit")

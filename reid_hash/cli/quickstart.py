@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from reid_hash.app.quickstart import quickstart
 from reid_hash.cli import demo_show, options, show
-from reid_hash.experiments import describe
-from reid_hash.experiments.quickstart import quickstart
+from reid_hash.evaluation import describe
 
 
 @click.command("quickstart", short_help="The whole path on the built-in data")

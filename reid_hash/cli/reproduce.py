@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from reid_hash.app.runs import RUNS
 from reid_hash.cli import options, show
-from reid_hash.experiments import describe
-from reid_hash.experiments.methods import Variant
-from reid_hash.experiments.reproduce import FIGURES, ReproduceOptions, reproduce
-from reid_hash.experiments.reproduce_write import write_reproduction
-from reid_hash.experiments.runs import RUNS
-from reid_hash.experiments.table1 import NAME, PLAIN, table1
-from reid_hash.experiments.table1_plan import KINDS
-from reid_hash.experiments.table1_write import write_table1
+from reid_hash.evaluation import describe
+from reid_hash.paper.figures.reproduce import FIGURES, ReproduceOptions, reproduce
+from reid_hash.paper.figures.write import write_reproduction
+from reid_hash.paper.methods.catalogue import Variant
+from reid_hash.paper.table1.plan import KINDS
+from reid_hash.paper.table1.table import NAME, PLAIN, table1
+from reid_hash.paper.table1.write import write_table1
 
 COLUMNS = (*show.RETRIEVAL_COLUMNS, "map_at_50000", "precision_at_10")
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
+from reid_hash.app.benchmark import RetrievalReport, run_retrieval
 from reid_hash.cli import options, show
 from reid_hash.errors import ConfigError
-from reid_hash.experiments.benchmark import RetrievalReport, run_retrieval
-from reid_hash.experiments.describe import write_json
-from reid_hash.experiments.methods import Variant
-from reid_hash.experiments.methods_report import MethodsReport, run_methods
+from reid_hash.evaluation.describe import write_json
+from reid_hash.paper.methods.catalogue import Variant
+from reid_hash.paper.methods.report import MethodsReport, run_methods
 from reid_hash.report.plots import save_figure
 
 

@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from reid_hash.cli import options, show
-from reid_hash.cli.gallery_fill import dataset_option, gallery_model_option
+from reid_hash.cli.gallery.fill import dataset_option, gallery_model_option
 from reid_hash.codes import Codes
 from reid_hash.errors import ConfigError
-from reid_hash.experiments.describe import write_json
-from reid_hash.search.answers import Answer, answers
-from reid_hash.search.gallery_open import open_gallery
-from reid_hash.search.gallery_place import Place
-from reid_hash.search.sighting import Filter, Match
-from reid_hash.times import format_time, parse_since
-from reid_hash.visible import visible
+from reid_hash.evaluation.describe import write_json
+from reid_hash.gallery.answers import Answer, answers
+from reid_hash.gallery.open import open_gallery
+from reid_hash.gallery.place import Place
+from reid_hash.gallery.sighting import Filter, Match
+from reid_hash.utils.timestamps import format_time, parse_since
+from reid_hash.utils.visible import visible
 
 
 @click.command("search", short_help="Find the sightings nearest to an image")
@@ -99,7 +99,7 @@ def command(
     if until is not None:
         where["until"] = parse_since(until, now)
     # torch takes seconds to import, and --help needs none of it
-    from reid_hash.experiments.gallery import read_query
+    from reid_hash.app.gallery import read_query
 
     with open_gallery(place, read_only=True) as gallery:
         asked = read_query(gallery, query, model, dataset, device)

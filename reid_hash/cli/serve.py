@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from reid_hash.cli import options, show
-from reid_hash.cli.gallery_fill import dataset_option, gallery_model_option
+from reid_hash.cli.gallery.fill import dataset_option, gallery_model_option
 from reid_hash.errors import ConfigError
-from reid_hash.interrupt import stop_signals
-from reid_hash.search.gallery import Gallery
-from reid_hash.shipped import WALKERS_GALLERY
+from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.models.shipped import WALKERS_GALLERY
+from reid_hash.utils.signals import stop_signals
 
 PASSWORD = "REID_HASH_PASSWORD"  # nosec B105  # the name of a variable
 
@@ -99,7 +99,7 @@ def command(
         if packed:
             Gallery.load(folder, WALKERS_GALLERY).close()
         elif demo:
-            from reid_hash.experiments.walkers_gallery import make_walkers_gallery
+            from reid_hash.app.walkers_gallery import make_walkers_gallery
 
             make_walkers_gallery(folder, model, console=options.progress_console())
         server = stack.enter_context(Server(settings))

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from reid_hash.experiments.describe import distance_name
-from reid_hash.report.figures import MISSING, figure_name, number
-from reid_hash.visible import remark, visible
+from reid_hash.evaluation.describe import distance_name
+from reid_hash.report.numbers import MISSING, figure_name, number
+from reid_hash.utils.visible import remark, visible
 
 COLUMNS = (
     *("rank1", "rank5", "rank10", "rank20", "rank30", "map", "map_trapezoid", "minp"),

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
+from reid_hash.app.run_report import write_run_report
+from reid_hash.app.runs import resumable_run
+from reid_hash.app.train import train_run
+from reid_hash.app.train_config import training_config
 from reid_hash.cli import options, show
-from reid_hash.experiments.report import write_run_report
-from reid_hash.experiments.runs import resumable_run
-from reid_hash.experiments.train import train_run
-from reid_hash.experiments.train_config import training_config
-from reid_hash.training import MODEL_FILE
+from reid_hash.training.loop import MODEL_FILE
 
 
 @click.command("train", short_help="Train a hash network on a data set")

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from reid_hash.config import DataConfig
-from reid_hash.data.types import Dataset
+from reid_hash.config.schema import DataConfig
+from reid_hash.data.dataset import Dataset
 from reid_hash.errors import ConfigError
 
 DATASETS = {

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.data.class_tree import Parts
+from reid_hash.data.dataset import Dataset
 from reid_hash.data.protocols import Benchmark, check_protocol, divide
 from reid_hash.data.published import Published, find, read
-from reid_hash.data.types import Dataset
 
 CIFAR10 = Benchmark("cifar10", classes=10, train=50_000, test=10_000)
 CIFAR10_FILES = Published(

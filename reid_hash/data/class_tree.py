@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from reid_hash.data.dataset import ImageSet
 from reid_hash.data.images import SUFFIXES
 from reid_hash.data.listing import (
     counted,
@@ -12,7 +13,6 @@ from reid_hash.data.listing import (
     not_fitting,
     packed_hint,
 )
-from reid_hash.data.types import ImageSet
 from reid_hash.errors import DataError
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from reid_hash.data.cuhk03_mat import CuhkMat, identity, person
 from reid_hash.data.cuhk03_splits import new_protocol, test_identities
+from reid_hash.data.dataset import Dataset, ImageSet
 from reid_hash.data.listing import (
     counted,
     file_names,
@@ -29,7 +30,6 @@ from reid_hash.data.listing import (
     require_folder,
     without_match_note,
 )
-from reid_hash.data.types import Dataset, ImageSet
 from reid_hash.errors import ConfigError, DataError
 
 PROTOCOLS = ("single-shot", "cross-camera", "new")

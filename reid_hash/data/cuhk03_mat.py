@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.data.types import Image, ImageSet
+from reid_hash.data.dataset import Image, ImageSet
 from reid_hash.errors import DataError
 
 _PAIR = 10_000  # more than the identities of a camera pair

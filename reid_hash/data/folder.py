@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.data.class_tree import class_images, class_names, has_parts, read_parts
+from reid_hash.data.dataset import Dataset, ImageSet
 from reid_hash.data.listing import require_folder
-from reid_hash.data.types import Dataset, ImageSet
 from reid_hash.errors import DataError
 
 _TESTED = 10  # one image in ten

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.data.types import Dataset, ImageSet
+from reid_hash.data.dataset import Dataset, ImageSet
 from reid_hash.errors import ConfigError
 
 _LEFT = 2  # images of a class that stay for training: fewer make no pair

@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from reid_hash.data.types import Image, ImageSet, Labels
+from reid_hash.data.dataset import Image, ImageSet, Labels
 from reid_hash.errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_hash.data.dataset import ImageSet
 from reid_hash.data.images import read_image
-from reid_hash.data.types import ImageSet
 from reid_hash.errors import DataError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")

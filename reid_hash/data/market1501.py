@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reid_hash.data.dataset import Dataset, ImageSet
 from reid_hash.data.listing import (
     counted,
     file_names,
@@ -23,7 +24,6 @@ from reid_hash.data.listing import (
     require_folder,
     without_match_note,
 )
-from reid_hash.data.types import Dataset, ImageSet
 from reid_hash.errors import ConfigError, DataError
 
 PROTOCOLS = ("standard", "held-out", "train-only")

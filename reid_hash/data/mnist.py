@@ -7,9 +7,9 @@ A mirrored digit is no digit: train with `augment.flip=0` and `model.flip_averag
 from pathlib import Path
 
 from reid_hash.data.class_tree import Parts
+from reid_hash.data.dataset import Dataset
 from reid_hash.data.protocols import Benchmark, check_protocol, divide
 from reid_hash.data.published import Published, find, read
-from reid_hash.data.types import Dataset
 
 MNIST = Benchmark("mnist", classes=10, train=60_000, test=10_000)
 FILES = Published(

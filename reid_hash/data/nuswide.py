@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_hash.data.dataset import Dataset, ImageSet
 from reid_hash.data.images import read_image
 from reid_hash.data.listing import counted, packed_hint, require_folder
-from reid_hash.data.types import Dataset, ImageSet
 from reid_hash.errors import DataError
 
 FOLDERS = ("nuswide", "nus_wide", "nuswide_21", "nus_wide_m", "NUS-WIDE", "")

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.data.class_tree import Parts
+from reid_hash.data.dataset import Dataset, ImageSet, joined
 from reid_hash.data.listing import counted
-from reid_hash.data.types import Dataset, ImageSet, joined
 from reid_hash.errors import ConfigError, DataError
 
 PROTOCOLS = ("full", "5k")

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.data.class_tree import Parts, has_parts, read_parts
+from reid_hash.data.dataset import Image, ImageSet
 from reid_hash.data.listing import counted, packed_hint, require_folder
-from reid_hash.data.types import Image, ImageSet
 from reid_hash.errors import DataError
 
 _PATIENCE = 30.0  # seconds without a byte: torchvision itself would wait for ever

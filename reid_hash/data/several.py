@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.data.types import Dataset, ImageSet, joined
+from reid_hash.data.dataset import Dataset, ImageSet, joined
 from reid_hash.errors import ConfigError
 
 SOURCE = 10**9

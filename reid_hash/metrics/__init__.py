@@ -14,7 +14,7 @@ from reid_hash.metrics.cutoff import RECALLS, average_precision_at, precision_at
 from reid_hash.metrics.gains import Gains, gain, ndcg_at
 from reid_hash.metrics.lookup import Ball, ball, precision_within_radius
 from reid_hash.metrics.open_set import OpenSet, open_set_draws, tpir_at_fpir
-from reid_hash.metrics.packed import rank_code_blocks, rank_codes
+from reid_hash.metrics.packed.rank import rank_code_blocks, rank_codes
 from reid_hash.metrics.ranking import (
     RANKS,
     average_precision,
@@ -25,7 +25,7 @@ from reid_hash.metrics.ranking import (
     recall_at,
 )
 from reid_hash.metrics.rerank import rerank
-from reid_hash.metrics.retrieval import RETURNED, RetrievalResult, retrieval
+from reid_hash.metrics.retrieval_benchmark import RETURNED, RetrievalResult, retrieval
 from reid_hash.metrics.rules import CAMERA_RULES, check_camera_rule, valid_mask
 from reid_hash.metrics.single_shot import single_shot
 from reid_hash.metrics.summary import summarise

@@ -1,1 +1,1 @@
-"""Networks, the hash head, losses, the batch sampler and checkpoints."""
+"""Networks, the hash head, and checkpoints."""

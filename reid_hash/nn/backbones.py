@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from reid_hash.config import timm_name
+from reid_hash.config.schema import timm_name
 from reid_hash.errors import ConfigError
 from reid_hash.nn.airbench import WhitenedNet
 from reid_hash.nn.osnet import OSNet

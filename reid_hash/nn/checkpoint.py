@@ -20,11 +20,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from reid_hash.config import Config
-from reid_hash.config_file import parse_config
+from reid_hash.config.reading import parse_config
+from reid_hash.config.schema import Config
 from reid_hash.errors import CheckpointError, ConfigError
-from reid_hash.files import is_ordinary, replacing
-from reid_hash.nn.model import HashNet
+from reid_hash.nn.hashnet import HashNet
+from reid_hash.utils.files import is_ordinary, replacing
 
 FORMAT = "reid_hash checkpoint 1"
 STATE_FORMAT = "reid_hash training state 1"

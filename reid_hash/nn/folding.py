@@ -6,7 +6,7 @@ import sys
 import torch
 from torch import Tensor, nn
 
-from reid_hash.nn.model import HashNet
+from reid_hash.nn.hashnet import HashNet
 
 _TOLERANCE = 1e-3  # of outputs of deviation about one
 

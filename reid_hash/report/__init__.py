@@ -1,1 +1,1 @@
-"""Plots (`plots`), ranking grids (`grid`) and one self-contained HTML report (`html`)."""
+"""What people look at: plots, ranking grids and HTML pages."""

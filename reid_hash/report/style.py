@@ -18,8 +18,8 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 from reid_hash.errors import ReidHashError
-from reid_hash.files import replacing
 from reid_hash.report.colours import GREY, INK, PALETTE, RULE
+from reid_hash.utils.files import replacing
 
 DPI = 100
 """Pixels an inch at which a figure has its nominal size; files are written at twice that."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reid_hash.files import LineFile
-from reid_hash.times import format_time
+from reid_hash.utils.files import LineFile
+from reid_hash.utils.timestamps import format_time
 
 KINDS = {
     "new": "somebody who is nobody known so far",

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from reid_hash.video.channel import Channel
-from reid_hash.video.detectors.base import Detector
+from reid_hash.video.detectors.detector import Detector
 from reid_hash.video.events import Events
-from reid_hash.video.identify import Identifier
-from reid_hash.video.reader import Reader
+from reid_hash.video.identity.identify import Identifier
 from reid_hash.video.scene import Scene
-from reid_hash.video.source import Source
+from reid_hash.video.sources.reader import Reader
+from reid_hash.video.sources.source import Source
 from reid_hash.video.timing import Stopwatch
 from reid_hash.video.types import Detections, Frame
 

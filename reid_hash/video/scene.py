@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from reid_hash.video.presence import Presence
+from reid_hash.video.identity.tracks import Presence
 from reid_hash.video.types import Boxes, Frame
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import DataError
-from reid_hash.video.presence import Key, Presences
+from reid_hash.video.identity.tracks import Key, Presences
 from reid_hash.video.scene import Scene
 from reid_hash.video.types import Boxes, iou
 

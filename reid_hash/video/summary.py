@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reid_hash.video.crops import thumbnail
-from reid_hash.video.people import People
-from reid_hash.video.presence import Presence, Presences
+from reid_hash.video.identity.recognition import People
+from reid_hash.video.identity.tracks import Presence, Presences
 
 
 @dataclass(frozen=True)

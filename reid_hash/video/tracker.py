@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import ConfigError
-from reid_hash.video.detectors.base import LEAST, SURE
+from reid_hash.video.detectors.detector import LEAST, SURE
 from reid_hash.video.shapes import Splitter
 from reid_hash.video.types import Boxes, Detections
 

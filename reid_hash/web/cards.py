@@ -7,9 +7,9 @@ the gallery, and what was forgotten is in no cache.
 import base64
 from html import escape
 
+from reid_hash.gallery.sighting import Sighting
 from reid_hash.report.colours import RIGHT_MARK, WRONG_MARK
-from reid_hash.search.sighting import Sighting
-from reid_hash.times import format_time
+from reid_hash.utils.timestamps import format_time
 from reid_hash.web.ranking import Hit, Question, Ranking, View
 
 

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 
 from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError
+from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.metrics import rank_codes, summarise
-from reid_hash.report.bits import bits_plot
-from reid_hash.report.cmc import Curve, cmc_plot
-from reid_hash.report.difference import difference_plot
-from reid_hash.search.gallery import Gallery
-from reid_hash.video.track_code import majority
+from reid_hash.report.plots.bits import bits_plot
+from reid_hash.report.plots.cmc_curves import Curve, cmc_plot
+from reid_hash.report.plots.difference import difference_plot
+from reid_hash.video.identity.track_code import majority
 
 MOST = 3000
 """Labelled sightings that are ranked against each other: seconds for all lengths."""

@@ -5,8 +5,8 @@ from typing import Any
 import gradio as gr
 
 from reid_hash.errors import GalleryError
-from reid_hash.search.sighting import parse_identity
-from reid_hash.web.desk import Desk
+from reid_hash.gallery.sighting import parse_identity
+from reid_hash.web.page_gallery import Desk
 from reid_hash.web.parts import calm, note
 from reid_hash.web.people import called, find_people
 

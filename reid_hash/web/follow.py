@@ -12,18 +12,18 @@ from typing import NamedTuple
 import numpy as np
 
 from reid_hash.errors import DataError
-from reid_hash.video.address import Address
-from reid_hash.video.draw import draw_scene
+from reid_hash.video.draw.boxes import draw_scene
 from reid_hash.video.events import Events
-from reid_hash.video.identify import Identifier, IdentifyOptions
-from reid_hash.video.limit import make_limit
-from reid_hash.video.people import People
-from reid_hash.video.source import open_source
+from reid_hash.video.identity.identify import Identifier, IdentifyOptions
+from reid_hash.video.identity.limit import make_limit
+from reid_hash.video.identity.recognition import People
+from reid_hash.video.sources.address import Address
+from reid_hash.video.sources.source import open_source
 from reid_hash.video.summary import Person, people_of
 from reid_hash.video.types import Frame, Picture
-from reid_hash.web.desk import Desk
+from reid_hash.web.page_gallery import Desk
 from reid_hash.web.settings import MOST_PIXELS
-from reid_hash.web.visitors import Visitors
+from reid_hash.web.unsaved_people import Visitors
 
 _FAR = 0.05  # share of strangers that may be taken for somebody known, as `reid-hash demo` has it
 _WIDTH, _HEIGHT = 960, 540  # of the frames that are sent to the browser, at most

@@ -3,8 +3,8 @@
 import gradio as gr
 
 from reid_hash.web import curves_tab, people_tab, search_tab, video_tab
-from reid_hash.web.desk import Desk
 from reid_hash.web.inbox import WAITING, Inbox
+from reid_hash.web.page_gallery import Desk
 
 TITLE = "reid_hash gallery"
 

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from html import escape
 
+from reid_hash.gallery.sighting import Identity, Sighting
 from reid_hash.report.colours import PALETTE
-from reid_hash.search.sighting import Identity, Sighting
 from reid_hash.web.cards import moment, picture, when
-from reid_hash.web.desk import Desk
+from reid_hash.web.page_gallery import Desk
 
 SHOWN = 60
 """People, and sightings of one, that are shown at most: more are found by name or by search."""

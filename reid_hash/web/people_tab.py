@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from reid_hash.errors import GalleryError
-from reid_hash.search.gallery import Gallery
-from reid_hash.search.sighting import Identity, parse_identity
-from reid_hash.web.desk import Desk
+from reid_hash.gallery.sighting import Identity, parse_identity
+from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.web.page_gallery import Desk
 from reid_hash.web.parts import CLICK, note, number_of, problem
 from reid_hash.web.people import (
     SHOWN,

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError
-from reid_hash.search.sighting import Filter, Sighting
-from reid_hash.times import parse_since
-from reid_hash.web.desk import Desk
+from reid_hash.gallery.sighting import Filter, Sighting
+from reid_hash.utils.timestamps import parse_since
+from reid_hash.web.page_gallery import Desk
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ import gradio as gr
 
 from reid_hash.video.crops import thumbnail
 from reid_hash.web import cards
-from reid_hash.web.desk import Desk
 from reid_hash.web.inbox import Inbox
+from reid_hash.web.page_gallery import Desk
 from reid_hash.web.parts import CLICK, calm, note, number_of, problem
 from reid_hash.web.ranking import Question, View, question_of, rank
 from reid_hash.web.uploads import PICTURES, read_upload

@@ -15,7 +15,7 @@ from unittest import mock
 import numpy as np
 
 from reid_hash.errors import ReidHashError
-from reid_hash.web.desk import Desk
+from reid_hash.web.page_gallery import Desk
 from reid_hash.web.settings import MOST_PIXELS, MOST_VIDEO_BYTES, Settings
 
 if TYPE_CHECKING:  # it needs what comes with the extra

@@ -5,8 +5,8 @@ from typing import Literal
 
 from PIL import Image as Pillow
 
+from reid_hash.data.dataset import Image
 from reid_hash.data.images import read_image
-from reid_hash.data.types import Image
 from reid_hash.errors import DataError
 from reid_hash.web.settings import MOST_PICTURE_BYTES, MOST_PIXELS, MOST_VIDEO_BYTES
 

@@ -13,13 +13,13 @@ import gradio as gr
 import numpy as np
 
 from reid_hash.errors import GalleryError, ReidHashError
-from reid_hash.video.draw import identity_colour
+from reid_hash.video.draw.boxes import identity_colour
 from reid_hash.video.summary import Person
 from reid_hash.video.types import Picture
 from reid_hash.web.cards import picture
-from reid_hash.web.desk import Desk
 from reid_hash.web.follow import Follower, follow_files
 from reid_hash.web.inbox import Inbox
+from reid_hash.web.page_gallery import Desk
 from reid_hash.web.parts import note, problem
 from reid_hash.web.uploads import VIDEOS, check_video
 

@@ -6,7 +6,7 @@ import pytest
 from reid_hash.baselines import BRE
 from reid_hash.baselines.bre import minimise_along, reconstruction_error
 from reid_hash.baselines.similarity import Similarity
-from reid_hash.labels import relevance
+from reid_hash.data.labels import relevance
 from tests.baselines.test_similarity import some_labels
 
 

@@ -4,7 +4,7 @@ import torch
 
 from reid_hash.baselines.features import hog_features, is_grey, network_features, pixel_features
 from reid_hash.errors import DataError
-from reid_hash.nn.model import HashNet
+from reid_hash.nn.hashnet import HashNet
 from tests.helpers import coloured_pixels, tiny_config
 
 

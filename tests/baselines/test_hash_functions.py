@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from reid_hash.baselines import BRE, HASH_FUNCTIONS, KSH, MLH
+from reid_hash.data.labels import relevance
 from reid_hash.distances import hamming
 from reid_hash.errors import CodeError, ReidHashError
-from reid_hash.labels import relevance
-from reid_hash.metrics.retrieval import retrieval
+from reid_hash.metrics.retrieval_benchmark import retrieval
 
 QUICK = HASH_FUNCTIONS | {
     "mlh": functools.partial(MLH, steps=600),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reid_hash.baselines import BRE, ITQ, KSH, LSH
-from reid_hash.metrics.retrieval import retrieval
+from reid_hash.metrics.retrieval_benchmark import retrieval
 
 SHARED = Path(os.environ.get("REID_HASH_SHARED", Path(__file__).parents[3] / "shared"))
 ARCHIVE = SHARED / "data" / "mnist.tar.gz"

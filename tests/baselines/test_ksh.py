@@ -6,7 +6,7 @@ from scipy.linalg import eigh
 
 from reid_hash.baselines import KSH
 from reid_hash.baselines.ksh import smooth_maximum, squared_distances
-from reid_hash.labels import relevance
+from reid_hash.data.labels import relevance
 
 
 def problem(kind, samples=150):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from reid_hash.baselines.similarity import Similarity
-from reid_hash.labels import relevance
+from reid_hash.data.labels import relevance
 
 
 def some_labels(kind, seed=0):

@@ -11,7 +11,7 @@ import torch
 from reid_hash.cli import main
 from reid_hash.codes import load_codes
 from reid_hash.nn.checkpoint import Checkpoint, save_checkpoint
-from reid_hash.nn.model import HashNet
+from reid_hash.nn.hashnet import HashNet
 from tests.helpers import coloured_pixels, tiny_config
 from tests.helpers import run_cli as run
 

@@ -12,10 +12,10 @@ import pytest
 
 from reid_hash.data.walkers import write_video
 from reid_hash.errors import ReidHashError
-from reid_hash.files import LineFile, check_space
-from reid_hash.mp4 import VideoFile
-from reid_hash.search.gallery import Gallery
-from reid_hash.training import train
+from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.training.loop import train
+from reid_hash.utils.files import LineFile, check_space
+from reid_hash.utils.mp4 import VideoFile
 from tests.helpers import coloured_pixels, run_cli, tiny_config
 
 FULL = "the disk is full; free some space"
@@ -202,7 +202,7 @@ def test_other_commands(small_disk, world, capsys, name, free):
 
 @pytest.mark.parametrize("free", [0, 4096])
 def test_figures_and_plots(small_disk, free, capsys, monkeypatch):
-    from reid_hash.experiments.describe import write_json
+    from reid_hash.evaluation.describe import write_json
     from reid_hash.report.plots import save_figure
 
     place = small_disk(free)

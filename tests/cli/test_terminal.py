@@ -11,10 +11,10 @@ import cv2
 import pytest
 
 from reid_hash.data.walkers import write_video
-from reid_hash.encoder import Encoder
-from reid_hash.search.gallery import Gallery
-from reid_hash.search.sighting import Sighting
-from reid_hash.training import train
+from reid_hash.gallery.sighting import Sighting
+from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.models.torch_encoder import Encoder
+from reid_hash.training.loop import train
 from tests.helpers import coloured_pixels, run_cli, tiny_config
 
 EVIL = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp\r\x08"

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from torchvision import datasets
 
-from reid_hash.config import DataConfig
+from reid_hash.config.schema import DataConfig
 from reid_hash.data import cifar, load_dataset, mnist
 from reid_hash.data.cifar import COARSE, coarse_labels
 from reid_hash.data.images import decode

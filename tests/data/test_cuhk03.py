@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from reid_hash.config import DataConfig
+from reid_hash.config.schema import DataConfig
 from reid_hash.data import cuhk03 as module
 from reid_hash.data import load_dataset
 from reid_hash.data.cuhk03 import cuhk03

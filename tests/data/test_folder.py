@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reid_hash.config import DataConfig
+from reid_hash.config.schema import DataConfig
 from reid_hash.data import load_dataset
 from reid_hash.data.folder import folder
 from reid_hash.errors import ConfigError, DataError

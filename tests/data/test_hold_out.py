@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from reid_hash.data.dataset import Dataset, ImageSet, joined
 from reid_hash.data.hold_out import hold_out
-from reid_hash.data.types import Dataset, ImageSet, joined
 from reid_hash.errors import ConfigError
 
 

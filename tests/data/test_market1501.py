@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reid_hash.config import DataConfig
+from reid_hash.config.schema import DataConfig
 from reid_hash.data import data_root, load_dataset
 from reid_hash.data.market1501 import market1501
 from reid_hash.errors import ConfigError, DataError

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from reid_hash.encoder import Encoder
 from reid_hash.errors import CheckpointError
+from reid_hash.models.torch_encoder import Encoder
 from reid_hash.nn.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -12,8 +12,8 @@ from reid_hash.nn.checkpoint import (
     save_checkpoint,
     save_state,
 )
-from reid_hash.nn.model import HashNet
-from reid_hash.nn.muon import Muon
+from reid_hash.nn.hashnet import HashNet
+from reid_hash.training.muon import Muon
 from tests.helpers import coloured_pixels, tiny_config
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from reid_hash.nn.folding import fold_batch_norm
-from reid_hash.nn.model import HashNet
+from reid_hash.nn.hashnet import HashNet
 from tests.helpers import tiny_config
 
 

@@ -10,11 +10,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from reid_hash.config import Config, timm_name
-from reid_hash.config_file import load_config
-from reid_hash.encoder import load_encoder
+from reid_hash.app.train_config import training_config
+from reid_hash.config.reading import load_config
+from reid_hash.config.schema import Config, timm_name
 from reid_hash.errors import CheckpointError, ConfigError
-from reid_hash.experiments.train_config import training_config
+from reid_hash.models.torch_encoder import load_encoder
 from reid_hash.nn.backbones import build_backbone
 from reid_hash.nn.checkpoint import (
     FORMAT,
@@ -26,8 +26,8 @@ from reid_hash.nn.checkpoint import (
     read_facts,
     save_checkpoint,
 )
-from reid_hash.nn.model import HashNet
-from reid_hash.training import train
+from reid_hash.nn.hashnet import HashNet
+from reid_hash.training.loop import train
 from tests.helpers import coloured_pixels, run_cli, tiny_config
 from tests.offline import offline
 
@@ -130,7 +130,7 @@ def test_a_resumed_training_downloads_nothing(tmp_path, monkeypatch):
         pass
 
     import reid_hash.nn.checkpoint as module
-    import reid_hash.training as training
+    import reid_hash.training.loop as training
 
     saved = module.save_state
 

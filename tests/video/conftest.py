@@ -4,7 +4,7 @@ import pytest
 
 from reid_hash.data.walkers import write_video
 from reid_hash.nn.checkpoint import load_checkpoint
-from reid_hash.training import train
+from reid_hash.training.loop import train
 from tests.helpers import coloured_pixels, tiny_config
 
 SHARED = Path(__file__).parents[3] / "shared"

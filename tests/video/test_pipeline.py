@@ -11,16 +11,16 @@ import cv2
 import numpy as np
 import pytest
 
+from reid_hash.app.demo.options import DemoOptions
+from reid_hash.app.demo.recognise import run_demo
+from reid_hash.app.demo.run import _page
 from reid_hash.errors import CodeError, ReidHashError
-from reid_hash.experiments.demo import run_demo
-from reid_hash.experiments.demo_options import DemoOptions
-from reid_hash.experiments.demo_run import _page
-from reid_hash.report.timeline import Timeline, clock, write_timeline
-from reid_hash.search.gallery import Gallery
-from reid_hash.video import text
+from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.report.pages.timeline import Timeline, clock, write_timeline
 from reid_hash.video.crops import CropOptions
-from reid_hash.video.draw import identity_colour, ink_on
-from reid_hash.video.identify import IdentifyOptions
+from reid_hash.video.draw import text
+from reid_hash.video.draw.boxes import identity_colour, ink_on
+from reid_hash.video.identity.identify import IdentifyOptions
 from reid_hash.video.score import read_truth
 from tests.video.streams import Camera, plain_frames, write_frames
 

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from reid_hash.experiments.walkers_gallery import make_walkers_gallery
-from reid_hash.web.desk import Desk
+from reid_hash.app.walkers_gallery import make_walkers_gallery
+from reid_hash.web.page_gallery import Desk
 from reid_hash.web.settings import Settings
 
 

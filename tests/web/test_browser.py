@@ -13,7 +13,7 @@ pytest.importorskip("playwright", reason="needs playwright: pip install playwrig
 from playwright.sync_api import expect, sync_playwright
 
 from reid_hash.data.walkers import write_video
-from reid_hash.search.gallery import Gallery
+from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.web.server import Server
 from reid_hash.web.settings import Settings
 

@@ -18,7 +18,7 @@ from reid_hash.web.gate import COOKIE
 from reid_hash.web.server import Server
 from reid_hash.web.settings import Settings
 from tests.web.client import VIEW, Client, described
-from tests.web.test_web_uploads import png
+from tests.web.test_uploads import png
 
 SECRET = b"root:x:0:0 a secret of the server"
 

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("gradio", reason="the page needs gradio: pip install 'reid-hash[web]'")
 
 from reid_hash.web.inbox import UNUSED, WAITING, Inbox, Refused, safe_name
-from tests.web.test_web_uploads import png
+from tests.web.test_uploads import png
 
 PICTURE = png(8, 8)
 FILM = b"\0\0\0\x18ftypisom" + bytes(100)

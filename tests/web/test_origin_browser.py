@@ -11,7 +11,7 @@ pytest.importorskip("playwright", reason="needs playwright: pip install playwrig
 
 from playwright.sync_api import expect, sync_playwright
 
-from reid_hash.search.gallery import Gallery
+from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.web.gate import COOKIE
 from reid_hash.web.server import Server
 from reid_hash.web.settings import Settings

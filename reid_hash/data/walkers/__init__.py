@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reid_hash.data.types import Dataset, Image, ImageSet
+from reid_hash.data.dataset import Dataset, Image, ImageSet
 from reid_hash.data.walkers.camera import CAMERAS
 from reid_hash.data.walkers.crops import crop
 from reid_hash.data.walkers.video import write_video

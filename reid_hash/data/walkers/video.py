@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from reid_hash.data.walkers.film import Film
-from reid_hash.files import write_text
-from reid_hash.mp4 import VideoFile
+from reid_hash.utils.files import write_text
+from reid_hash.utils.mp4 import VideoFile
 
 
 class Filmed(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reid_hash.errors import ConfigError, DataError
-from reid_hash.video.detectors.base import Detector
+from reid_hash.video.detectors.detector import Detector
 
 NAMES = ("auto", "torchvision", "hog", "motion")
 """What --detector takes besides a file and torchvision:MODEL."""

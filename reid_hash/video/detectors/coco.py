@@ -11,7 +11,7 @@ from torchvision.models import get_model, get_model_weights
 from torchvision.models.detection import __name__ as _detection
 
 from reid_hash.errors import DataError
-from reid_hash.video.detectors.base import suppress
+from reid_hash.video.detectors.detector import suppress
 from reid_hash.video.types import Detections, Picture
 
 USUAL = "fasterrcnn_mobilenet_v3_large_320_fpn"

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from reid_hash.video.detectors.base import suppress
+from reid_hash.video.detectors.detector import suppress
 from reid_hash.video.types import Detections, Picture
 
 _ROWS = 864  # frames are enlarged to about this height: people must be some 100 pixels high

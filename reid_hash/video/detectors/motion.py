@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from cv2.typing import MatLike
 
-from reid_hash.video.detectors.base import suppress
+from reid_hash.video.detectors.detector import suppress
 from reid_hash.video.types import Detections, Picture
 
 _LEAST_ROWS = 0.06  # height of a person at least, as a share of the frame's

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reid_hash.errors import DataError
-from reid_hash.onnx_file import fields
+from reid_hash.utils.onnx_file import fields
 
 _PATH = (7, 11, 2, 1, 2)
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import CheckpointError, DataError
-from reid_hash.onnx_file import read_onnx
-from reid_hash.video.detectors.base import suppress
+from reid_hash.utils.onnx_file import read_onnx
+from reid_hash.video.detectors.detector import suppress
 from reid_hash.video.detectors.onnx_input import input_shape
 from reid_hash.video.types import Detections, Picture
 

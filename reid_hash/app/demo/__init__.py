@@ -1,0 +1,1 @@
+"""People recognised in videos: `reid-hash demo`."""

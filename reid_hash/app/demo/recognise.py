@@ -1,0 +1,216 @@
+"""People recognised in videos: the pipeline of `reid_hash.video` from sources to results."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from reid_hash.app.demo.display import Screen, frame_progress
+from reid_hash.app.demo.options import DemoOptions
+from reid_hash.app.demo.result import DemoResult
+from reid_hash.app.gallery import gallery_encoder
+from reid_hash.app.runs import find_model
+from reid_hash.data.images import read_image, resize
+from reid_hash.errors import ConfigError, ReidHashError
+from reid_hash.gallery.base import AnyGallery
+from reid_hash.gallery.open import create_gallery, has_gallery, open_gallery
+from reid_hash.models.encoder import AnyEncoder
+from reid_hash.models.torch_encoder import load_encoder, pick_device
+from reid_hash.utils.signals import stop_signals
+from reid_hash.utils.visible import remark
+from reid_hash.video.detectors.choose import open_detector
+from reid_hash.video.draw.canvas import Canvas
+from reid_hash.video.events import Events
+from reid_hash.video.identity.identify import Identifier, Watched
+from reid_hash.video.identity.limit import make_limit
+from reid_hash.video.identity.recognition import People
+from reid_hash.video.pipeline import Pipeline
+from reid_hash.video.score import Record, Truth
+from reid_hash.video.sources.address import parse_sources
+from reid_hash.video.sources.source import Source, open_source
+from reid_hash.video.summary import people_of
+
+Say = Callable[[str], object]
+
+
+def run_demo(
+    options: DemoOptions,
+    say: Say,
+    console: Console | None = None,
+    truths: Sequence[Truth] | None = None,
+) -> DemoResult:
+    """Follow and recognise the people of all sources.
+
+    Args:
+        options: what to run.
+        say: told lines that are to be read at once: watched people, sources that go away.
+        console: for progress and remarks; None for none.
+        truths: who was where, one a source, to score the result.
+
+    Raises:
+        ReidHashError: it cannot begin. What goes wrong later is in the result's `error`: whoever
+            was seen before is in the gallery.
+    """
+    note: Say = (lambda line: remark(console, line)) if console else (lambda line: None)
+    with contextlib.ExitStack() as stack:
+        addresses = parse_sources(options.sources, options.names)
+        sources = [_open(stack, address, options) for address in addresses]
+        facts: dict[str, str] = {}
+        detector = open_detector(
+            options.detector, _torch_device(options.device), say=_noting(facts, note)
+        )
+        gallery, encoder = _gallery(stack, options)
+        bits = options.bits or gallery.bits
+        if not 1 <= bits <= gallery.bits:
+            raise ConfigError(
+                f"--bits {bits}: the gallery has {gallery.bits}; choose 1 to {gallery.bits}"
+            )
+        people = People(gallery, bits, make_limit(gallery, bits, options.far))
+        before = {one.id for one in gallery.identities()}
+        facts |= {"model": encoder.fingerprint, "bits": str(bits), "gallery": gallery.place}
+        watched = _watched(options.watch, encoder, people)
+        notes: list[str] = []
+        events = stack.enter_context(
+            contextlib.closing(Events(options.events, _hearing(say, notes)))
+        )
+        start = time.time() if options.start is None else options.start
+        live = all(source.live for source in sources)
+        cameras = [address.name for address in addresses]
+        stack.enter_context(_one_thread())
+        identifier = Identifier(
+            addresses,
+            [source.fps for source in sources],
+            encoder,
+            people,
+            events,
+            replace(options.identify, shapes=detector.shapes),
+            watched,
+        )
+        fps = min(max(source.fps for source in sources), 60.0)
+        canvas = Canvas(cameras, [source.size for source in sources], fps, people)
+        screen = stack.enter_context(Screen(canvas, options.video, options.window))
+        stop = stack.enter_context(stop_signals())
+        record, error = Record(), ""
+        began = time.monotonic()
+        pipeline = Pipeline(sources, detector, identifier, events, start, options.max_frames)
+        total = None if live else _length(sources, options.max_frames)
+        try:
+            with frame_progress(console, total, lambda: sum(pipeline.dropped)) as progress:
+                for scene in pipeline.scenes(lambda: stop.stopped or screen.closed):
+                    screen.add(scene)
+                    progress(1)
+                    if truths is not None:
+                        record.add(scene)
+            screen.finish()
+        except ReidHashError as problem:
+            error = str(problem)
+        finally:
+            pipeline.close()
+        return DemoResult(
+            people=people_of(identifier.presences, people, cameras, before),
+            nameless=sum(one.identity is None for one in identifier.presences.all.values()),
+            cameras=[
+                {
+                    "name": a.name,
+                    "source": a.shown,
+                    "frames": n,
+                    "frames_dropped": lost,
+                    "fps": s.fps,
+                }
+                for a, s, n, lost in zip(
+                    addresses, sources, pipeline.frames, pipeline.dropped, strict=True
+                )
+            ],
+            undrawn=pipeline.undrawn,
+            seconds=time.monotonic() - began,
+            stages={
+                name: (watch.seconds[name], watch.cpu[name])
+                for watch in (pipeline.watch, identifier.watch, screen.watch)
+                for name in watch.seconds
+            },
+            facts={**facts, "threshold": people.limit.about, "FAR": f"{options.far:g}"},
+            notes=notes,
+            score=record.score(identifier.presences, truths) if truths is not None else None,
+            start=start,
+            interrupted=stop.stopped,
+            error=error,
+        )
+
+
+def _open(stack: contextlib.ExitStack, address: Any, options: DemoOptions) -> Source:
+    source = open_source(address, options.fps, options.patience)
+    stack.callback(source.close)
+    return source
+
+
+def _gallery(stack: contextlib.ExitStack, options: DemoOptions) -> tuple[AnyGallery, AnyEncoder]:
+    """The gallery, made where there is none, and the network whose codes it takes."""
+    place = options.gallery or options.folder / "gallery"
+    if has_gallery(place):
+        gallery = stack.enter_context(open_gallery(place))
+        return gallery, gallery_encoder(gallery, options.model, options.dataset, options.device)
+    file = find_model(options.model, options.dataset)
+    encoder = load_encoder(file, options.device)
+    like = encoder.binarise(np.zeros((0, encoder.bits)))
+    return stack.enter_context(create_gallery(place, like, str(file.absolute()))), encoder
+
+
+def _watched(images: Sequence[Path], encoder: AnyEncoder, people: People) -> Watched | None:
+    if not images:
+        return None
+    pixels = np.stack([resize(read_image(image), *encoder.size) for image in images])
+    return Watched(people.fit(encoder.encode(pixels)), [image.name for image in images])
+
+
+def _hearing(say: Say, notes: list[str]) -> Callable[[dict[str, Any]], None]:
+    """What is said at once, and what is kept as a note."""
+
+    def hear(event: dict[str, Any]) -> None:
+        if event["event"] == "watch":
+            say(
+                f"watch: {event['name']} on {event['camera']} at {event['time'][11:19]} looks like "
+                f"{event['image']} (distance {event['distance']:.2f}, limit {event['limit']:.2f})"
+            )
+        elif "text" in event:
+            say(event["text"])
+            if event["event"] in ("note", "ended"):
+                notes.append(event["text"])
+
+    return hear
+
+
+def _noting(facts: dict[str, str], say: Say) -> Say:
+    def note(line: str) -> None:
+        facts["detector"] = line.removeprefix("detector: ")
+        say(line)
+
+    return note
+
+
+def _torch_device(name: str) -> str:
+
+    return str(pick_device(name))
+
+
+def _length(sources: Sequence[Source], most: int | None) -> int | None:
+    lengths = [source.length for source in sources]
+    if any(length is None for length in lengths):
+        return None
+    return sum(min(length or 0, most or length or 0) for length in lengths)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let the hash network compute in one thread: the detector has the other cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

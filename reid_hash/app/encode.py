@@ -1,0 +1,62 @@
+"""Image files → codes."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from reid_hash.codes import Codes
+from reid_hash.data.dataset import ImageSet
+from reid_hash.data.images import SUFFIXES, decode, read_image
+from reid_hash.errors import DataError
+from reid_hash.models.torch_encoder import load_encoder
+
+
+def find_images(paths: Sequence[Path]) -> list[Path]:
+    """Files as they are given, folders as all images below them, sorted.
+
+    Raises:
+        DataError: a path does not exist, or a folder holds no image.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not below:
+                raise DataError(f"{path} holds no images ({', '.join(SUFFIXES)})")
+            found += below
+        elif path.exists():
+            found.append(path)
+        else:
+            raise DataError(f"no such file or folder: {path}")
+    return found
+
+
+def encode_files(
+    paths: Sequence[Path],
+    model: Path,
+    bits: int | None = None,
+    device: str = "auto",
+    skip_unreadable: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[Codes, list[str], tuple[str, ...]]:
+    """Encode image files.
+
+    Args:
+        paths: files and folders.
+        model: a checkpoint or an ONNX file.
+        bits: length the codes are cut to; the model's own where it is None.
+        device: where to compute.
+        skip_unreadable: leave out images that cannot be read.
+        progress: called with the number of images of each encoded batch.
+
+    Returns:
+        (codes, names, why each unreadable image was left out).
+    """
+    encoder = load_encoder(model, device)
+    files = find_images(paths)
+    zeros = np.zeros(len(files), np.int64)
+    images = ImageSet(lambda i: read_image(files[i]), [str(f) for f in files], zeros, zeros)
+    pixels = decode(images, *encoder.size, skip_unreadable)
+    codes = encoder.encode(pixels.images, progress)
+    return (codes.prefix(bits) if bits else codes), pixels.names, pixels.unreadable

@@ -1,0 +1,133 @@
+"""Where runs are kept, and which model a command uses when none is named."""
+
+import datetime
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from reid_hash import __version__
+from reid_hash.data import data_root
+from reid_hash.errors import CheckpointError
+from reid_hash.models.shipped import default_model, shipped_model, shipped_models
+from reid_hash.training.loop import MODEL_FILE, STATE_FILE
+from reid_hash.utils.files import is_elsewhere, is_ordinary, write_text
+
+RUN_FILE = "run.json"
+"""What a run notes of the machine it ran on; not part of the model."""
+
+LENGTHS = (8, 16, 32, 64, 128, 256, 512)
+"""Code lengths that a run is evaluated at, up to its own."""
+
+RETRIEVAL_LENGTHS = (16, 24, 32, 48, 64, 128)
+"""The same for image retrieval: the paper's lengths."""
+
+PERSONS = ("cuhk03", "market1501", "walkers")
+"""Data sets that the shipped models, trained on pedestrians, are of use for."""
+
+RUNS = Path("runs")
+"""The folder of all runs, below the working directory."""
+
+
+def new_run(dataset: str) -> Path:
+    """A folder name for a run that starts now: runs/DATASET/TIME."""
+    now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return RUNS / dataset / now
+
+
+def newest_run(dataset: str, file: str) -> Path | None:
+    """The newest run of a data set that holds `file`, or None; by the time of the file."""
+    runs = sorted((RUNS / dataset).glob(f"*/{file}"), key=lambda path: path.stat().st_mtime)
+    return runs[-1].parent if runs else None
+
+
+def resumable_run(dataset: str) -> Path:
+    """The newest run of a data set that was stopped.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    run = newest_run(dataset, STATE_FILE)
+    if run is None:
+        raise CheckpointError(
+            f"no stopped run of {dataset} in {RUNS / dataset}; name the run's folder with --output"
+        )
+    return run
+
+
+def find_model(model: Path | None, dataset: str) -> Path:
+    """The checkpoint that a command uses: the given one, else the newest run's, else a shipped one.
+
+    Args:
+        model: a checkpoint, the folder of a run, or the name of a shipped model; None for the
+            newest run of `dataset`, or, where that is a data set of persons that was never trained
+            on here, the shipped model.
+        dataset: name of the data set.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if model is not None:
+        shipped = shipped_model(str(model))
+        if shipped is not None:
+            return shipped.file
+        if not model.exists() and len(model.parts) == 1 and not model.suffix:
+            known = ", ".join(one.name for one in shipped_models())
+            raise CheckpointError(f"no such file: {model}; shipped models are: {known}")
+        return model / MODEL_FILE if model.is_dir() else model
+    run = newest_run(dataset, MODEL_FILE)
+    if run is None and dataset in PERSONS:
+        shipped = default_model(dataset)
+        if shipped is not None:
+            return shipped.file
+    if run is None:
+        others = sorted({path.parent.parent.name for path in RUNS.glob(f"*/*/{MODEL_FILE}")})
+        hint = f" (there are models of: {', '.join(others)}; see --dataset)" if others else ""
+        raise CheckpointError(
+            f"there is no trained model for {dataset} in {RUNS / dataset}{hint}; train one with "
+            f"`reid-hash train {dataset}`, or name one with --model"
+        )
+    return run / MODEL_FILE
+
+
+def lengths_up_to(bits: int, usual: Sequence[int] = LENGTHS) -> list[int]:
+    """The usual code lengths up to `bits`, which is the last."""
+    return sorted({*(b for b in usual if b < bits), bits})
+
+
+def record_run(folder: Path, data: Path) -> None:
+    """Write `RUN_FILE`: the command, the data root, versions and the machine."""
+    facts = {
+        "command": shlex.join(["reid-hash", *sys.argv[1:]]),
+        "data_root": str(data.absolute()),
+        "version": __version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+    write_text(folder / RUN_FILE, json.dumps(facts, indent=2) + "\n")
+
+
+def recorded_data_root(model: Path) -> Path | None:
+    """The data root that a model was trained from, where no other is given or usual.
+
+    Args:
+        model: a checkpoint.
+
+    Returns:
+        The root noted beside the checkpoint if it is still there and neither $REID_HASH_DATA nor
+        ./data would be used; else None.
+    """
+    if os.environ.get("REID_HASH_DATA") or data_root(None).is_dir():
+        return None
+    if not is_ordinary(model.parent / RUN_FILE):
+        return None
+    try:
+        noted = json.loads((model.parent / RUN_FILE).read_text(encoding="utf-8"))["data_root"]
+        root = Path(noted)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    # the run may be a copy from elsewhere
+    return root if not is_elsewhere(noted) and root.is_dir() else None

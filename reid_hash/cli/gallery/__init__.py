@@ -1,0 +1,25 @@
+"""`reid-hash gallery …`: an index of its commands."""
+
+import click
+
+from reid_hash.cli.gallery import fill, identities, keep
+
+
+@click.group("gallery", short_help="Sightings with their codes, to be searched")
+def command() -> None:
+    """Keep sightings of people with their codes in a folder, or on Milvus.
+
+    GALLERY is a folder, milvus://HOST:PORT/NAME on a server, or milvus:FILE.db/NAME in a file.
+    A folder is safe against crashes: what a command has reported is on the disk. One command
+    writes at a time; `search`, `info`, `verify` and `export` go on meanwhile. An identity is given
+    by its name, or by its number as #12.
+    """
+
+
+for subcommand in (
+    *(fill.create, fill.add, keep.info, keep.verify),
+    *(keep.forget, keep.prune, fill.export, fill.import_),
+    *(identities.assign, identities.merge, identities.split, identities.name),
+    keep.calibrate,
+):
+    command.add_command(subcommand)

@@ -1,0 +1,175 @@
+"""`reid-hash gallery create|add|export|import`."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from reid_hash.cli import options, show
+from reid_hash.gallery.milvus.address import MilvusAddress
+from reid_hash.gallery.open import create_gallery, open_gallery
+from reid_hash.gallery.place import Place, folder_of
+from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.gallery.sqlite.modes import READERS, ReadableBy
+from reid_hash.gallery.sqlite.tables import DATABASE
+from reid_hash.utils.progress import counting
+from reid_hash.utils.timestamps import parse_time
+
+dataset_option = click.option(
+    "--dataset",
+    default="cuhk03",
+    show_default=True,
+    help="Whose newest run to use where no model is named or known.",
+)
+
+gallery_model_option = click.option(
+    "--model",
+    type=options.MODEL,
+    help="The model that makes the gallery's codes: checkpoint, ONNX file, folder of a run, or "
+    "name of a shipped model; else the file that the gallery was made with.",
+)
+
+
+@click.command("create", short_help="Make an empty gallery")
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
+@options.model_option
+@dataset_option
+@click.option("--codes", type=options.FILE, help="Take length and model from a file of codes.")
+@click.option("--bits", type=click.IntRange(1), help="Keep only the first bits of each code.")
+@click.option(
+    "--expect",
+    type=click.IntRange(0),
+    default=0,
+    help="How many sightings there will be: decides shards and index on a Milvus server.",
+)
+@click.option(
+    "--readable-by",
+    type=click.Choice(READERS),
+    default="owner",
+    show_default=True,
+    help="Who may read the files of a folder.",
+)
+@options.verbosity_options
+def create(
+    place: Place,
+    model: Path | None,
+    dataset: str,
+    codes: Path | None,
+    bits: int | None,
+    expect: int,
+    readable_by: ReadableBy,
+) -> None:
+    """Make an empty GALLERY for the codes of one model: a folder, or milvus://HOST:PORT/NAME."""
+    if isinstance(place, MilvusAddress) and readable_by != "owner":
+        raise click.UsageError("--readable-by is of files: on Milvus the server's users may read")
+    # torch takes seconds to import: commands that need no network do without it
+    if codes is not None:
+        from reid_hash.codes import load_codes
+
+        like, file = load_codes(codes)[0], ""
+    else:
+        from reid_hash.app.gallery import checkpoint_codes
+
+        like, file = checkpoint_codes(model, dataset)
+    like = like.prefix(bits or like.bits)
+    with create_gallery(place, like, file, expect, readable_by):
+        of = f"model {like.model}" if like.model else "an unknown model"
+        show.line(f"gallery {place} for codes of {like.bits} bits of {of}")
+
+
+@click.command("add", short_help="Encode images and add them")
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@gallery_model_option
+@dataset_option
+@click.option("--camera", default="", help="Name of the camera.")
+@click.option("--time", "moment", help="When, in ISO 8601; now when left out.")
+@click.option("--source", help="What they come from; each file's path when left out.")
+@click.option(
+    "--names",
+    type=click.Choice(["market1501"]),
+    help="Read identity, camera and frame from names such as 0002_c1s1_000451_03.jpg.",
+)
+@click.option("--thumbnails/--no-thumbnails", default=True, help="Keep a small JPEG of each.")
+@options.device_option
+@options.skip_option
+@options.verbosity_options
+def add(
+    place: Place,
+    images: tuple[Path, ...],
+    model: Path | None,
+    dataset: str,
+    camera: str,
+    moment: str | None,
+    source: str | None,
+    names: str | None,
+    thumbnails: bool,
+    device: str,
+    skip_unreadable: bool,
+) -> None:
+    """Encode IMAGES (files, or folders with all images below) and add them to the gallery.
+
+    Files of codes (.npz) are added as they are. An image file that is in the gallery already is
+    passed over, so that an interrupted command can be given again.
+    """
+    from reid_hash.app import gallery as filling
+    from reid_hash.app.encode import find_images
+
+    console = options.progress_console()
+    noted = filling.AddOptions(
+        camera=camera,
+        time=None if moment is None else parse_time(moment),
+        source=source,
+        names=names,
+        thumbnails=thumbnails,
+        skip_unreadable=skip_unreadable,
+    )
+    codes = [path for path in images if path.suffix.lower() == filling.CODES]
+    pictures = find_images([path for path in images if path not in codes])
+    if pictures and thumbnails and isinstance(place, MilvusAddress):
+        noted = replace(noted, thumbnails=False)
+        if console is not None:
+            show.notes(["thumbnails are not kept on Milvus"], console)
+    with open_gallery(place) as gallery:
+        added = sum(filling.add_codes(gallery, path, noted).sightings for path in codes)
+        if pictures:
+            encoder = filling.gallery_encoder(gallery, model, dataset, device)
+            with counting(console, "encoding", len(pictures)) as progress:
+                result = filling.add_images(gallery, encoder, pictures, noted, progress)
+            added += result.sightings
+            if result.known:
+                show.notes([f"{result.known:,} files are in the gallery already"], console)
+            if result.unreadable:
+                left_out = f"{len(result.unreadable)} images left out:"
+                show.notes([left_out, *result.unreadable], console)
+        show.line(f"added {added:,} sightings; gallery {place} has {len(gallery):,}")
+
+
+@click.command("export", short_help="Write all to one file")
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
+@click.argument("file", type=options.FILE)
+def export(place: Place, file: Path) -> None:
+    """Write all sightings, identities and thumbnails to FILE (.parquet or .npz), lossless."""
+    with Gallery.open(folder_of(place, "export"), read_only=True) as gallery:
+        number = gallery.export(file)
+    show.line(f"{number:,} sightings")
+    show.written(file)
+
+
+@click.command("import", short_help="Read what export wrote")
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
+@click.argument("file", type=options.FILE)
+def import_(place: Place, file: Path) -> None:
+    """Read FILE, which `export` wrote, into a new gallery, or add it to the one that is there.
+
+    A new gallery is the same as the exported one. In one that is there already sightings get new
+    numbers, and identities of the same name are the same.
+    """
+    folder = folder_of(place, "import")
+    if (folder / DATABASE).exists():
+        with Gallery.open(folder) as gallery:
+            number = gallery.import_file(file)
+    else:
+        with Gallery.load(folder, file) as gallery:
+            number = len(gallery)
+    show.line(f"{number:,} sightings imported into gallery {place}")

@@ -1,0 +1,1 @@
+"""The configuration of a training run: its schema, and reading it from YAML."""

@@ -1,0 +1,1 @@
+"""Protocols from codes to figures: re-identification, retrieval, open set."""

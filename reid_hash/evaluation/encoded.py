@@ -1,0 +1,92 @@
+"""A data set as codes: what every evaluation of a network starts from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reid_hash.codes import Codes
+from reid_hash.data.dataset import Dataset
+from reid_hash.data.images import Pixels, decode
+from reid_hash.distances import query_values
+from reid_hash.errors import ConfigError
+from reid_hash.models.encoder import AnyEncoder
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Query and gallery of a data set as codes.
+
+    Attributes:
+        query: codes of the query images.
+        gallery: codes of the gallery images.
+        query_pixels: the decoded query images.
+        gallery_pixels: the decoded gallery images.
+        query_embedding: [n, features] float32, the network's float embedding.
+        gallery_embedding: likewise.
+        query_values: [n, bits] float32 in (-1, 1), what a query keeps in asymmetric ranking;
+            None where it was not asked for.
+    """
+
+    query: Codes
+    gallery: Codes
+    query_pixels: Pixels
+    gallery_pixels: Pixels
+    query_embedding: NDArray[np.float32]
+    gallery_embedding: NDArray[np.float32]
+    query_values: NDArray[np.float32] | None = None
+
+    def reweighted(self, weights: ArrayLike) -> "Encoded":
+        """The same bits with other weights, see `Codes.reweighted`."""
+        query, gallery = self.query.reweighted(weights), self.gallery.reweighted(weights)
+        return replace(self, query=query, gallery=gallery)
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Which images were left out, and why; each once."""
+        both = self.query_pixels.unreadable + self.gallery_pixels.unreadable
+        return list(dict.fromkeys(both))
+
+
+def encode_dataset(
+    encoder: AnyEncoder,
+    dataset: Dataset,
+    skip_unreadable: bool = False,
+    progress: Callable[[int], object] | None = None,
+    train_pixels: Pixels | None = None,
+) -> Encoded:
+    """Decode and encode the query and gallery images; the same set is encoded once.
+
+    Args:
+        encoder: the network.
+        dataset: whose `query` and `gallery` are read.
+        skip_unreadable: see `decode`.
+        progress: called with the number of images of each encoded batch.
+        train_pixels: the decoded training images, where they are there already and may be the
+            gallery too.
+    """
+    height, width = encoder.size
+    query_pixels = decode(dataset.query, height, width, skip_unreadable)
+    outputs, embedding = encoder.outputs(query_pixels.images, progress)
+    query, values = encoder.binarise(outputs), query_values(outputs)
+    if dataset.gallery is dataset.query:
+        return Encoded(query, query, query_pixels, query_pixels, embedding, embedding, values)
+    if dataset.gallery is dataset.train and train_pixels is not None:
+        gallery_pixels = train_pixels
+    else:
+        gallery_pixels = decode(dataset.gallery, height, width, skip_unreadable)
+    outputs, gallery_embedding = encoder.outputs(gallery_pixels.images, progress)
+    gallery = encoder.binarise(outputs)
+    return Encoded(
+        query, gallery, query_pixels, gallery_pixels, embedding, gallery_embedding, values
+    )
+
+
+def check_lengths(lengths: Sequence[int], bits: int) -> None:
+    """Raise ConfigError where a length is not 1 … bits."""
+    for length in lengths:
+        if not 1 <= length <= bits:
+            raise ConfigError(
+                f"--bits {length}: the model's codes have {bits} bits; choose 1 to {bits}"
+            )

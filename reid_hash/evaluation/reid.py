@@ -1,0 +1,226 @@
+"""Re-identification: rank the gallery for each query, read the CMC curve."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_hash.data.dataset import Dataset
+from reid_hash.data.images import Pixels
+from reid_hash.data.labels import relevance
+from reid_hash.distances import (
+    asymmetric,
+    hamming,
+    hamming_blocks,
+    weighted,
+    weighted_blocks,
+)
+from reid_hash.evaluation import describe
+from reid_hash.evaluation.encoded import Encoded, check_lengths
+from reid_hash.evaluation.open_set import OpenSetDraws
+from reid_hash.metrics import (
+    rank_codes,
+    single_shot,
+    summarise,
+    tie_groups,
+    valid_mask,
+)
+from reid_hash.metrics import rerank as k_reciprocal_rerank
+from reid_hash.report.plots import Curve
+
+RANKS = (1, 5, 10, 20, 30)
+"""The ranks that are printed, as in the paper's table 1."""
+
+CURVE = tuple(range(1, 51))
+"""The ranks of a plotted CMC curve."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a result.
+
+    Attributes:
+        figures: `rank1` …, `map`, `map_trapezoid`, `minp` as fractions, with `…_std` where there
+            are draws; the flat record of `--json`, together with `bits` and `weighted`.
+        curve: match rate at each of `CURVE`.
+        curve_std: its deviation over the draws, where there are draws.
+    """
+
+    figures: Mapping[str, Any]
+    curve: NDArray[np.float64] = field(repr=False)
+    curve_std: NDArray[np.float64] | None = field(default=None, repr=False)
+
+
+def evaluate(
+    encoded: Encoded,
+    dataset: Dataset,
+    lengths: Sequence[int],
+    *,
+    weightings: Iterable[bool] = (True, False),
+    real_query: bool = False,
+    embedding: bool = False,
+    rerank: bool = False,
+    draws: int = 100,
+    seed: int = 0,
+    open_set: bool = False,
+) -> Iterator[Row]:
+    """Evaluate codes at several lengths.
+
+    Args:
+        encoded: codes of the query and the gallery.
+        dataset: for its camera rule and protocol.
+        lengths: code lengths; each is a prefix of the full code.
+        weightings: weighted (True) and plain (False) Hamming distance, in this order.
+        real_query: also a row for each length with the query's real values against the gallery's
+            codes (`asymmetric`), weighted; its `asymmetric` is True. Not re-ranked: queries and
+            gallery have no common distance among themselves.
+        embedding: also a row for the float embedding, by cosine; its `bits` are 32 for each
+            number, its `method` is "float embedding".
+        rerank: k-reciprocal re-ranking (Zhong et al. 2017) of every row.
+        draws: gallery draws of a single-shot protocol.
+        seed: of the draws.
+        open_set: add `tpir_at_fpir_1`, as `open_set_line` says.
+
+    Yields:
+        A row for each length and weighting.
+    """
+    check_lengths(lengths, encoded.query.bits)
+    weightings = tuple(weightings)
+    q, g = encoded.query_pixels, encoded.gallery_pixels
+    strangers = OpenSetDraws(dataset, q, g, draws, seed) if open_set else None
+    ranked = partial(_from_distances, encoded, dataset, draws, seed, strangers)
+    for bits in lengths:
+        query, gallery = encoded.query.prefix(bits), encoded.gallery.prefix(bits)
+        for by_weight in weightings:
+            about = {"method": "codes", "bits": bits, "weighted": by_weight}
+            if dataset.single_shot or rerank:
+                distance = weighted if by_weight else hamming
+                yield ranked(distance, query, gallery, about, rerank)
+            else:
+                if strangers:
+                    blocks = weighted_blocks if by_weight else hamming_blocks
+                    about |= strangers.figures(blocks(query, gallery))
+                groups = rank_codes(
+                    query,
+                    gallery,
+                    q.labels,
+                    g.labels,
+                    q.cameras,
+                    g.cameras,
+                    dataset.camera_rule,
+                    weighted=by_weight,
+                )
+                yield _row(about, summarise(groups, CURVE))
+        if real_query and not rerank and encoded.query_values is not None:
+            about = {"method": "codes", "bits": bits, "weighted": True, "asymmetric": True}
+            values = encoded.query_values[:, :bits]
+            yield ranked(asymmetric, values, gallery, about, False)
+    if embedding:
+        floats = encoded.query_embedding.shape[1]
+        about = {"method": "float embedding", "bits": 32 * floats, "weighted": None}
+        q_vectors, g_vectors = (
+            vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
+            for vectors in (encoded.query_embedding, encoded.gallery_embedding)
+        )
+        yield ranked(_cosine, q_vectors, g_vectors, about, rerank)
+
+
+def _cosine(query: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray[np.float32]:
+    return 1 - query @ gallery.T
+
+
+def _from_distances(
+    encoded: Encoded,
+    dataset: Dataset,
+    draws: int,
+    seed: int,
+    strangers: OpenSetDraws | None,
+    distance: Callable[..., NDArray[Any]],
+    query: Any,
+    gallery: Any,
+    about: Mapping[str, Any],
+    rerank: bool,
+) -> Row:
+    distances = distance(query, gallery)
+    if rerank:
+        distances = k_reciprocal_rerank(
+            distance(query, query), distances, distance(gallery, gallery)
+        )
+    if strangers:
+        about = {**about, **strangers.figures([(slice(0, len(distances)), distances)])}
+    return distance_row(
+        distances, dataset, encoded.query_pixels, encoded.gallery_pixels, about, draws, seed
+    )
+
+
+def distance_row(
+    distances: NDArray[Any],
+    dataset: Dataset,
+    q: Pixels,
+    g: Pixels,
+    about: Mapping[str, Any],
+    draws: int = describe.DRAWS,
+    seed: int = 0,
+) -> Row:
+    """A row from distances of any kind.
+
+    Args:
+        distances: [Q, G] real, smaller is nearer.
+        dataset: for its camera rule and protocol.
+        q: the query images, of which labels and cameras are used.
+        g: the gallery images, likewise.
+        about: what the row's record begins with: `method`, `bits`, `weighted`.
+        draws: gallery draws of a single-shot protocol.
+        seed: of the draws.
+    """
+    if dataset.single_shot:
+        drawn = single_shot(
+            distances,
+            q.labels,
+            g.labels,
+            q.cameras,
+            g.cameras,
+            draws=draws,
+            seed=seed,
+            ranks=CURVE,
+        )
+        mean = {name: float(values.mean()) for name, values in drawn.items()}
+        return _row(about, mean, {name: float(values.std()) for name, values in drawn.items()})
+    relevant = relevance(q.labels, g.labels)
+    valid = valid_mask(dataset.camera_rule, q.labels, g.labels, q.cameras, g.cameras)
+    return _row(about, summarise(tie_groups(distances, relevant, valid), CURVE))
+
+
+def _row(
+    about: Mapping[str, Any], mean: Mapping[str, float], std: Mapping[str, float] | None = None
+) -> Row:
+    figures: dict[str, Any] = dict(about)
+    for name in [*(f"rank{rank}" for rank in RANKS), "map", "map_trapezoid", "minp"]:
+        figures[name] = mean[name]
+        if std is not None:
+            figures[f"{name}_std"] = std[name]
+    for name in ("queries", "queries_without_match"):
+        figures[name] = int(mean[name])
+    curve = np.array([mean[f"rank{rank}"] for rank in CURVE])
+    curve_std = None if std is None else np.array([std[f"rank{rank}"] for rank in CURVE])
+    return Row(figures, curve, curve_std)
+
+
+def curves(rows: Sequence[Row]) -> list[Curve]:
+    """The rows' CMC curves for `cmc_plot`."""
+    ranks = np.array(CURVE)
+    return [
+        Curve(
+            describe.row_name(row.figures),
+            ranks,
+            row.curve,
+            row.curve_std,
+            bits=row.figures["bits"] if row.figures["method"] == "codes" else None,
+            weighted=bool(row.figures["weighted"]),
+            asymmetric=bool(row.figures.get("asymmetric")),
+        )
+        for row in rows
+    ]

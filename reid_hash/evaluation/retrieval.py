@@ -1,0 +1,90 @@
+"""Image retrieval: rank the database for each query by its code; precision, recall, mAP."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from reid_hash.data.dataset import Dataset
+from reid_hash.evaluation.encoded import Encoded, check_lengths
+from reid_hash.metrics.retrieval_benchmark import RETURNED, RetrievalResult, retrieval
+
+TOP = 500
+"""The number of returned images that the paper's precision is of."""
+
+DEEPER = (1000, 5000)
+"""Further numbers of returned images that papers print, where the database has as many."""
+
+RADIUS = 2
+"""Radius of a look-up in bits, as in the paper."""
+
+
+@dataclass(frozen=True)
+class RetrievalRow:
+    """One row of a result.
+
+    Attributes:
+        figures: the flat record of `--json`: `method`, `bits`, `weighted`, and as fractions
+            `map`, `precision_at_500`, `recall_at_500`, `ndcg_at_500`, `map_at_500`,
+            `precision_radius_2`, `empty_ball_share`; also at `DEEPER`.
+        curves: the whole result, with the curves of precision.
+    """
+
+    figures: Mapping[str, Any]
+    curves: RetrievalResult = field(repr=False)
+
+
+def evaluate_retrieval(
+    encoded: Encoded,
+    dataset: Dataset,
+    lengths: Sequence[int],
+    *,
+    weightings: Iterable[bool] = (True, False),
+    method: str = "codes",
+    returned: Sequence[int] = RETURNED,
+) -> Iterator[RetrievalRow]:
+    """Evaluate codes at several lengths; every tied distance counts as its expected value.
+
+    Args:
+        encoded: codes of the query and the database.
+        dataset: whose figures these are; every database image counts.
+        lengths: code lengths; each is a prefix of the full code.
+        weightings: weighted (True) and plain (False) Hamming distance, in this order.
+        method: name of the rows.
+        returned: numbers of returned images for the curve of precision.
+
+    Yields:
+        A row for each length and weighting.
+
+    Raises:
+        ConfigError: a length that the codes do not have.
+    """
+    check_lengths(lengths, encoded.query.bits)
+    database = len(dataset.gallery)
+    at = [TOP, *(k for k in DEEPER if k <= database)]
+    for bits in lengths:
+        query, gallery = encoded.query.prefix(bits), encoded.gallery.prefix(bits)
+        for weighted in tuple(weightings):
+            result = retrieval(
+                query,
+                gallery,
+                encoded.query_pixels.labels,
+                encoded.gallery_pixels.labels,
+                weighted=weighted,
+                at=at,
+                radius=RADIUS,
+                returned=[n for n in returned if n <= database] or [database],
+            )
+            about = {"method": method, "bits": bits, "weighted": weighted}
+            yield RetrievalRow({**about, **_figures(result)}, result)
+
+
+def _figures(result: RetrievalResult) -> dict[str, Any]:
+    figures: dict[str, Any] = {"map": result.map}
+    for name in ("precision_at", "map_at", "recall_at", "ndcg_at"):
+        for k, value in getattr(result, name).items():
+            figures[f"{name}_{k}"] = value
+    figures[f"precision_radius_{result.radius}"] = result.precision_radius
+    figures["empty_ball_share"] = result.empty_ball_share
+    figures["queries"] = result.queries
+    figures["queries_without_match"] = result.queries_without_match
+    return figures

@@ -1,0 +1,1 @@
+"""Galleries: sightings of people with their codes, searched, corrected and forgotten."""

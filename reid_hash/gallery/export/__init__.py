@@ -1,0 +1,1 @@
+"""Galleries as one file: Parquet or .npz."""

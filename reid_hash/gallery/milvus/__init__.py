@@ -1,0 +1,1 @@
+"""The gallery on Milvus, past one machine."""

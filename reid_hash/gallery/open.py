@@ -1,0 +1,53 @@
+"""Opening and making galleries by where they are: a folder, or an address on Milvus."""
+
+from reid_hash.codes import Codes
+from reid_hash.gallery.base import AnyGallery
+from reid_hash.gallery.milvus.address import MilvusAddress
+from reid_hash.gallery.milvus.milvus_gallery import MilvusGallery
+from reid_hash.gallery.place import Place
+from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.gallery.sqlite.modes import ReadableBy
+from reid_hash.gallery.sqlite.tables import DATABASE
+
+
+def open_gallery(place: Place, read_only: bool = False) -> AnyGallery:
+    """Open a gallery, to write to it or only to read.
+
+    Raises:
+        GalleryError: there is none, it is damaged, or it cannot be reached.
+    """
+    if isinstance(place, MilvusAddress):
+        return MilvusGallery.open(place, read_only)
+    return Gallery.open(place, read_only)
+
+
+def create_gallery(
+    place: Place,
+    like: Codes,
+    model_file: str = "",
+    expected: int = 0,
+    readable_by: ReadableBy = "owner",
+) -> AnyGallery:
+    """Make an empty gallery for codes of the length, weights and model of `like`, and open it.
+
+    Args:
+        place: where.
+        like: codes; how many does not matter.
+        model_file: where the network's checkpoint is.
+        expected: how many sightings there will be; only a Milvus server asks.
+        readable_by: who may read a folder's files; on Milvus the server's users may.
+
+    Raises:
+        GalleryError: there is one already, or it cannot be made.
+    """
+    made = (like.bits, like.weights, like.model, model_file)
+    if isinstance(place, MilvusAddress):
+        return MilvusGallery.create(place, *made, expected)
+    return Gallery.create(place, *made, readable_by)
+
+
+def has_gallery(place: Place) -> bool:
+    """Whether there is a gallery; GalleryError where its server does not answer."""
+    if isinstance(place, MilvusAddress):
+        return MilvusGallery.there(place)
+    return (place / DATABASE).exists()

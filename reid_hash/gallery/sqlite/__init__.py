@@ -1,0 +1,1 @@
+"""The gallery in a folder: its database is the truth, its index a cache."""

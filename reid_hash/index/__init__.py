@@ -1,0 +1,1 @@
+"""Indexes over packed codes: weighted, plain Hamming, and IVF; how they search is in `_engine`."""

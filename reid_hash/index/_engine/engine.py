@@ -1,0 +1,169 @@
+"""Searches among parts: queries in batches, chunks of them on threads, the fetch learned."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_hash.codes import Codes
+from reid_hash.index._engine.checks import check_search, no_matches
+from reid_hash.index._engine.probe import Probed, probe
+from reid_hash.index._engine.query_tables import Costs, check_values, query_costs
+from reid_hash.index._engine.scan import Answer, Found, look, nearest
+from reid_hash.index._engine.segments import Searchable
+from reid_hash.index._engine.threads import faiss_threads, pool
+from reid_hash.index.base import Matches
+
+_CHUNK = 16  # queries in a call of fast scan: a pass over long codes, two over short ones
+_BATCH = 256  # queries whose tables and candidates are held at a time
+_SMALL = 2**20  # codes times queries from which on handing work to threads pays
+_SPARE = 1.25  # what to fetch more than was needed before
+_FORGET = 0.95  # for each chunk of queries that needed less
+
+Slots = Sequence[NDArray[np.int64] | None]
+
+
+class Engine:
+    """What searches of one index share.
+
+    Args:
+        threads: that search at a time.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        # How many codes of a part to fetch, learned, for each length of code and k.
+        self._fetch: dict[tuple[int, int], float] = {}
+
+    def search(
+        self,
+        parts: Sequence[Searchable],
+        like: Codes,
+        width: int,
+        scanned: int,
+        query: Codes | NDArray[np.floating],
+        k: int,
+        only: NDArray[np.int64] | None,
+    ) -> Matches:
+        """The k nearest codes of each query, as `CodeIndex.search`.
+
+        Args:
+            parts: all codes, or those that are worth a look.
+            like: codes of the length, weights and model that count.
+            width: bytes of a stored code; further bits than `like` has are free.
+            scanned: how many of these fast scan compares.
+            query: codes, or real values [queries, bits].
+            k: how many to find, ≥ 1.
+            only: ids to search among.
+        """
+        only = check_search(k, only)
+        if not isinstance(query, Codes):
+            query = check_values(query, like.bits)
+        slots: Slots = [None] * len(parts)
+        if only is not None:
+            parts, slots = among(parts, only)
+        possible = sum(len(p if s is None else s) for p, s in zip(parts, slots, strict=True))
+        wanted = min(k, possible)
+        matches = no_matches(len(query), k)
+        for start in range(0, max(len(query), 1), _BATCH):  # once at least, for its checks
+            costs = query_costs(query[start : start + _BATCH], like, width, scanned)
+            if not wanted:
+                break
+            fetch = self._fetch.get((like.bits, wanted), 1.5 * wanted + 16)
+            rest = np.arange(len(costs))
+            if only is None and any(part.tables is not None for part in parts):
+                for rows, found in self._looked_up(parts, costs, wanted, int(fetch)):
+                    matches.distances[start + rows, :wanted] = found.distances
+                    matches.ids[start + rows, :wanted] = found.ids
+                    rest = np.setdiff1d(rest, rows)
+                costs = costs.rows(rest)
+            for first, answer in self._answers(parts, slots, costs, wanted, int(fetch)):
+                rows = start + rest[first : first + len(answer.matches.ids)]
+                matches.distances[rows, :wanted] = answer.matches.distances
+                matches.ids[rows, :wanted] = answer.matches.ids
+                if only is None:
+                    fetch = max(_SPARE * answer.needed + 8, _FORGET * fetch)
+                    self._fetch[like.bits, wanted] = fetch
+        return matches
+
+    def _looked_up(
+        self, parts: Sequence[Searchable], costs: Costs, k: int, fetch: int
+    ) -> Iterator[tuple[NDArray[np.int64], Matches]]:
+        """(queries, matches) of those that the hash tables can answer."""
+        chunks = [(i, costs.rows(slice(i, i + _CHUNK))) for i in range(0, len(costs), _CHUNK)]
+        if self.threads == 1 or len(chunks) == 1:
+            answers = (_from_tables(parts, chunk, k, fetch) for _, chunk in chunks)
+        else:
+            workers = pool(self.threads)
+            futures = [workers.submit(_from_tables, parts, chunk, k, fetch) for _, chunk in chunks]
+            answers = (future.result() for future in futures)
+        for (first, _), (rows, matches) in zip(chunks, answers, strict=True):
+            yield first + rows, matches
+
+    def _answers(
+        self, parts: Sequence[Searchable], slots: Slots, costs: Costs, k: int, fetch: int
+    ) -> Iterator[tuple[int, Answer]]:
+        """One chunk of queries after the other: (first query, answer)."""
+        chunks = [(i, costs.rows(slice(i, i + _CHUNK))) for i in range(0, len(costs), _CHUNK)]
+        pairs = list(zip(parts, slots, strict=True))
+        with faiss_threads(1):
+            if self.threads == 1 or len(costs) * sum(part.work for part in parts) < _SMALL:
+                for first, chunk in chunks:
+                    found = [look(part, chunk, k, fetch, some) for part, some in pairs]
+                    yield first, nearest(parts, slots, found, chunk, k, fetch)
+                return
+            workers = pool(self.threads)
+            # all queries look at one part before the next, so that it stays in the shared cache
+            looking = [
+                [workers.submit(look, part, chunk, k, fetch, some) for _, chunk in chunks]
+                for part, some in pairs
+            ]
+            ranking = [
+                workers.submit(_ranked, parts, slots, chunk, k, fetch, futures)
+                for (_, chunk), futures in zip(chunks, zip(*looking, strict=True), strict=True)
+            ]
+            for (first, _), future in zip(chunks, ranking, strict=True):
+                yield first, future.result()
+
+
+def _from_tables(parts: Sequence[Searchable], costs: Costs, k: int, fetch: int) -> Probed:
+    """What the hash tables tell of a chunk of queries, with the codes that are in none."""
+    rows, matches = probe([part for part in parts if part.tables is not None], costs, k)
+    others = [part for part in parts if part.tables is None]
+    wanted = min(k, sum(map(len, others)))
+    if not len(rows) or not wanted:
+        return Probed(rows, matches)
+    costs = costs.rows(rows)
+    with faiss_threads(1):
+        found = [look(part, costs, wanted, fetch, None) for part in others]
+        more = nearest(others, [None] * len(others), found, costs, wanted, fetch).matches
+    distances, ids = (np.concatenate(both, axis=1) for both in zip(matches, more, strict=True))
+    order = np.lexsort((ids, distances))[:, :k]
+    return Probed(rows, Matches(*(np.take_along_axis(a, order, axis=1) for a in (distances, ids))))
+
+
+def _ranked(
+    parts: Sequence[Searchable],
+    slots: Slots,
+    costs: Costs,
+    k: int,
+    fetch: int,
+    looking: Sequence[Future[Found]],
+) -> Answer:
+    """`nearest` when all looks are done, which began before: it waits for none to get a turn."""
+    return nearest(parts, slots, [future.result() for future in looking], costs, k, fetch)
+
+
+def among(
+    parts: Sequence[Searchable], only: NDArray[np.int64]
+) -> tuple[list[Searchable], list[NDArray[np.int64] | None]]:
+    """The parts that hold some of these ids (ascending), and the places where they hold them."""
+    holding: list[Searchable] = []
+    slots: list[NDArray[np.int64] | None] = []
+    for part in parts:
+        places = part.places(only)
+        if len(places):
+            holding.append(part)
+            slots.append(places)
+    return holding, slots

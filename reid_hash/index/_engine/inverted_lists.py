@@ -1,0 +1,115 @@
+"""Codes in clusters, of which a search looks at the most promising only."""
+
+import os
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_hash.index._engine.clusters import default_probes, lay_out
+from reid_hash.index._engine.index_file import check_array, read_index_file, whole_index
+from reid_hash.index._engine.layout import LANES, block_nibbles, unit_centroids, unpack_blocks
+from reid_hash.index._engine.segments import Scanned, Searchable
+from reid_hash.index._engine.untyped import faiss
+
+_RANGE = 2**15  # codes whose nibbles are gathered at a time
+
+
+class Lists(Searchable):
+    """Codes in a file with what `clusters.cluster_arrays` made, searched where they lie.
+
+    Args:
+        path: the file. It may be deleted while it is in use, where the system allows that.
+        probes: how many lists a query looks at; `default_probes` when left out.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], probes: int | None = None) -> None:
+        self.header, self.arrays = read_index_file(path, "weighted-ivf")
+        with whole_index(path):  # FAISS reads where these say, and looks at nothing
+            self.ids: NDArray[np.int64] = check_array(self.arrays, "ids", np.int64, None)
+            self._means: NDArray[np.float32] = check_array(
+                self.arrays, "means", np.float32, None, None
+            )
+            lists, bits = self._means.shape
+            sizes = check_array(self.arrays, "sizes", np.int64, lists)
+            fits = lists and bits and bits % 8 == 0 and sizes.min() >= 0
+            if not fits or sizes.max() > len(self.ids) or sizes.sum() != len(self.ids):
+                raise ValueError("its lists do not hold the codes that it says")
+            self._width = int(bits // 8)
+            self._layout = lay_out(sizes, self._width)
+            check_array(self.arrays, "region", np.uint8, self._layout.total)
+            self._probes = int(min(probes or default_probes(lists), lists))
+        self._open(path)
+
+    def _open(self, path: str | os.PathLike[str]) -> None:
+        lists, bits = self._means.shape
+        start = self.header["start"] + self.header["arrays"]["region"]["at"]
+        self._inverted = faiss.OnDiskInvertedLists(lists, self._width, os.fspath(path))
+        self._inverted.lists.clear()
+        for size, padded, begin in zip(*self._layout[:3], strict=True):
+            one = faiss.OnDiskOneList()
+            one.size, one.capacity, one.offset = int(size), int(padded), start + int(begin)
+            self._inverted.lists.push_back(one)
+        self._inverted.read_only, self._inverted.prefetch_nthread = True, 0
+        self._inverted.totsize = os.path.getsize(path)
+        self._inverted.do_mmap()
+        # FAISS's own mapping of the file: of two, the process would have two copies of the pages
+        mapped = faiss.rev_swig_ptr(self._inverted.ptr, self._inverted.totsize)
+        self._region: NDArray[np.uint8] = mapped[start : start + self._layout.total]
+        self._quantizer = faiss.IndexFlatL2(bits)  # of no use: lists are chosen in `scan`
+        self._ivf = faiss.IndexIVFPQFastScan(self._quantizer, bits, lists, bits // 4, 4)
+        faiss.copy_array_to_vector(unit_centroids(self._width), self._ivf.pq.centroids)
+        self._ivf.replace_invlists(self._inverted, False)
+        self._ivf.nprobe = self._probes
+        self._ivf.is_trained, self._ivf.ntotal = True, len(self.ids)
+
+    @property
+    def width(self) -> int:
+        """Bytes of a code."""
+        return self._width
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        return np.argsort(self.ids)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the codes take, without ids."""
+        return int(self._layout.padded.sum()) * self._width
+
+    @property
+    def work(self) -> int:
+        """How many codes a query is compared with, about."""
+        lists = len(self._means)
+        return int(len(self) * self._probes // lists)
+
+    def scan(self, vectors: NDArray[np.float32], fetch: int) -> Scanned:
+        """The nearest codes of the most promising lists, as `Part.scan`."""
+        # What the codes of a list cost on average, but for what is the same for all lists.
+        expected = (1 - 2 * vectors) @ self._means.T
+        chosen = np.argpartition(expected, self._probes - 1, axis=1)[:, : self._probes]
+        nothing = np.zeros(chosen.shape, np.float32)  # distances of lists: of use to residuals only
+        return Scanned(*self._ivf.search_preassigned(vectors, fetch, chosen, nothing))
+
+    def nibbles(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:
+        layout = self._layout
+        owner = np.searchsorted(layout.firsts, slots, side="right") - 1
+        within = slots - layout.firsts[owner]
+        lanes = within % LANES
+        begins = layout.begins[owner] + (within - lanes) * self._width
+        return block_nibbles(self._region, begins, lanes, self._width)
+
+    def ranges(self) -> Iterator[NDArray[np.uint8]]:
+        for start in range(0, len(self), _RANGE):
+            yield self.nibbles(self.order[start : start + _RANGE])
+
+    def packed(self) -> NDArray[np.uint8]:
+        """The codes in the order of their ids, [n, width] uint8."""
+        packed = np.empty((len(self), self._width), np.uint8)
+        for size, padded, begin, first in zip(*self._layout[:4], strict=True):
+            blocks = self._region[begin : begin + padded * self._width]
+            packed[first : first + size] = unpack_blocks(
+                blocks.reshape(-1, self._width, LANES), size
+            )
+        return packed[self.order]

@@ -1,0 +1,280 @@
+"""Exact search by weighted Hamming distance, or with real-valued queries, at fast-scan speed."""
+
+import copy
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reid_hash.codes import Codes, exact_weights
+from reid_hash.errors import CodeError
+from reid_hash.index._engine.checks import check_ids, no_codes
+from reid_hash.index._engine.engine import Engine
+from reid_hash.index._engine.hash_tables import VALUES, HashTables
+from reid_hash.index._engine.index_file import (
+    check_array,
+    check_ascending,
+    read_index_file,
+    whole_index,
+    write_index_file,
+)
+from reid_hash.index._engine.layout import LANES
+from reid_hash.index._engine.segments import Buffer, Part
+from reid_hash.index._engine.store import Store
+from reid_hash.index._engine.threads import processors
+from reid_hash.index.base import Matches
+
+_MOST_SCANNED = 128  # bytes: the sum of 256 tables of 8 bits fits into 16
+
+
+class _Shelf:
+    """Where an index and its prefixes find the codes: the store is replaced, never changed."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.last = -1  # the highest id that was ever there
+        self.writing = threading.Lock()
+
+
+class WeightedIndex:
+    """Finds the codes with the smallest weighted Hamming distance, exactly, ties by id.
+
+    Codes are kept once, in `bits / 8` bytes each, in the order that FAISS's 4-bit fast scan reads.
+    It finds candidates by distances that are rounded to 8 bits a table; how far to look follows
+    from the rounding, and where what was fetched does not reach so far, more is. Exact distances
+    decide.
+
+    A search sees the index as it was when it began, and does not wait while another thread adds.
+
+    Args:
+        weights: [bits] ≥ 0, what a differing bit adds to the distance.
+        model: fingerprint of the network whose codes these are; of the first codes when left out.
+        threads: that search at a time; when left out, the processors of this process, 8 at most.
+        scan_bits: how many bits fast scan compares, rounded up to bytes. Fewer are faster where
+            the others hardly change which codes are near (`choose_scan_bits`); the answers are
+            exact all the same. All, and 1024 at most, when left out.
+        hash_tables: keep tables of where each two bytes of the codes have which value: 6 bytes more
+            for each 2 of a code. Queries with k codes very near (other pictures of the same scene)
+            are answered by looking these up, many times as fast; the others as without.
+
+    Raises:
+        CodeError: the weights are no weights.
+
+    Example:
+        >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]], weights=[2, 0.5])
+        >>> index = WeightedIndex(codes.weights)
+        >>> index.add(codes, np.array([3, 5, 8]))
+        >>> index.search(codes[:1], k=2)
+        Matches(distances=array([[0. , 0.5]]), ids=array([[3, 5]]))
+    """
+
+    def __init__(
+        self,
+        weights: ArrayLike,
+        *,
+        model: str = "",
+        threads: int | None = None,
+        scan_bits: int | None = None,
+        hash_tables: bool = False,
+    ) -> None:
+        exact = exact_weights(weights)
+        self.bits = len(exact)
+        self._like = no_codes(self.bits, exact, model)
+        self._engine = Engine(max(1, processors() if threads is None else threads))
+        width = -(-self.bits // 8)
+        scanned = -(-max(1, self.bits if scan_bits is None else scan_bits) // 8)
+        scanned = min(scanned, width, _MOST_SCANNED)
+        self._shelf = _Shelf(Store(width, scanned, (), Buffer.empty(width), hash_tables))
+        self._whole = True
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """What a differing bit adds to the distance, [bits] float32."""
+        return self._like.weights
+
+    @property
+    def model(self) -> str:
+        """Fingerprint of the network whose codes these are; empty where it is unknown."""
+        return self._like.model
+
+    def __len__(self) -> int:
+        """How many codes can be found."""
+        return self._shelf.store.size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the codes take, without their ids."""
+        return sum(part.nbytes for part in self._shelf.store.all)
+
+    def add(self, codes: Codes, ids: NDArray[np.int64]) -> None:
+        """Append codes.
+
+        Args:
+            codes: of the index's length and model. Their weights do not matter.
+            ids: [n] int64 ≥ 0, ascending, all above those that were ever there.
+
+        Raises:
+            CodeError: codes of another length or model, or ids out of order.
+        """
+        self._check_whole()
+        shelf = self._shelf
+        with shelf.writing:
+            codes.check_comparable(self._like)
+            ids = check_ids(ids, len(codes), shelf.last)
+            shelf.store = shelf.store.add(codes.packed, ids)
+            shelf.last = int(ids[-1]) if len(ids) else shelf.last
+            if codes.model and not self.model:
+                self._like = no_codes(self.bits, self.weights, codes.model)
+
+    def remove(self, ids: NDArray[np.int64]) -> int:
+        """Take codes out; ids that are not there are skipped. Returns how many went."""
+        self._check_whole()
+        with self._shelf.writing:
+            before = len(self)
+            self._shelf.store = self._shelf.store.remove(np.asarray(ids, np.int64))
+            return before - len(self)
+
+    def set_weights(self, weights: ArrayLike) -> None:
+        """Weigh the same codes otherwise. Takes no time: weights are a matter of the query.
+
+        Raises:
+            CodeError: the weights are no weights, or not one a bit.
+        """
+        exact = exact_weights(weights)
+        if len(exact) != self.bits:
+            raise CodeError(f"{len(exact)} weights for codes of {self.bits} bits")
+        self._like = no_codes(self.bits, exact, self.model)
+
+    def prefix(self, bits: int) -> "WeightedIndex":
+        """The same codes, now and later, by their first `bits` bits; for searching only.
+
+        Raises:
+            CodeError: `bits` is out of range.
+        """
+        if not 1 <= bits <= self.bits:
+            raise CodeError(f"{bits} bits asked of an index of {self.bits}; choose 1 to it")
+        view = copy.copy(self)  # shares the codes, and what was learned of searches
+        view.bits, view._whole = bits, False
+        view._like = no_codes(bits, self.weights[:bits], self.model)
+        return view
+
+    def search(
+        self,
+        query: Codes | NDArray[np.floating],
+        k: int,
+        only: NDArray[np.int64] | None = None,
+    ) -> Matches:
+        """Find the k nearest codes of each query.
+
+        Args:
+            query: codes; or real values [queries, bits], clipped to -1 … 1 and compared as
+                `distances.asymmetric` does, which costs no more.
+            k: how many to find, ≥ 1.
+            only: [m] int64: search among these ids only; all when left out.
+
+        Raises:
+            CodeError: the query is of another length or model, or k < 1.
+        """
+        store = self._shelf.store
+        return self._engine.search(
+            store.all, self._like, store.width, store.scanned, query, k, only
+        )
+
+    def write(self, path: str | os.PathLike[str], mode: int | None = None) -> None:
+        """Write the index to a file, whole or not at all.
+
+        Args:
+            path: the file.
+            mode: its permissions; those of an ordinary `open` when left out.
+
+        Raises:
+            ReidHashError: it could not be written.
+        """
+        store = self._shelf.store
+        header = {
+            "kind": "weighted",
+            "bits": self.bits,
+            "model": self.model,
+            "scan_bits": 8 * store.scanned,
+            "last": self._shelf.last,
+            "parts": len(store.parts),
+            "hash_tables": store.tables,
+        }
+        arrays: dict[str, NDArray[Any]] = {"weights": self.weights}
+        for number, part in enumerate(store.parts):
+            arrays[f"blocks{number}"] = part.blocks
+            arrays[f"tail{number}"], arrays[f"ids{number}"] = part.tail, part.ids
+            if part.tables is not None:
+                arrays |= {
+                    f"{name}{number}": array for name, array in part.tables._asdict().items()
+                }
+        arrays["rows"], arrays["row_ids"] = store.buffer.packed(), store.buffer.ids
+        write_index_file(path, header, arrays, mode)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str], threads: int | None = None) -> "WeightedIndex":
+        """Read what `write` wrote. Ids, and what is not scanned, stay in the file until needed.
+
+        Raises:
+            CodeError: the file is missing, damaged or of another kind.
+        """
+        header, arrays = read_index_file(path, "weighted")
+        with whole_index(path):
+            return cls._from_file(header, arrays, threads)
+
+    @classmethod
+    def _from_file(
+        cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], threads: int | None
+    ) -> "WeightedIndex":
+        bits = int(header["bits"])
+        index = cls(
+            check_array(arrays, "weights", np.float32, bits),
+            model=str(header["model"]),
+            threads=threads,
+            scan_bits=int(header["scan_bits"]),
+            hash_tables=bool(header.get("hash_tables", False)),
+        )
+        shelf, parts = index._shelf, []
+        store, last, highest = shelf.store, -1, int(header["last"])
+        for n in range(header["parts"]):
+            ids = check_array(arrays, f"ids{n}", np.int64, None)
+            last = check_ascending(ids, last, highest)
+            if not len(ids):
+                raise ValueError(f"ids{n} is empty")
+            blocks = -(-len(ids) // LANES)
+            part = Part(
+                check_array(arrays, f"blocks{n}", np.uint8, blocks, store.scanned, LANES),
+                check_array(arrays, f"tail{n}", np.uint8, len(ids), store.width - store.scanned),
+                ids,
+                _tables(arrays, n, len(ids), store.width),
+            )
+            parts.append(part)
+        row_ids = check_array(arrays, "row_ids", np.int64, None)
+        check_ascending(row_ids, last, highest)
+        rows = check_array(arrays, "rows", np.uint8, len(row_ids), store.width)
+        shelf.store = store._replace(parts=tuple(parts), buffer=store.buffer.append(rows, row_ids))
+        shelf.last = highest
+        return index
+
+    def _check_whole(self) -> None:
+        if not self._whole:
+            raise CodeError("a prefix of an index is for searching; change the index itself")
+
+
+def _tables(
+    arrays: Mapping[str, NDArray[Any]], number: int, codes: int, width: int
+) -> HashTables | None:
+    if f"starts{number}" not in arrays:
+        return None
+    chunks = -(-width // 2)
+    starts = check_array(arrays, f"starts{number}", np.uint32, chunks, VALUES + 1)
+    slots = check_array(arrays, f"slots{number}", np.uint32, chunks, codes)
+    rows = check_array(arrays, f"rows{number}", np.uint8, codes, -(-width // 8) * 8)
+    if (starts[:, 1:] < starts[:, :-1]).any() or (starts[:, [0, -1]] != [0, codes]).any():
+        raise ValueError(f"starts{number} does not ascend to the number of codes")
+    if slots.size and slots.max() >= codes:
+        raise ValueError(f"slots{number} points behind the codes")
+    return HashTables(starts, slots, rows)

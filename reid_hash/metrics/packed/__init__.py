@@ -1,0 +1,1 @@
+"""Ranking packed codes by counting: the gallery is never sorted."""

@@ -1,0 +1,1 @@
+"""Encoders, whatever runs their network; the models that come with the toolkit; export."""

@@ -1,0 +1,252 @@
+"""FPNN trained on pairs, and its distances (Li et al., CVPR 2014); the network: `nn.fpnn`.
+
+As in the paper: pairs of one person's images from both cameras against pairs of two persons'; the
+share of the latter grows during training, and more and more of them are hard: those that the
+network of the epoch before takes for one person. Images are shifted at random; dropout. Not as in
+the paper: AdamW in place of SGD, and images that are mirrored, both of a pair at once.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from reid_hash.config.schema import AugmentConfig
+from reid_hash.errors import CheckpointError, DataError
+from reid_hash.models.torch_encoder import pick_device
+from reid_hash.nn.checkpoint import load_state, read_facts, save_state
+from reid_hash.nn.fpnn import FILTERS, HEIGHT, PATCHES, STRIPES, WIDTH, FilterPairingNet
+from reid_hash.paper.table1.camera_pairs import CameraPairs, Indices
+from reid_hash.training.augmentation import Augment
+from reid_hash.utils.seeds import mixed_seed
+
+EPOCHS = 40
+"""Of a whole training: times that each image of the first camera stands in a pair of one person."""
+
+POSITIVES = 16
+"""Pairs of one person in a batch."""
+
+NEGATIVES = (1.0, 5.0)
+"""Pairs of two persons for each of one person, in the first epoch and in the last."""
+
+HARD, CANDIDATES = 0.25, 10
+"""Hard pairs that are found for an epoch, for each pair of one person; pairs looked at for each."""
+
+RATE, DECAY = 1e-3, 1e-2
+"""Learning rate at the start, falling like a cosine, and weight decay."""
+
+_SHIFT = AugmentConfig(flip=0, shift=0.05, zoom=0, colour=0, erase=0)
+_IMAGES, _PAIRS = 128, 128  # at a time, where nothing is trained
+
+Floats = NDArray[np.float32]
+Progress = Callable[[int], object]
+
+
+class FilterPairing:
+    """A network that tells from two images, one of each camera, whether they show one person.
+
+    Args:
+        epochs: of training.
+        device: where to compute: "auto", "cpu", "cuda" or "mps".
+    """
+
+    def __init__(self, epochs: int = EPOCHS, device: str = "auto") -> None:
+        self.epochs = epochs
+        self.device = pick_device(device)
+        self.net = FilterPairingNet().to(self.device)
+        self._fitted = False
+
+    def fit(
+        self,
+        images: NDArray[np.uint8],
+        labels: Indices,
+        cameras: Indices,
+        seed: int = 0,
+        state: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Train.
+
+        Args:
+            images: [n, 64, 32, 3] uint8 RGB.
+            labels: [n] int64, the identities.
+            cameras: [n] int64, of two cameras; the lower number is the first view.
+            seed: of the weights at the start and of all that is drawn.
+            state: a file that is written after each epoch; where it is there already, training goes
+                on from it, to the same weights as without a stop. The last state is the model.
+            progress: called with 1 for each epoch.
+
+        Raises:
+            DataError: not two cameras, fewer than two persons seen by both, images of another size,
+                or a `state` of other images.
+            CheckpointError: `state` is damaged, or of another training.
+        """
+        if images.shape[1:] != (HEIGHT, WIDTH, 3):
+            size = "×".join(str(side) for side in images.shape[1:3])
+            raise DataError(f"FPNN takes images of {HEIGHT}×{WIDTH} pixels, not {size}")
+        pairs = CameraPairs(labels, cameras)
+        torch.manual_seed(seed)
+        self.net = FilterPairingNet().to(self.device)
+        sample = images[:: max(1, len(images) // 1000)].astype(np.float64) / 255
+        self.net.mean.copy_(torch.from_numpy(sample.mean((0, 1, 2))))
+        self.net.std.copy_(torch.from_numpy(sample.std((0, 1, 2)).clip(0.01)))
+        optimiser = torch.optim.AdamW(self.net.parameters(), RATE, weight_decay=DECAY)
+        about = {"images": len(images), "epochs": self.epochs, "seed": seed}
+        start = self._resume(state, optimiser, about)
+        self._fitted = True
+        for epoch in range(self.epochs):
+            if epoch >= start:
+                self._epoch(epoch, images, pairs, optimiser, seed)
+                if state is not None:
+                    facts = {"epoch": epoch + 1, **about}
+                    save_state(state, {"net": self.net}, optimiser, facts)
+            if progress is not None:
+                progress(1)
+        return self
+
+    def _resume(
+        self, state: Path | None, optimiser: torch.optim.Optimizer, about: dict[str, int]
+    ) -> int:
+        """Epochs that are done already, after which network and optimiser are put back."""
+        if state is None or not state.exists():
+            return 0
+        facts = read_facts(state)
+        if facts.get("images") != about["images"]:
+            raise DataError(
+                f"{state} was trained on {facts.get('images', '?')} images, but there are "
+                f"{about['images']} here; give its data, or remove it"
+            )
+        if any(facts.get(key) != value for key, value in about.items()):
+            raise CheckpointError(f"{state} is of another training; remove it")
+        return int(load_state(state, {"net": self.net}, optimiser)["epoch"])
+
+    def _epoch(
+        self,
+        epoch: int,
+        images: NDArray[np.uint8],
+        pairs: CameraPairs,
+        optimiser: torch.optim.Optimizer,
+        seed: int,
+    ) -> None:
+        """One epoch, of which everything random follows from its number."""
+        mixed = mixed_seed(seed, 1 + epoch)
+        random, augment = np.random.default_rng(mixed), Augment(_SHIFT, mixed)
+        torch.manual_seed(mixed)  # dropout
+        done = epoch / max(1, self.epochs - 1)
+        a, b = pairs.same(random)
+        batches = max(1, len(a) // POSITIVES)
+        negatives = round(POSITIVES * (NEGATIVES[0] + done * (NEGATIVES[1] - NEGATIVES[0])))
+        hard = self._hardest(images, pairs, math.ceil(HARD * len(a)), random) if epoch else None
+        # half of the negatives at the end: the network must not forget the easy ones
+        many_hard = round(negatives * done / 2) if hard is not None else 0
+        for step, rows in enumerate(np.array_split(np.arange(len(a)), batches)):
+            sets = [(a[rows], b[rows]), pairs.different(negatives - many_hard, random)]
+            if hard is not None:
+                drawn = random.integers(0, len(hard[0]), many_hard)
+                sets.append((hard[0][drawn], hard[1][drawn]))
+            target = torch.zeros(len(rows) + negatives, device=self.device)
+            target[: len(rows)] = 1
+            mirror = bool(random.random() < 0.5)
+            views = []
+            for view in range(2):
+                chosen, place = np.unique(
+                    np.concatenate([pair[view] for pair in sets]), return_inverse=True
+                )
+                batch = self._normalised(images[chosen])
+                batch = augment(batch, 2 * step + view, slice(0, len(batch)), len(batch))
+                found = self.net.responses(batch.flip(3) if mirror else batch, view)
+                views.append(found[torch.from_numpy(place).to(self.device)])
+            loss = F.binary_cross_entropy_with_logits(self.net.compare(*views), target)
+            progress = (epoch + step / batches) / self.epochs
+            for group in optimiser.param_groups:
+                group["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * progress))
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+
+    def _hardest(
+        self,
+        images: NDArray[np.uint8],
+        pairs: CameraPairs,
+        count: int,
+        random: np.random.Generator,
+    ) -> tuple[Indices, Indices]:
+        """Of pairs of two persons those that are most taken for one."""
+        candidates = pairs.different(CANDIDATES * count, random)
+        views = []
+        for view, drawn in enumerate(candidates):
+            chosen, place = np.unique(drawn, return_inverse=True)
+            views.append((torch.from_numpy(self.responses(images[chosen], view)), place))
+        (first, i), (second, j) = views
+        odds = np.concatenate(
+            [
+                self._compare(first[i[start : start + _PAIRS]], second[j[start : start + _PAIRS]])
+                for start in range(0, len(i), _PAIRS)
+            ]
+        )
+        hardest = np.argpartition(-odds, count)[:count]
+        return candidates[0][hardest], candidates[1][hardest]
+
+    def responses(self, images: NDArray[np.uint8], view: int) -> Floats:
+        """The part of the comparisons that is computed once for each image.
+
+        Args:
+            images: [n, 64, 32, 3] uint8 RGB.
+            view: 0 for images of the first camera, 1 for those of the second.
+
+        Returns:
+            [n, 20, 32, 9] float32 ≥ 0: stripes, filters, patches.
+
+        Raises:
+            DataError: it is not trained.
+        """
+        if not self._fitted:
+            raise DataError("FPNN is not trained yet: call fit first")
+        self.net.eval()
+        out = np.empty((len(images), STRIPES, FILTERS, PATCHES), np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(images), _IMAGES):
+                rows = slice(start, start + _IMAGES)
+                found = self.net.responses(self._normalised(images[rows]), view)
+                out[rows] = found.cpu().numpy()
+        self.net.train()
+        return out
+
+    def distances(self, first: Floats, second: Floats, progress: Progress | None = None) -> Floats:
+        """How little two images look like one person: log p(different) − log p(same).
+
+        Every pair goes through the network; nothing of it can be looked up.
+
+        Args:
+            first: [n, 20, 32, 9] from `responses`, of the first view.
+            second: [m, 20, 32, 9] of the second view.
+            progress: called with 1 for each of the n.
+
+        Returns:
+            [n, m] float32.
+        """
+        out = np.empty((len(first), len(second)), np.float32)
+        ours, theirs = torch.from_numpy(first), torch.from_numpy(second)
+        for i in range(len(first)):
+            for start in range(0, len(second), _PAIRS):
+                part = theirs[start : start + _PAIRS]
+                out[i, start : start + _PAIRS] = -self._compare(ours[i : i + 1], part)
+            if progress is not None:
+                progress(1)
+        return out
+
+    def _compare(self, first: Tensor, second: Tensor) -> Floats:
+        self.net.eval()
+        with torch.inference_mode():
+            odds = self.net.compare(first.to(self.device), second.to(self.device))
+        self.net.train()
+        return np.asarray(odds.cpu().numpy(), np.float32)
+
+    def _normalised(self, images: NDArray[np.uint8]) -> Tensor:
+        return self.net.normalise(torch.from_numpy(np.ascontiguousarray(images)).to(self.device))

@@ -1,1 +1,0 @@
-"""Search by code: indexes, and the gallery, whose database is the truth and whose index a cache."""

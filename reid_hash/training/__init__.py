@@ -1,0 +1,1 @@
+"""Training: the loop, the objective and its losses, batches, the optimiser, the refit."""

@@ -1,0 +1,111 @@
+"""Random changes of a whole batch at once, on tensors."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from reid_hash.config.schema import AugmentConfig
+from reid_hash.utils.seeds import mixed_seed
+
+
+class Augment:
+    """Mirror, shift, zoom, light, colour, resolution, erasing, drawn for all processes alike.
+
+    Every process draws the changes of the whole batch and applies those of its own rows. The
+    result depends on (seed, step) alone: not on how many processes there are, nor on what ran
+    before.
+
+    Args:
+        config: how strong the changes are.
+        seed: of the run.
+    """
+
+    def __init__(self, config: AugmentConfig, seed: int) -> None:
+        self.config = config
+        self.seed = seed
+
+    def light(self, images: Tensor, step: int, rows: slice, total: int) -> Tensor:
+        """Change the light of a batch: its exposure, and the white balance.
+
+        Args:
+            images: [b, height, width, 3] uint8 RGB, rows `rows` of the whole batch.
+            step: number of the batch.
+            rows: which rows of the whole batch these are.
+            total: size of the whole batch.
+
+        Returns:
+            [b, height, width, 3] float in 0 … 255; the images themselves where none is changed.
+        """
+        most = self.config.light
+        if not most:
+            return images
+        # of its own, so that all else is drawn as it is without
+        random = torch.Generator().manual_seed(mixed_seed(self.seed, step, 1))
+        exposure = (torch.rand(total, 1, generator=random) * 2 - 1) * most
+        channels = (torch.rand(total, 3, generator=random) * 2 - 1) * most / 2
+        factors = torch.exp(exposure + channels)[rows].to(images.device)
+        return (images * factors[:, None, None, :]).clamp(0, 255)
+
+    def __call__(
+        self, images: Tensor, step: int, rows: slice, total: int, scale: float = 1.0
+    ) -> Tensor:
+        """Change a batch.
+
+        Args:
+            images: [b, 3, height, width] normalised float, rows `rows` of the whole batch.
+            step: number of the batch.
+            rows: which rows of the whole batch these are.
+            total: size of the whole batch.
+            scale: of the result's sides, rounded to multiples of 8 pixels where it is not 1.
+
+        Returns:
+            [b, 3, height · scale, width · scale] float, channels last in memory.
+        """
+        random = torch.Generator().manual_seed(mixed_seed(self.seed, step))
+        config = self.config
+
+        def uniform(low: float, high: float, *shape: int) -> Tensor:
+            drawn = torch.rand(total, *shape, generator=random) * (high - low) + low
+            return drawn[rows].to(images.device)
+
+        # geometry: one bilinear look-up for mirror, zoom and shift together
+        mirror = torch.where(uniform(0, 1) < config.flip, -1.0, 1.0)
+        theta = torch.zeros(len(images), 2, 3, device=images.device)
+        theta[:, 0, 0] = mirror * (1 + uniform(-config.zoom, config.zoom))
+        theta[:, 1, 1] = 1 + uniform(-config.zoom, config.zoom)
+        theta[:, :, 2] = uniform(-2 * config.shift, 2 * config.shift, 2)  # the side is 2 long
+        size = [side if scale == 1 else round(side * scale / 8) * 8 for side in images.shape[2:]]
+        grid = F.affine_grid(theta, [len(images), 3, *size], align_corners=False)
+        images = F.grid_sample(images, grid, align_corners=False)
+        # colour: contrast, brightness, and each channel's gain and offset
+        c = config.colour
+        images = images * (1 + uniform(-c, c, 1, 1, 1)) * (1 + uniform(-c / 2, c / 2, 3, 1, 1))
+        images = images + uniform(-c, c, 1, 1, 1) + uniform(-c / 2, c / 2, 3, 1, 1)
+        # erasing (Zhong et al. 2020): a rectangle of 2 to 32 % of the area, aspect 0.3 to 3.3
+        height, width = images.shape[2:]
+        erased = uniform(0, 1) < config.erase
+        area, aspect = uniform(0.02, 0.32), torch.exp(uniform(-math.log(3.3), math.log(3.3)))
+        tall = (area * aspect).sqrt().clamp_max(1) * height
+        wide = (area / aspect).sqrt().clamp_max(1) * width
+        top = (uniform(0, 1) * (height - tall))[:, None, None]
+        left = (uniform(0, 1) * (width - wide))[:, None, None]
+        y = torch.arange(height, device=images.device)[None, :, None]
+        x = torch.arange(width, device=images.device)[None, None, :]
+        inside = (y >= top) & (y < top + tall[:, None, None])
+        inside = inside & (x >= left) & (x < left + wide[:, None, None])
+        inside = inside & erased[:, None, None]
+        if config.low_resolution:  # drawn last: other configurations see the draws they had
+            factor = torch.rand(1, generator=random).item() * 0.6 + 0.4
+            coarse = uniform(0, 1) < config.low_resolution
+            images = torch.where(coarse[:, None, None, None], _coarse(images, factor), images)
+        images = images.masked_fill(inside[:, None], 0.0)
+        return images.contiguous(memory_format=torch.channels_last)
+
+
+def _coarse(images: Tensor, factor: float) -> Tensor:
+    """Images scaled down to `factor` of their sides, and back."""
+    size = images.shape[2:]
+    small = F.interpolate(images, scale_factor=factor, mode="bilinear", antialias=True)
+    return F.interpolate(small, size=size, mode="bilinear")

@@ -1,0 +1,124 @@
+"""What a training run tells while it goes: a progress bar, `metrics.jsonl`, TensorBoard."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from reid_hash.utils.files import LineFile, cannot_write
+from reid_hash.utils.visible import remark
+
+
+class TrainingLog:
+    """Progress of a run, for a person and for plots.
+
+    Args:
+        folder: where `metrics.jsonl` and the TensorBoard events are written; nothing is written
+            where it is None (processes other than the first).
+        total: steps of the run.
+        start: steps that are done already.
+        console: where the bar is drawn; no bar where it is None.
+    """
+
+    def __init__(
+        self, folder: Path | None, total: int, start: int, console: Console | None
+    ) -> None:
+        self.total = total
+        self._file = None
+        self._board = None
+        if folder is not None:
+            self._file = LineFile(folder / "metrics.jsonl", append=True)
+            self._folder = folder
+            try:
+                self._board = SummaryWriter(str(folder), purge_step=start if start else None)
+            except OSError as error:
+                raise cannot_write(folder, error) from error
+        self._bar: Progress | None = None
+        self._since = time.monotonic()
+        self._images = 0
+        self._sums: dict[str, float] = {}
+        self._steps = 0
+        if console is not None:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed}/{task.total}"),
+                TextColumn("loss {task.fields[loss]}"),
+                TextColumn("{task.fields[rate]} images/s"),
+                TimeRemainingColumn(),
+                console=console,
+            )
+            self._task = self._bar.add_task(
+                "training", total=total, completed=start, loss="…", rate="…"
+            )
+
+    def __enter__(self) -> "TrainingLog":
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if self._file is not None:
+            self._file.close()
+        if self._board is not None:
+            try:
+                self._board.close()
+            except OSError as problem:
+                if error is None:  # else that one is told
+                    raise cannot_write(self._folder, problem) from problem
+
+    def step(self, terms: Mapping[str, float], images: int) -> None:
+        """Count a step with the values of its loss terms; figures of an epoch are their means."""
+        self._steps += 1
+        self._images += images
+        for name, value in terms.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        if self._bar is not None:
+            loss = self._sums.get("loss", 0.0) / self._steps
+            self._bar.update(self._task, advance=1, loss=f"{loss:.3f}", rate=f"{self.rate():.0f}")
+
+    def rate(self) -> float:
+        """Images a second since the last epoch began."""
+        return self._images / max(time.monotonic() - self._since, 1e-9)
+
+    def epoch(self, step: int, epoch: int, **figures: float) -> dict[str, float]:
+        """Write the means of the epoch's loss terms, and other figures; start the next epoch."""
+        record = {name: total / max(1, self._steps) for name, total in self._sums.items()}
+        record |= {"images_per_second": self.rate(), **figures}
+        self.write(step, epoch=epoch, **record)
+        if self._bar is not None and not self._bar.console.is_terminal:  # a log shows no bar
+            self.say(
+                f"epoch {epoch}, step {step} of {self.total}: loss {record.get('loss', 0):.3f}, "
+                f"{record['images_per_second']:.0f} images/s"
+            )
+        self._sums, self._steps, self._images = {}, 0, 0
+        self._since = time.monotonic()
+        return record
+
+    def write(self, step: int, **figures: float) -> None:
+        """Write figures of a step to `metrics.jsonl` and TensorBoard."""
+        if self._file is not None:
+            self._file.write(json.dumps({"step": step, **figures}))
+        if self._board is not None:
+            try:
+                for name, value in figures.items():
+                    self._board.add_scalar(name, value, step)
+            except OSError as error:  # of an earlier one: another thread writes them
+                raise cannot_write(self._folder, error) from error
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        if self._bar is not None:
+            remark(self._bar.console, text)

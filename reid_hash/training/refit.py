@@ -1,0 +1,195 @@
+"""Refit of the hash layer: after training, its matrix learns to rank persons across cameras.
+
+Training sees a few dozen identities a batch, its losses compare relaxed codes, and in the end it
+tells its own identities apart too well to learn more from them. The refit starts from the outputs
+of the trained network for all training images, which fit into memory, so that a step compares
+hundreds of identities; and it scatters them, for outputs of strangers scatter more than those of
+identities that the network has seen.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from reid_hash.config.schema import RefitConfig
+from reid_hash.errors import ConfigError
+from reid_hash.nn.hashnet import HashNet
+from reid_hash.nn.head import HashHead
+from reid_hash.training.objective import prefix_lengths
+
+SLOPES = (1.0, 4.0)
+"""Slope of tanh at the first and at the last step, on outputs of deviation 1."""
+
+LENGTH = 64
+"""The code length at which the temperature is `RefitConfig.temperature`."""
+
+
+def check_pairs(labels: NDArray[np.int64] | NDArray[np.bool_]) -> None:
+    """Raise unless there are pairs to refit with: before training, not after it.
+
+    Args:
+        labels: [n] int, of the training images.
+
+    Raises:
+        ConfigError: images have several classes, or fewer than two identities have two images.
+    """
+    if labels.ndim != 1:
+        raise ConfigError("refit.steps: images with several classes cannot be refitted with; set 0")
+    if (np.unique(labels, return_counts=True)[1] > 1).sum() < 2:
+        raise ConfigError("refit.steps: fewer than 2 identities have 2 images; set 0")
+
+
+def refit(
+    net: HashNet,
+    outputs: NDArray[np.float32],
+    labels: NDArray[np.int64] | NDArray[np.bool_],
+    cameras: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Replace the hash layer's matrix by one that ranks better, in place; see `RefitConfig`.
+
+    Each step draws two images of each of many identities, from different cameras where it has two.
+    Each image shall be nearest to the other one of its identity among all, by the weighted Hamming
+    distance of relaxed codes at every one of the lengths: cross entropy of the similarities divided
+    by a temperature (InfoNCE, van den Oord et al. 2018). Bit weights that are learned are refitted
+    too, at their share of the learning rate (`train.bit_weights_rate`). The same seed gives the
+    same layer.
+
+    Args:
+        net: the trained network, in evaluation mode.
+        outputs: [n, bits] what it gives for the training images.
+        labels: [n] int64; others are refused.
+        cameras: [n] int64.
+
+    Returns:
+        [n, bits] what the refitted network gives for the training images.
+
+    Raises:
+        ConfigError: see `check_pairs`.
+    """
+    check_pairs(labels)
+    config = net.config
+    bits = config.model.bits
+    mean, scale = outputs.mean(0), max(float(outputs.std(0).mean()), 1e-6)
+    vectors = (outputs - mean) / scale
+    lengths = prefix_lengths(config.refit.prefixes or config.loss.prefixes, bits)
+    draw = _Draw(vectors, labels.astype(np.int64), cameras, config.refit, config.seed)
+    device = next(net.weight.parameters()).device
+    net.weight.cpu()
+    matrix = nn.Parameter(torch.eye(bits))
+    rate, weights_rate = config.refit.learning_rate, config.train.bit_weights_rate
+    optimiser = torch.optim.Adam(  # weights that do not follow from factors give these no gradient
+        [
+            {"params": [matrix], "lr": rate},
+            {"params": list(net.weight.parameters()), "lr": rate * weights_rate},
+        ]
+    )
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, config.refit.steps)
+    for step in range(config.refit.steps):
+        projected = draw.pairs() @ matrix.T
+        deviation = projected.std(0).clamp_min(1e-6)
+        slope = SLOPES[0] + (SLOPES[1] - SLOPES[0]) * step / config.refit.steps
+        codes = torch.tanh(slope * (projected - projected.mean(0)) / deviation)
+        loss = torch.stack(
+            [
+                contrast(codes[:, :length], net.significance()[:length], config.refit.temperature)
+                for length in lengths
+            ]
+        ).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+    net.weight.to(device)
+    with torch.no_grad():
+        projected = torch.from_numpy(vectors) @ matrix.T
+        deviation = projected.std(0).clamp_min(1e-6)
+        rows = matrix / (deviation[:, None] * scale)
+        shift = -rows @ torch.from_numpy(mean) - projected.mean(0) / deviation
+        fold(net.head, rows, shift)
+    refitted: NDArray[np.float32] = outputs @ rows.numpy().T + shift.numpy()
+    return refitted
+
+
+def contrast(codes: Tensor, weights: Tensor, temperature: float) -> Tensor:
+    """Cross entropy of finding the other image of each pair, from either side.
+
+    Args:
+        codes: [2n, bits] relaxed codes; rows i and n + i are of one identity, others of others.
+        weights: [bits] ≥ 0, significance of each bit.
+        temperature: of the similarities at 64 bits. Similarities of independent bits scatter less
+            the longer the code is; the temperature falls with the fourth root of the length.
+    """
+    first, second = codes.chunk(2)
+    similarity = (first * weights) @ second.T / weights.sum()
+    logits = similarity / (temperature * (LENGTH / codes.shape[1]) ** 0.25)
+    right = torch.arange(len(first), device=codes.device)
+    return (functional.cross_entropy(logits, right) + functional.cross_entropy(logits.T, right)) / 2
+
+
+@torch.no_grad()
+def fold(head: HashHead, matrix: Tensor, shift: Tensor) -> None:
+    """Let a head give `matrix` @ v + `shift` where it gave v, without another layer.
+
+    Args:
+        head: of a trained network, whose batch norm is that of evaluation.
+        matrix: [bits, bits].
+        shift: [bits].
+    """
+    project, norm = head.project, head.norm
+    matrix, shift = matrix.to(project.weight), shift.to(project.weight)
+    if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        offset = norm.bias - norm.running_mean * scale
+        project.weight.copy_((matrix * scale) @ project.weight)
+        norm.running_mean.zero_()
+        norm.running_var.fill_(1 - norm.eps)
+        norm.weight.fill_(1)
+        norm.bias.copy_(matrix @ offset + shift)
+    else:
+        assert project.bias is not None
+        project.weight.copy_(matrix @ project.weight)
+        project.bias.copy_(matrix @ project.bias + shift)
+
+
+class _Draw:
+    """Draws pairs of scattered outputs."""
+
+    def __init__(
+        self,
+        vectors: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        cameras: NDArray[np.int64],
+        config: RefitConfig,
+        seed: int,
+    ) -> None:
+        self.random = np.random.default_rng(seed)
+        self.vectors, self.cameras, self.noise = vectors, cameras, config.noise
+        order = np.argsort(labels, kind="stable")
+        starts = np.flatnonzero(np.diff(labels[order], prepend=labels[order[0]] - 1))
+        groups = np.split(order, starts[1:])
+        self.groups = [rows for rows in groups if len(rows) > 1]
+        self.identities = min(config.identities, len(self.groups))
+        self.scatter = vectors.copy()
+        for rows in groups:
+            self.scatter[rows] -= vectors[rows].mean(0)
+
+    def pairs(self) -> Tensor:
+        """[2n, bits]: rows i and n + i are of one identity."""
+        chosen = self.random.permutation(len(self.groups))[: self.identities]
+        both = np.array([self._pair(self.groups[identity]) for identity in chosen]).T.ravel()
+        drawn = self.vectors[both]
+        if self.noise:
+            others = self.random.integers(0, len(self.scatter), len(both))
+            drawn = drawn + np.float32(self.noise) * self.scatter[others]
+        return torch.from_numpy(drawn)
+
+    def _pair(self, rows: NDArray[np.int64]) -> tuple[int, int]:
+        one = rows[self.random.integers(len(rows))]
+        others = rows[self.cameras[rows] != self.cameras[one]]
+        if not len(others):
+            others = rows[rows != one]
+        return int(one), int(others[self.random.integers(len(others))])

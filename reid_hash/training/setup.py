@@ -1,0 +1,81 @@
+"""What a training run fixes before its first step: targets, normalisation, precision."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from reid_hash.models.shipped import shipped_model
+from reid_hash.models.torch_encoder import pick_device
+from reid_hash.nn.airbench import WhitenedNet
+from reid_hash.nn.backbones import TimmBackbone
+from reid_hash.nn.checkpoint import load_checkpoint
+from reid_hash.nn.hashnet import HashNet
+from reid_hash.training.start import start_from
+
+
+def training_targets(
+    labels: NDArray[np.int64] | NDArray[np.bool_],
+) -> tuple[int, torch.Tensor]:
+    """What the losses are told of each image.
+
+    Args:
+        labels: [n] int64, or [n, classes] bool where an image may have several classes.
+
+    Returns:
+        (classes, targets): [n] int64 numbers 0 … classes - 1, or [n, classes] float 0 and 1.
+    """
+    if labels.ndim == 2:
+        return labels.shape[1], torch.from_numpy(labels.astype(np.float32))
+    values, targets = np.unique(labels, return_inverse=True)
+    return len(values), torch.from_numpy(targets)
+
+
+def prepare_network(net: HashNet, images: NDArray[np.uint8]) -> None:
+    """Give a new network what it has before its first step: a start, or a normalisation.
+
+    Args:
+        net: changed in place; see `TrainConfig.start`.
+        images: [n, height, width, 3] uint8 RGB, of the training.
+
+    Raises:
+        CheckpointError, ConfigError: the start is missing, damaged or another network.
+    """
+    start = net.config.train.start
+    if start is None:
+        set_normalisation(net, images)
+        return
+    shipped = shipped_model(start)
+    start_from(net, load_checkpoint(start if shipped is None else shipped.file), start)
+
+
+def set_normalisation(net: HashNet, images: NDArray[np.uint8]) -> None:
+    """Set what a network takes from its training images before training, from up to 1,000 of them.
+
+    That is the mean and deviation of each channel, and the whitening layer where it has one. A
+    pretrained network of timm keeps those that its weights were made with.
+    """
+    if isinstance(net.backbone, TimmBackbone) and net.config.model.pretrained is not None:
+        net.mean.copy_(torch.tensor(net.backbone.mean))
+        net.std.copy_(torch.tensor(net.backbone.std))
+        return
+    some = images[:: max(1, len(images) // 1000)]
+    sample = some.astype(np.float64) / 255
+    net.mean.copy_(torch.from_numpy(sample.mean((0, 1, 2))))
+    net.std.copy_(torch.from_numpy(sample.std((0, 1, 2)).clip(0.01)))
+    if isinstance(net.backbone, WhitenedNet):
+        net.backbone.set_whitening(net.standardise(net.normalise(torch.from_numpy(some))))
+
+
+def use_bf16(precision: Literal["auto", "fp32", "bf16"], device: str) -> bool:
+    """Whether to compute in bfloat16: "auto" where the processor multiplies it in hardware."""
+    if precision != "auto":
+        return precision == "bf16"
+    kind = pick_device(device).type
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported())  # type: ignore[no-untyped-call]
+    if kind == "cpu" and Path("/proc/cpuinfo").exists():
+        return "avx512_bf16" in Path("/proc/cpuinfo").read_text()
+    return False

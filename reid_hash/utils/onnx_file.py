@@ -1,0 +1,126 @@
+"""ONNX files as bytes: what is read before a runtime gets them, without a package that reads ONNX.
+
+An ONNX file is a protocol buffer. A tensor in it may have its values in another file, whose path
+the ONNX file chooses, and a runtime opens that file. So the bytes are looked through first, and
+the runtime is given the same bytes rather than the path.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from reid_hash.errors import CheckpointError
+from reid_hash.utils.files import is_ordinary
+
+MESSAGES = {
+    "ModelProto": {7: "GraphProto", 20: "TrainingInfoProto", 25: "FunctionProto"},
+    "GraphProto": {1: "NodeProto", 5: "TensorProto", 15: "SparseTensorProto"},
+    "NodeProto": {5: "AttributeProto"},
+    "AttributeProto": {
+        **{5: "TensorProto", 6: "GraphProto", 10: "TensorProto", 11: "GraphProto"},
+        **{22: "SparseTensorProto", 23: "SparseTensorProto"},
+    },
+    "SparseTensorProto": {1: "TensorProto", 2: "TensorProto"},
+    "TrainingInfoProto": {1: "GraphProto", 2: "GraphProto"},
+    "FunctionProto": {7: "NodeProto", 11: "AttributeProto"},
+}
+"""Every way from a model to a tensor: message → number of the field → message in it."""
+
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # fields of TensorProto
+_MOST_BYTES = 2**31 - 1  # of a protocol buffer
+
+
+def read_onnx(path: str | os.PathLike[str]) -> bytes:
+    """Read an ONNX file that holds all of its network.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The file's bytes, for a runtime to read in place of the file.
+
+    Raises:
+        CheckpointError: there is no such file, it is cut off or no ONNX file, or a tensor's values
+            are in another file.
+    """
+    file = Path(path)
+    if not is_ordinary(file):  # to open a pipe would wait
+        there = file.exists()
+        raise CheckpointError(f"{path} is no file" if there else f"no such file: {path}")
+    try:
+        data = file.read_bytes() if file.stat().st_size <= _MOST_BYTES else b""
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        outside = bool(data) and _is_external(memoryview(data))
+    except (IndexError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged, or no ONNX file: {error}") from error
+    if not data:
+        raise CheckpointError(f"{path} is no ONNX file: it is empty, or larger than 2 GB")
+    if outside:
+        raise CheckpointError(
+            f"{path} keeps weights in other files, which are not opened; save it as one file, with "
+            "onnx.save(onnx.load(FILE), NEW)"
+        )
+    return data
+
+
+def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Read a message of a protocol buffer.
+
+    Args:
+        data: the message.
+
+    Yields:
+        (number of the field, integer or bytes) of each field that is one of these.
+
+    Raises:
+        ValueError: it is no message.
+        IndexError: it is cut off.
+    """
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == 0:
+            value, at = _varint(data, at)
+            yield key >> 3, value
+        elif kind == 2:
+            length, at = _varint(data, at)
+            if at + length > len(data):
+                raise ValueError("it is cut off")
+            yield key >> 3, data[at : at + length]
+            at += length
+        elif kind in (1, 5):
+            at += 8 if kind == 1 else 4
+        else:
+            raise ValueError("it is no protocol buffer")
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    """(number, where the next thing begins)."""
+    value = shift = 0
+    while shift < 70:  # ten bytes at most
+        if at >= len(data):
+            raise ValueError("it is cut off")
+        byte = data[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+    raise ValueError("it is no protocol buffer")
+
+
+def _is_external(model: memoryview) -> bool:
+    """Whether any tensor of a model says that its values are elsewhere."""
+    waiting = [("ModelProto", model)]  # a list, since a file may nest graphs without an end
+    while waiting:
+        kind, data = waiting.pop()
+        for number, value in fields(data):
+            if kind == "TensorProto":
+                # a location is 0 for this file and 1 for another; what else it is means nothing
+                if number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0):
+                    return True
+            elif number in MESSAGES[kind] and isinstance(value, memoryview):
+                waiting.append((MESSAGES[kind][number], value))
+    return False

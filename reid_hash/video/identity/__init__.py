@@ -1,0 +1,1 @@
+"""Who is there: tracks, their codes, and the identities of the gallery."""

@@ -1,0 +1,162 @@
+"""Tracks with what is known of them, while they last and afterwards."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from reid_hash.gallery.sighting import Match
+from reid_hash.video.identity.recognition import Found
+from reid_hash.video.identity.track_code import TrackCode
+from reid_hash.video.types import Picture
+
+Key = tuple[int, int]
+"""Index of the camera, number of the track within it, from 1."""
+
+
+TOGETHER = 3
+"""Frames in which two tracks must be seen together to be of two people: where a tracker begins a
+new track for somebody, the old one may last for a frame or two."""
+
+
+class Shot(NamedTuple):
+    """The best crop of a track so far.
+
+    Attributes:
+        quality: see `crops.cut`.
+        frame: number of the frame.
+        time: of the frame.
+        box: x, y, width, height.
+        picture: [height, width, 3] uint8 BGR, a copy.
+    """
+
+    quality: float
+    frame: int
+    time: float
+    box: tuple[float, float, float, float]
+    picture: Picture
+
+
+@dataclass(eq=False)
+class Presence:
+    """One track: somebody before one camera, from coming to leaving.
+
+    Attributes:
+        key: camera and track.
+        first: time of the first frame, seconds since 1970, UTC.
+        last: time of the last frame so far.
+        frames: in how many it was seen.
+        code: what is known of how the person looks.
+        shot: the best crop; None where none was good enough.
+        identity: whom it was taken for; None until that is decided.
+        started: whether the identity was made for this track.
+        distance: to the nearest sighting that was there when it was decided; None without any.
+        limit: up to which distance it would have counted.
+        matches: what a search found last.
+        beside: in how many frames each other track of the same camera was seen with this one.
+        watched: name of the watched image whose person this looks like; "" where there is none.
+        written: `code.offered` when a sighting was last written to the gallery; 0 before.
+    """
+
+    key: Key
+    first: float
+    last: float
+    frames: int = 0
+    code: TrackCode = field(default_factory=TrackCode)
+    shot: Shot | None = None
+    identity: int | None = None
+    started: bool = False
+    distance: float | None = None
+    limit: float = 0.0
+    matches: list[Match] = field(default_factory=list)
+    beside: dict[Key, int] = field(default_factory=dict)
+    watched: str = ""
+    written: int = 0
+
+    @property
+    def others(self) -> set[Key]:
+        """Tracks of people who were seen with this one, and are therefore somebody else."""
+        return {key for key, frames in self.beside.items() if frames >= TOGETHER}
+
+    def take(self, found: Found) -> None:
+        """Keep what a search found."""
+        self.matches, self.distance, self.limit = found.matches, found.distance, found.limit
+
+
+class Presences:
+    """All tracks of a run, and which identities cannot be one because they were seen together.
+
+    They have numbers of their own: a track of the tracker may go over to somebody else.
+
+    Attributes:
+        all: by key.
+    """
+
+    def __init__(self) -> None:
+        self.all: dict[Key, Presence] = {}
+        self._now: dict[tuple[int, int], Key] = {}
+        self._numbers: dict[int, int] = {}
+        self._of: dict[int, set[Key]] = {}
+
+    def see(self, camera: int, tracks: Iterable[int], time: float) -> list[Presence]:
+        """Note who is in a frame.
+
+        Args:
+            camera: index of the source.
+            tracks: the tracker's numbers.
+            time: of the frame.
+
+        Returns:
+            One for each track in order, new ones made.
+        """
+        seen = []
+        for track in tracks:
+            if (camera, track) not in self._now:
+                self.begin(camera, track, time)
+            seen.append(self.of_track(camera, track))
+        together = {presence.key for presence in seen}
+        for presence in seen:
+            presence.last = time
+            presence.frames += 1
+            for key in together - {presence.key}:
+                presence.beside[key] = presence.beside.get(key, 0) + 1
+        return seen
+
+    def begin(
+        self, camera: int, track: int, time: float, beside: Iterable[Presence] = ()
+    ) -> Presence:
+        """From now on a track of the tracker is that of somebody new, with others beside."""
+        number = self._numbers[camera] = self._numbers.get(camera, 0) + 1
+        self._now[camera, track] = (camera, number)
+        presence = self.all[camera, number] = Presence((camera, number), time, time)
+        for other in beside:
+            presence.beside[other.key] = other.beside[presence.key] = TOGETHER
+        return presence
+
+    def of_track(self, camera: int, track: int) -> Presence:
+        """Who has a track of the tracker now."""
+        return self.all[self._now[camera, track]]
+
+    def of(self, identity: int) -> list[Presence]:
+        """The tracks of an identity."""
+        return [self.all[key] for key in sorted(self._of.get(identity, ()))]
+
+    def assign(self, presence: Presence, identity: int) -> None:
+        """Say whose track it is."""
+        presence.identity = identity
+        self._of.setdefault(identity, set()).add(presence.key)
+
+    def merge(self, kept: int, other: int) -> None:
+        """Give all tracks of `other` to `kept`."""
+        for presence in self.of(other):
+            self.assign(presence, kept)
+        self._of.pop(other, None)
+
+    def identities(self) -> list[int]:
+        """The identities that were seen, by number."""
+        return sorted(self._of)
+
+    def taken(self, *presences: Presence) -> set[int]:
+        """Identities of people who were seen in one frame with one of these tracks."""
+        beside = set[Key]().union(*(presence.others for presence in presences))
+        found = {self.all[key].identity for key in beside}
+        return {identity for identity in found if identity is not None}

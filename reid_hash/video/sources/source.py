@@ -1,0 +1,248 @@
+"""Frames from files, folders, cameras and streams, each with its time."""
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from reid_hash.data.images import SUFFIXES, read_image
+from reid_hash.errors import DataError
+from reid_hash.video.sources.address import Address
+from reid_hash.video.types import Picture
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our own message names the bad file
+
+USUAL_FPS = 25.0
+"""Frames a second where a source does not say."""
+
+_TIMEOUT = 5000  # milliseconds that a stream may take to open, or be silent
+_PAUSES = (0.25, 0.5, 1.0, 2.0)  # seconds between attempts to get a source back; the last repeats
+_MISSING = 0.01  # share of the announced frames that may be missing: some formats only estimate
+
+Note = Callable[[str, str], object]
+"""Called with a kind ("lost", "back", "ended", "note") and a line that says what happened."""
+
+
+class Source(Protocol):
+    """A source of frames, open.
+
+    Attributes:
+        address: where it is.
+        fps: frames a second; `USUAL_FPS` where it does not say.
+        size: width and height of the first frame, in pixels.
+        length: number of frames as far as it says; None where it does not, or has no end.
+        live: whether frames come when they come, and are lost where nobody takes them.
+    """
+
+    address: Address
+    fps: float
+    size: tuple[int, int]
+    length: int | None
+    live: bool
+
+    def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, Picture]]:
+        """Frames in order, with the seconds since the start of the source."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+def open_source(address: Address, fps: float | None = None, patience: float = 60.0) -> Source:
+    """Open a source, and make sure that it has a first frame.
+
+    Args:
+        address: which.
+        fps: frames a second, in place of what the source says.
+        patience: seconds that a live source may be away before it counts as ended.
+
+    Raises:
+        DataError: it cannot be read; the message says why.
+    """
+    if address.kind == "images":
+        return ImageSource(address, fps or USUAL_FPS)
+    if address.kind == "file":
+        return VideoSource(address, fps)
+    return LiveSource(address, fps, patience)
+
+
+class ImageSource:
+    """The images of a folder, in the order of the numbers in their names; see `Source`."""
+
+    live = False
+
+    def __init__(self, address: Address, fps: float) -> None:
+        self.address, self.fps = address, fps
+        path = Path(address.target)
+        files = [path]
+        if path.is_dir():
+            files = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES]
+        if not files:
+            raise DataError(f"{path} holds no images ({', '.join(SUFFIXES)})")
+        self._files = sorted(files, key=lambda file: _natural(file.name))
+        self.length: int | None = len(files)
+        first = next((one for one in map(_image, self._files) if one is not None), None)
+        if first is None:
+            raise DataError(f"{address.shown}: no image in it can be read")
+        self.size = _size(first)
+
+    def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, Picture]]:
+        """See `Source`; images that cannot be read are left out, and noted."""
+        bad = []
+        for index, file in enumerate(self._files):
+            if stop.is_set():
+                return
+            picture = _image(file)
+            if picture is None:
+                bad.append(file.name)
+                continue
+            yield index / self.fps, picture
+        if bad:
+            more = " …" if len(bad) > 1 else ""
+            note("note", f"{self.address.shown}: {len(bad)} images cannot be read: {bad[0]}{more}")
+
+    def close(self) -> None:
+        """See `Source`."""
+
+
+class VideoSource:
+    """A video file; see `Source`."""
+
+    live = False
+
+    def __init__(self, address: Address, fps: float | None) -> None:
+        self.address = address
+        # the FFmpeg back end alone: the others would take a file name with digits for a series
+        self._capture = cv2.VideoCapture(address.target, cv2.CAP_FFMPEG)
+        if not self._capture.isOpened():
+            raise DataError(f"{address.shown}: not a video, or cut off")
+        self.fps = fps or _said_fps(self._capture)
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.length = int(count) if 0 < count < 1e9 else None
+        first = _read(self._capture)
+        if first is None:
+            self.close()
+            raise DataError(f"{address.shown}: no frame of it can be decoded; empty or damaged")
+        self._first, self.size = first, _size(first)
+
+    def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, Picture]]:
+        """See `Source`; says where the file ends before the frames that it announces."""
+        picture: Picture | None = self._first
+        count = 0
+        while picture is not None and not stop.is_set():
+            yield count / self.fps, picture
+            count += 1
+            picture = _read(self._capture)
+        announced = self.length or 0
+        if not stop.is_set() and announced - count > max(2, _MISSING * announced):
+            note(
+                "note",
+                f"{self.address.shown} ends after frame {count:,} of {announced:,}: cut off or "
+                "damaged",
+            )
+
+    def close(self) -> None:
+        """See `Source`."""
+        self._capture.release()
+
+
+class LiveSource:
+    """A camera or a stream, opened again where it goes away; see `Source`."""
+
+    def __init__(self, address: Address, fps: float | None, patience: float) -> None:
+        self.address, self._patience = address, patience
+        self._capture = _connect(address)
+        first = _read(self._capture)
+        if first is None:
+            self.close()
+            where = (
+                "no such camera here, or it is in use"
+                if address.kind == "camera"
+                else ("no video there, or nobody answers")
+            )
+            raise DataError(f"{address.shown}: {where}")
+        self._first, self.size = first, _size(first)
+        self.fps = fps or _said_fps(self._capture)
+        # a video that is served as a file is read like one
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.length = int(count) if address.kind == "stream" and 0 < count < 1e9 else None
+        self.live = self.length is None
+
+    def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, Picture]]:
+        """See `Source`; "lost" and "back" say where it was away, "ended" that it stayed away."""
+        began, count = time.monotonic(), 0
+        picture: Picture | None = self._first
+        while picture is not None and not stop.is_set():
+            yield (time.monotonic() - began if self.live else count / self.fps), picture
+            count += 1
+            picture = _read(self._capture)
+            if picture is None and self.live and not stop.is_set():
+                picture = self._again(stop, note)
+
+    def _again(self, stop: threading.Event, note: Note) -> Picture | None:
+        """Open it again and again; gives its first frame, None where it stays away."""
+        since = time.monotonic()
+        note("lost", f"{self.address.name}: no frames any more; trying again")
+        attempt = 0
+        while time.monotonic() - since < self._patience:
+            if stop.wait(_PAUSES[min(attempt, len(_PAUSES) - 1)]):
+                return None
+            attempt += 1
+            self._capture.release()
+            self._capture = _connect(self.address)
+            picture = _read(self._capture)
+            if picture is not None:
+                away = time.monotonic() - since
+                note("back", f"{self.address.name}: back after {away:.1f} s")
+                return picture
+        note("ended", f"{self.address.name}: away for {self._patience:g} s, taken as ended")
+        return None
+
+    def close(self) -> None:
+        """See `Source`."""
+        self._capture.release()
+
+
+def _connect(address: Address) -> cv2.VideoCapture:
+    if address.kind == "camera":
+        return cv2.VideoCapture(int(address.target))
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT]
+    return cv2.VideoCapture(address.target, cv2.CAP_FFMPEG, limits)
+
+
+def _read(capture: cv2.VideoCapture) -> Picture | None:
+    try:
+        there, picture = capture.read()
+    except cv2.error:
+        return None
+    return np.asarray(picture, np.uint8) if there and picture is not None and picture.size else None
+
+
+def _image(file: Path) -> Picture | None:
+    try:
+        return read_image(file)[:, :, ::-1].copy()
+    except DataError:
+        return None
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    return picture.shape[1], picture.shape[0]
+
+
+def _said_fps(capture: cv2.VideoCapture) -> float:
+    """What the source says, unless it says nonsense: some streams give their clock's rate."""
+    fps = float(capture.get(cv2.CAP_PROP_FPS))
+    return fps if 0.1 <= fps <= 240 else USUAL_FPS
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sort key: frame2 before frame10."""
+    parts = re.split(r"(\d+)", name.lower())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

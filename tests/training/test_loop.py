@@ -1,0 +1,227 @@
+"""The loop trains something small for real in each of these."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
+from reid_hash.metrics import rank_codes, summarise
+from reid_hash.models.torch_encoder import Encoder
+from reid_hash.nn.checkpoint import load_checkpoint, read_tensors
+from reid_hash.training.loop import MODEL_FILE, STATE_FILE, Stopped, train
+from reid_hash.training.setup import use_bf16
+from tests.helpers import coloured_pixels, tiny_config
+
+FULL = (
+    "model.backbone=resnet-slim",
+    "loss.cross_entropy=1",
+    "loss.code_cross_entropy=1",
+    "loss.feature_triplet=0.5",
+    "loss.prefixes=[8]",
+    "train.average=0.9",
+    "model.dropout=0.1",
+    "train.small_images=0.5",
+    "train.clip=5",
+)
+
+
+def mean_ap(checkpoint, pixels, weighted=False):
+    codes = Encoder(checkpoint, "cpu").encode(pixels.images)
+    labels, cameras = pixels.labels, pixels.cameras
+    groups = rank_codes(codes, codes, labels, labels, cameras, cameras, "market", weighted=weighted)
+    return summarise(groups)["map"]
+
+
+@pytest.mark.parametrize(
+    "settings", [(), ("loss.regulariser=0",), ("loss.similarity=appearance",), FULL]
+)
+def test_training_finds_codes_that_retrieve_unseen_identities(tmp_path, settings):
+    pixels = coloured_pixels(identities=24, seed=0)
+    unseen = coloured_pixels(identities=12, seed=1)
+    config = tiny_config(
+        "train.epochs=8", "train.learning_rate=0.002", "augment.erase=0.1", *settings
+    )
+    trained = train(config, pixels, tmp_path / "a", device="cpu")
+    start = train(
+        tiny_config("train.epochs=1", "train.learning_rate=1e-9", *settings),
+        pixels,
+        tmp_path / "b",
+        device="cpu",
+    )
+    assert mean_ap(trained, unseen) > max(0.6, mean_ap(start, unseen) + 0.05)
+    history = [json.loads(line) for line in (tmp_path / "a" / "metrics.jsonl").open()]
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert (tmp_path / "a" / "config.yaml").exists()
+    assert not (tmp_path / "a" / STATE_FILE).exists()
+    assert list((tmp_path / "a").glob("events.out.tfevents*"))
+
+
+class StopAt:
+    """An evaluation that sends Ctrl-C after an epoch."""
+
+    def __init__(self, epoch):
+        self.left = epoch
+
+    def __call__(self, net):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+        return {"rank1": 0.5}
+
+
+@pytest.mark.parametrize("settings", [(), FULL])
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path, settings):
+    pixels = coloured_pixels()
+    config = tiny_config("train.evaluate_every=1", *settings)
+    whole = train(config, pixels, tmp_path / "whole", device="cpu", evaluate=StopAt(-1))
+    with pytest.raises(Stopped, match=r"stopped after step 6 of 12; go on with --resume"):
+        train(config, pixels, tmp_path / "cut", device="cpu", evaluate=StopAt(2))
+    assert not (tmp_path / "cut" / MODEL_FILE).exists()
+    torch.manual_seed(12345)  # what ran in between must not matter
+    resumed = train(
+        config, pixels, tmp_path / "cut", device="cpu", resume=True, evaluate=StopAt(-1)
+    )
+    torch.testing.assert_close(resumed.net.state_dict(), whole.net.state_dict(), rtol=0, atol=0)
+    np.testing.assert_array_equal(resumed.bit_weights, whole.bit_weights)
+    assert resumed.fingerprint == load_checkpoint(tmp_path / "cut" / MODEL_FILE).fingerprint
+    steps = [json.loads(line)["step"] for line in (tmp_path / "cut" / "metrics.jsonl").open()]
+    assert steps == [3, 3, 6, 6, 9, 9, 12, 12]
+
+
+def test_a_run_stopped_in_the_middle_of_an_epoch_goes_on_there(tmp_path):
+    pixels = coloured_pixels()
+    config = tiny_config()
+    whole = train(config, pixels, tmp_path / "whole", device="cpu")
+
+    import reid_hash.training.loop as training
+
+    seen = []
+    real = training.objective
+
+    def interrupting(*args):
+        seen.append(1)
+        if len(seen) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*args)
+
+    training.objective = interrupting
+    try:
+        with pytest.raises(Stopped, match="step 5 of 12"):
+            train(config, pixels, tmp_path / "cut", device="cpu")
+    finally:
+        training.objective = real
+    resumed = train(config, pixels, tmp_path / "cut", device="cpu", resume=True)
+    torch.testing.assert_close(resumed.net.state_dict(), whole.net.state_dict(), rtol=0, atol=0)
+
+
+def test_resuming_what_cannot_be_resumed(tmp_path):
+    pixels = coloured_pixels()
+    config = tiny_config("train.evaluate_every=1")
+    with pytest.raises(CheckpointError, match="nothing to resume .* no state"):
+        train(config, pixels, tmp_path, device="cpu", resume=True)
+    with pytest.raises(Stopped):
+        train(config, pixels, tmp_path, device="cpu", evaluate=StopAt(1))
+    other = tiny_config("train.evaluate_every=1", "train.epochs=5")
+    with pytest.raises(ConfigError, match="train.epochs was 4, now 5"):
+        train(other, pixels, tmp_path, device="cpu", resume=True)
+    state = (tmp_path / STATE_FILE).read_bytes()
+    (tmp_path / STATE_FILE).write_bytes(state[:-100])
+    with pytest.raises(CheckpointError, match="damaged"):
+        train(config, pixels, tmp_path, device="cpu", resume=True)
+    (tmp_path / STATE_FILE).write_bytes(state)
+    train(config, pixels, tmp_path, device="cpu", resume=True)
+    with pytest.raises(CheckpointError, match="the run is finished"):
+        train(config, pixels, tmp_path, device="cpu", resume=True)
+
+
+def test_a_collapse_is_said(tmp_path):
+    console = Console(record=True, width=200, file=open(os.devnull, "w"))  # noqa: SIM115
+    config = tiny_config(
+        "model.batch_norm=false",
+        "train.learning_rate=3",
+        "train.optimiser=sgd",
+        "train.warmup=0",
+        "train.epochs=2",
+    )
+    try:
+        train(config, coloured_pixels(), tmp_path, device="cpu", console=console)
+    except ReidHashError as error:
+        assert "lower train.learning_rate" in str(error)
+    else:
+        assert "training has collapsed" in console.export_text()
+
+
+def test_a_loss_that_is_no_number_is_an_error(tmp_path):
+    config = tiny_config("train.learning_rate=1e30", "train.optimiser=sgd", "train.warmup=0")
+    with pytest.raises(ReidHashError, match=r"the loss is (nan|inf) at step \d+; lower"):
+        train(config, coloured_pixels(), tmp_path, device="cpu")
+
+
+def test_one_identity_is_not_enough(tmp_path):
+    with pytest.raises(ConfigError, match="at least 2 identities"):
+        train(tiny_config(), coloured_pixels(identities=1), tmp_path, device="cpu")
+
+
+def test_precision_on_the_cpu_follows_the_processor():
+    assert use_bf16("bf16", "cpu")
+    assert not use_bf16("fp32", "cpu")
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as file:
+            assert use_bf16("auto", "cpu") == ("avx512_bf16" in file.read())
+
+
+def write_market(folder, pixels):
+    """Training images in Market-1501's naming."""
+    part = folder / "bounding_box_train"
+    part.mkdir(parents=True)
+    for i, image in enumerate(pixels.images):
+        name = f"{pixels.labels[i] + 1:04d}_c{pixels.cameras[i]}s1_{i:06d}_00.png"
+        cv2.imwrite(str(part / name), image[:, :, ::-1])
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_one(tmp_path):
+    write_market(tmp_path / "data", coloured_pixels())
+    # SGD: Adam would blow the rounding of gradients that start at zero up to whole steps
+    settings = ("model.dropout=0", "train.optimiser=sgd", "train.learning_rate=0.01")
+    config = tiny_config(*FULL, *settings, "data.dataset=market1501", "data.protocol=train-only")
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    weights = []
+    for processes in (1, 2):
+        output = tmp_path / f"run{processes}"
+        launch = ["-m", "accelerate.commands.launch", "--num_processes", str(processes)]
+        if processes > 1:
+            launch.append("--multi_gpu")  # its name for "several processes"; --device cpu below
+        subprocess.run(
+            [sys.executable, *launch, "--num_machines", "1", "--mixed_precision", "no"]
+            + ["--dynamo_backend", "no", "-m", "reid_hash", "train", "market1501"]
+            + ["--data", str(tmp_path / "data"), "--config", str(tmp_path / "config.yaml")]
+            + ["--output", str(output), "--device", "cpu", "-q"],
+            check=True,
+            env=environment,
+            timeout=300,
+        )
+        tensors, metadata = read_tensors(output / MODEL_FILE, "reid_hash checkpoint 1")
+        assert json.loads(metadata["trained_on"])["processes"] == processes
+        weights.append(tensors)
+    start = train(
+        tiny_config(*FULL, "train.epochs=1", "train.learning_rate=1e-9"),
+        coloured_pixels(),
+        tmp_path / "start",
+        device="cpu",
+    ).net.state_dict()
+    for name, one in weights[0].items():
+        difference = (one.float() - weights[1][name].float()).abs().max()
+        moved = (one.float() - start[name].float()).abs().max()
+        assert difference <= 1e-5 + 2e-3 * moved, name
