@@ -19,7 +19,7 @@ from reid_hash.config.reading import load_config
 from reid_hash.data.images import decode
 from reid_hash.errors import ConfigError, ReidHashError
 from reid_hash.nn.checkpoint import load_checkpoint, save_checkpoint
-from reid_hash.training.bit_weights import freeze
+from reid_hash.training.refit import freeze
 
 
 def main() -> None:
