@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
-from reid_hash.index._engine.checks import check_ids, check_search, no_codes, no_matches
+from reid_hash.index._engine.checks import check_ids, check_search, no_matches
 from reid_hash.index._engine.faiss_binary import TRAIN, Kind, make_binary, stored
 from reid_hash.index._engine.index_file import (
     check_array,
@@ -64,7 +64,7 @@ class HammingIndex:
         if kind not in get_args(Kind):
             raise CodeError(f"no index of kind {kind}; there are {', '.join(get_args(Kind))}")
         self.bits = bits
-        self._like = no_codes(bits, model=model)
+        self._like = Codes.empty(bits, model=model)
         self._kind: Kind = kind
         self._effort = _EFFORT[kind] if effort is None else effort
         self._threads = max(1, processors() if threads is None else threads)
@@ -91,7 +91,7 @@ class HammingIndex:
             codes.check_comparable(self._like)
             ids = check_ids(ids, len(codes), self._last)
             if codes.model and not self._like.model:
-                self._like = no_codes(self.bits, model=codes.model)
+                self._like = Codes.empty(self.bits, model=codes.model)
             total = len(self) + len(ids)
             if self._kind == "ivf" and total >= max(TRAIN, _GROWN * self._made_of):
                 self._make(np.concatenate([stored(self._index), codes.packed]))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes, exact_weights
 from reid_hash.errors import CodeError
-from reid_hash.index._engine.checks import check_ids, no_codes
+from reid_hash.index._engine.checks import check_ids
 from reid_hash.index._engine.clusters import assign, cluster_arrays, default_lists, train
 from reid_hash.index._engine.engine import Engine
 from reid_hash.index._engine.index_file import (
@@ -85,7 +85,7 @@ class IvfWeightedIndex:
         if len(exact) > _LONGEST:
             raise CodeError(f"this index takes codes of up to {_LONGEST} bits, not {len(exact)}")
         self.bits = len(exact)
-        self._like = no_codes(self.bits, exact, model)
+        self._like = Codes.empty(self.bits, exact, model)
         self._settings = (lists, probes, seed)
         self._engine = Engine(max(1, processors() if threads is None else threads))
         width = -(-len(exact) // 8)
@@ -108,7 +108,7 @@ class IvfWeightedIndex:
             codes.check_comparable(self._like)
             ids = check_ids(ids, len(codes), self._last)
             if codes.model and not self._like.model:
-                self._like = no_codes(self.bits, self._like.weights, codes.model)
+                self._like = Codes.empty(self.bits, self._like.weights, codes.model)
             lists, store = self._codes
             store = store.add(codes.packed, ids)
             self._last = int(ids[-1]) if len(ids) else self._last

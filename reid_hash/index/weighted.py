@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes, exact_weights
 from reid_hash.errors import CodeError
-from reid_hash.index._engine.checks import check_ids, no_codes
+from reid_hash.index._engine.checks import check_ids
 from reid_hash.index._engine.engine import Engine
 from reid_hash.index._engine.hash_tables import VALUES, HashTables
 from reid_hash.index._engine.index_file import (
@@ -82,7 +82,7 @@ class WeightedIndex:
     ) -> None:
         exact = exact_weights(weights)
         self.bits = len(exact)
-        self._like = no_codes(self.bits, exact, model)
+        self._like = Codes.empty(self.bits, exact, model)
         self._engine = Engine(max(1, processors() if threads is None else threads))
         width = -(-self.bits // 8)
         scanned = -(-max(1, self.bits if scan_bits is None else scan_bits) // 8)
@@ -127,7 +127,7 @@ class WeightedIndex:
             shelf.store = shelf.store.add(codes.packed, ids)
             shelf.last = int(ids[-1]) if len(ids) else shelf.last
             if codes.model and not self.model:
-                self._like = no_codes(self.bits, self.weights, codes.model)
+                self._like = Codes.empty(self.bits, self.weights, codes.model)
 
     def remove(self, ids: NDArray[np.int64]) -> int:
         """Take codes out; ids that are not there are skipped. Returns how many went."""
@@ -146,7 +146,7 @@ class WeightedIndex:
         exact = exact_weights(weights)
         if len(exact) != self.bits:
             raise CodeError(f"{len(exact)} weights for codes of {self.bits} bits")
-        self._like = no_codes(self.bits, exact, self.model)
+        self._like = Codes.empty(self.bits, exact, self.model)
 
     def prefix(self, bits: int) -> "WeightedIndex":
         """The same codes, now and later, by their first `bits` bits; for searching only.
@@ -158,7 +158,7 @@ class WeightedIndex:
             raise CodeError(f"{bits} bits asked of an index of {self.bits}; choose 1 to it")
         view = copy.copy(self)  # shares the codes, and what was learned of searches
         view.bits, view._whole = bits, False
-        view._like = no_codes(bits, self.weights[:bits], self.model)
+        view._like = Codes.empty(bits, self.weights[:bits], self.model)
         return view
 
     def search(

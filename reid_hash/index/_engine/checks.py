@@ -1,16 +1,10 @@
 """What every index asks of what it is given."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
 from reid_hash.index.base import Matches
-
-
-def no_codes(bits: int, weights: ArrayLike | None = None, model: str = "") -> Codes:
-    """Codes of no image, to compare others with."""
-    return Codes(np.empty((0, -(-bits // 8)), np.uint8), bits, weights, model)  # type: ignore[arg-type]
 
 
 def check_ids(ids: NDArray[np.int64], count: int, last: int) -> NDArray[np.int64]:

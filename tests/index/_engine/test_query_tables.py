@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from reid_hash.codes import Codes
 from reid_hash.distances import asymmetric, weighted
-from reid_hash.index._engine.checks import no_codes
 from reid_hash.index._engine.layout import row_nibbles
 from reid_hash.index._engine.query_tables import query_costs
 from reid_hash.index._engine.segments import Part
@@ -32,7 +31,7 @@ def test_bounds_hold_and_are_no_wider_than_they_say(seed, bits, power, real):
     else:
         query = make_codes(random, 3, bits)
         distances = weighted(query, codes)
-    like = no_codes(bits, codes.weights)
+    like = Codes.empty(bits, codes.weights)
     costs = query_costs(query, like, width, width)
     scanned, places = Part.build(codes.packed, np.arange(600), width).scan(costs.vectors, 600)
     assert (np.sort(places) == np.arange(600)).all()
@@ -52,7 +51,7 @@ def test_bounds_hold_and_are_no_wider_than_they_say(seed, bits, power, real):
 
 def test_further_bits_of_stored_codes_are_free():
     codes = Codes(np.array([[255, 255], [255, 0]], np.uint8), 16)
-    costs = query_costs(codes.prefix(8), no_codes(8), 2, 2)
+    costs = query_costs(codes.prefix(8), Codes.empty(8), 2, 2)
     np.testing.assert_array_equal(costs.distances(row_nibbles(codes.packed), 0), [0, 0])
 
 
@@ -60,6 +59,6 @@ def test_further_bits_of_stored_codes_are_free():
 def test_costs_of_some_queries(rows):
     random = np.random.default_rng(0)
     query, codes = make_codes(random, 3, 20), make_codes(random, 9, 20)
-    some = query_costs(query, no_codes(20), 3, 3).rows(rows)
+    some = query_costs(query, Codes.empty(20), 3, 3).rows(rows)
     for row, expected in enumerate(weighted(query[rows], codes)):
         np.testing.assert_array_equal(some.distances(row_nibbles(codes.packed), row), expected)
