@@ -3,12 +3,12 @@
 import os
 from typing import Any, get_args
 
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
-from reid_hash.index._engine.checks import check_ids, check_search, no_matches
 from reid_hash.index._engine.faiss_binary import TRAIN, Kind, make_binary, stored
 from reid_hash.index._engine.index_file import (
     check_array,
@@ -19,8 +19,7 @@ from reid_hash.index._engine.index_file import (
 )
 from reid_hash.index._engine.locks import SharedLock
 from reid_hash.index._engine.threads import faiss_threads, processors
-from reid_hash.index._engine.untyped import faiss
-from reid_hash.index.base import Matches
+from reid_hash.index.base import Matches, check_ids, check_search, no_matches
 
 _EFFORT = {"flat": 0, "ivf": 32, "hnsw": 128, "multihash": 1}
 _GROWN = 4  # clusters are made anew when there are so many times as many codes

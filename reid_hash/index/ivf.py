@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes, exact_weights
 from reid_hash.errors import CodeError
-from reid_hash.index._engine.checks import check_ids
-from reid_hash.index._engine.clusters import assign, cluster_arrays, default_lists, train
 from reid_hash.index._engine.engine import Engine
 from reid_hash.index._engine.index_file import (
     check_array,
@@ -20,11 +18,17 @@ from reid_hash.index._engine.index_file import (
     whole_index,
     write_index_file,
 )
-from reid_hash.index._engine.inverted_lists import Lists
+from reid_hash.index._engine.inverted_lists import (
+    Lists,
+    assign,
+    cluster_arrays,
+    default_lists,
+    train,
+)
 from reid_hash.index._engine.segments import Buffer, Searchable
 from reid_hash.index._engine.store import Store
 from reid_hash.index._engine.threads import faiss_threads, processors
-from reid_hash.index.base import Matches
+from reid_hash.index.base import Matches, check_ids
 
 _TRAIN = 20_000  # codes from which on clusters are worth their making
 _GROWN = 4  # clusters are made anew when a fourth as many codes have come since

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes, exact_weights
 from reid_hash.errors import CodeError
-from reid_hash.index._engine.checks import check_ids
 from reid_hash.index._engine.engine import Engine
 from reid_hash.index._engine.hash_tables import VALUES, HashTables
 from reid_hash.index._engine.index_file import (
@@ -25,7 +24,7 @@ from reid_hash.index._engine.layout import LANES
 from reid_hash.index._engine.segments import Buffer, Part
 from reid_hash.index._engine.store import Store
 from reid_hash.index._engine.threads import processors
-from reid_hash.index.base import Matches
+from reid_hash.index.base import Matches, check_ids
 
 _MOST_SCANNED = 128  # bytes: the sum of 256 tables of 8 bits fits into 16
 

@@ -7,13 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
-from reid_hash.index._engine.checks import check_search, no_matches
 from reid_hash.index._engine.probe import Probed, probe
 from reid_hash.index._engine.query_tables import Costs, check_values, query_costs
 from reid_hash.index._engine.scan import Answer, Found, look, nearest
 from reid_hash.index._engine.segments import Searchable
 from reid_hash.index._engine.threads import faiss_threads, pool
-from reid_hash.index.base import Matches
+from reid_hash.index.base import Matches, check_search, no_matches
 
 _CHUNK = 16  # queries in a call of fast scan: a pass over long codes, two over short ones
 _BATCH = 256  # queries whose tables and candidates are held at a time

@@ -3,12 +3,12 @@
 from functools import cache
 from typing import Any, Literal
 
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import CodeError
-from reid_hash.index._engine.clusters import default_lists
-from reid_hash.index._engine.untyped import faiss
+from reid_hash.index._engine.inverted_lists import default_lists
 
 Kind = Literal["flat", "ivf", "hnsw", "multihash"]
 
