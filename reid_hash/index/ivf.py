@@ -25,8 +25,7 @@ from reid_hash.index._engine.inverted_lists import (
     default_lists,
     train,
 )
-from reid_hash.index._engine.segments import Buffer, Searchable
-from reid_hash.index._engine.store import Store
+from reid_hash.index._engine.segments import Buffer, Searchable, Store
 from reid_hash.index._engine.threads import faiss_threads, processors
 from reid_hash.index.base import Matches, check_ids
 
@@ -46,7 +45,7 @@ class _Codes(NamedTuple):
         return self.store.size + (0 if self.lists is None else len(self.lists))
 
     @property
-    def parts(self) -> tuple[Searchable, ...]:
+    def segments(self) -> tuple[Searchable, ...]:
         return self.store.all if self.lists is None else (self.lists, *self.store.all)
 
 
@@ -104,7 +103,7 @@ class IvfWeightedIndex:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the codes take, without their ids."""
-        return sum(part.nbytes for part in self._codes.parts)
+        return sum(segment.nbytes for segment in self._codes.segments)
 
     def add(self, codes: Codes, ids: NDArray[np.int64]) -> None:
         """Append codes; see `WeightedIndex.add`. Makes clusters when enough have come."""
@@ -147,7 +146,7 @@ class IvfWeightedIndex:
         """
         codes = self._codes
         width = codes.store.width
-        return self._engine.search(codes.parts, self._like, width, width, query, k, only)
+        return self._engine.search(codes.segments, self._like, width, width, query, k, only)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a file, whole or not at all.
@@ -165,7 +164,7 @@ class IvfWeightedIndex:
             }
             new: dict[str, NDArray[Any]] = {
                 "weights": self._like.weights,
-                "new_packed": _joined([part.packed() for part in store.all], store.width),
+                "new_packed": _joined([segment.packed() for segment in store.all], store.width),
                 "new_ids": np.concatenate([np.empty(0, np.int64), *(p.ids for p in store.all)]),
             }
             write_index_file(path, header, new | _arrays_of(lists))
@@ -203,7 +202,7 @@ class IvfWeightedIndex:
         """All codes in clusters made anew."""
         lists, store = self._codes
         held = [] if lists is None else [(lists.packed(), lists.ids[lists.order])]
-        held += [(part.packed(), part.ids) for part in store.all]
+        held += [(segment.packed(), segment.ids) for segment in store.all]
         packed = np.concatenate([packed for packed, _ in held])
         ids = np.concatenate([ids for _, ids in held])
         codes = Codes(packed, self.bits, self._like.weights, self._like.model)
@@ -212,7 +211,7 @@ class IvfWeightedIndex:
         with faiss_threads(self._engine.threads):
             owner = assign(codes, train(codes, number, seed))
         made = self._mapped(cluster_arrays(codes, ids, owner, number))
-        return _Codes(made, store._replace(parts=(), buffer=Buffer.empty(store.width)))
+        return _Codes(made, store._replace(segments=(), buffer=Buffer.empty(store.width)))
 
     def _without(self, lists: Lists, ids: NDArray[np.int64]) -> Lists | None:
         """The same clusters without the codes of some ids."""

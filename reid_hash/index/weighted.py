@@ -21,8 +21,7 @@ from reid_hash.index._engine.index_file import (
     write_index_file,
 )
 from reid_hash.index._engine.layout import LANES
-from reid_hash.index._engine.segments import Buffer, Part
-from reid_hash.index._engine.store import Store
+from reid_hash.index._engine.segments import Buffer, Segment, Store
 from reid_hash.index._engine.threads import processors
 from reid_hash.index.base import Matches, check_ids
 
@@ -106,7 +105,7 @@ class WeightedIndex:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the codes take, without their ids."""
-        return sum(part.nbytes for part in self._shelf.store.all)
+        return sum(segment.nbytes for segment in self._shelf.store.all)
 
     def add(self, codes: Codes, ids: NDArray[np.int64]) -> None:
         """Append codes.
@@ -199,16 +198,16 @@ class WeightedIndex:
             "model": self.model,
             "scan_bits": 8 * store.scanned,
             "last": self._shelf.last,
-            "parts": len(store.parts),
+            "parts": len(store.segments),
             "hash_tables": store.tables,
         }
         arrays: dict[str, NDArray[Any]] = {"weights": self.weights}
-        for number, part in enumerate(store.parts):
-            arrays[f"blocks{number}"] = part.blocks
-            arrays[f"tail{number}"], arrays[f"ids{number}"] = part.tail, part.ids
-            if part.tables is not None:
+        for number, segment in enumerate(store.segments):
+            arrays[f"blocks{number}"] = segment.blocks
+            arrays[f"tail{number}"], arrays[f"ids{number}"] = segment.tail, segment.ids
+            if segment.tables is not None:
                 arrays |= {
-                    f"{name}{number}": array for name, array in part.tables._asdict().items()
+                    f"{name}{number}": array for name, array in segment.tables._asdict().items()
                 }
         arrays["rows"], arrays["row_ids"] = store.buffer.packed(), store.buffer.ids
         write_index_file(path, header, arrays, mode)
@@ -236,7 +235,7 @@ class WeightedIndex:
             scan_bits=int(header["scan_bits"]),
             hash_tables=bool(header.get("hash_tables", False)),
         )
-        shelf, parts = index._shelf, []
+        shelf, segments = index._shelf, []
         store, last, highest = shelf.store, -1, int(header["last"])
         for n in range(header["parts"]):
             ids = check_array(arrays, f"ids{n}", np.int64, None)
@@ -244,17 +243,19 @@ class WeightedIndex:
             if not len(ids):
                 raise ValueError(f"ids{n} is empty")
             blocks = -(-len(ids) // LANES)
-            part = Part(
+            segment = Segment(
                 check_array(arrays, f"blocks{n}", np.uint8, blocks, store.scanned, LANES),
                 check_array(arrays, f"tail{n}", np.uint8, len(ids), store.width - store.scanned),
                 ids,
                 _tables(arrays, n, len(ids), store.width),
             )
-            parts.append(part)
+            segments.append(segment)
         row_ids = check_array(arrays, "row_ids", np.int64, None)
         check_ascending(row_ids, last, highest)
         rows = check_array(arrays, "rows", np.uint8, len(row_ids), store.width)
-        shelf.store = store._replace(parts=tuple(parts), buffer=store.buffer.append(rows, row_ids))
+        shelf.store = store._replace(
+            segments=tuple(segments), buffer=store.buffer.append(rows, row_ids)
+        )
         shelf.last = highest
         return index
 

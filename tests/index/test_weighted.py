@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
-from reid_hash.index._engine import engine, segments, store
+from reid_hash.index._engine import engine, segments
 from reid_hash.index.weighted import WeightedIndex
 from tests.index.plain import check, make_codes
 
@@ -148,10 +148,10 @@ def test_several_threads_give_the_same_answers(monkeypatch):
         WeightedIndex(codes.weights, threads=3),
     )
     monkeypatch.setattr(engine, "_SMALL", 0)
-    monkeypatch.setattr(store, "_SPLIT", 1000)
+    monkeypatch.setattr(segments, "_SPLIT", 1000)
     for index in (alone, together):
         index.add(codes, np.arange(9000))
-        assert len(index._shelf.store.parts) == 4
+        assert len(index._shelf.store.segments) == 4
     for some in (query, query[:1]):
         first, second = alone.search(some, 30), together.search(some, 30)
         np.testing.assert_array_equal(first.ids, second.ids)

@@ -97,7 +97,7 @@ class Lists(Searchable):
         return int(len(self) * self._probes // lists)
 
     def scan(self, vectors: NDArray[np.float32], fetch: int) -> Scanned:
-        """The nearest codes of the most promising lists, as `Part.scan`."""
+        """The nearest codes of the most promising lists, as `Segment.scan`."""
         # What the codes of a list cost on average, but for what is the same for all lists.
         expected = (1 - 2 * vectors) @ self._means.T
         chosen = np.argpartition(expected, self._probes - 1, axis=1)[:, : self._probes]
@@ -196,7 +196,7 @@ def assign(codes: Codes, centres: NDArray[np.bool_]) -> NDArray[np.int64]:
     packed = np.packbits(centres, axis=1, bitorder="little")
     scanner = make_scanner(pack_blocks(packed), len(centres))
     owner = np.empty(len(codes), np.int64)
-    cost = codes.weights / codes.weights.max()  # of a differing bit; vectors as in `Costs`
+    cost = codes.weights / codes.weights.max()  # of a differing bit; vectors as in `QueryTables`
     for start in range(0, len(codes), _BLOCK):
         some = codes[start : start + _BLOCK]
         vectors = np.full((len(some), scanner.d), 0.5, np.float32)
