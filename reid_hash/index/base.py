@@ -1,4 +1,4 @@
-"""What every index over codes offers: the gallery, the demo and the benchmark speak to this."""
+"""What every index over codes offers, and what it checks."""
 
 from typing import NamedTuple, Protocol
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
+from reid_hash.utils.visible import visible
 
 
 class Matches(NamedTuple):
@@ -54,6 +55,13 @@ class CodeIndex(Protocol):
             only: [m] int64 ascending: search among these ids only; all when left out.
         """
         ...
+
+
+def described(index: CodeIndex, model: str, *facts: str) -> str:
+    """An index in one line, for its `repr`."""
+    number = f"{len(index):,} code{'' if len(index) == 1 else 's'} of {index.bits} bits"
+    named = (f"model {visible(model)}",) if model else ()
+    return f"{type(index).__name__}({', '.join((number, *facts, *named))})"
 
 
 def check_ids(ids: NDArray[np.int64], count: int, last: int) -> NDArray[np.int64]:

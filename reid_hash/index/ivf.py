@@ -27,7 +27,7 @@ from reid_hash.index._engine.inverted_lists import (
 )
 from reid_hash.index._engine.segments import Buffer, Searchable, Store
 from reid_hash.index._engine.threads import faiss_threads, processors
-from reid_hash.index.base import Matches, check_ids
+from reid_hash.index.base import Matches, check_ids, described
 
 _TRAIN = 20_000  # codes from which on clusters are worth their making
 _GROWN = 4  # clusters are made anew when a fourth as many codes have come since
@@ -99,6 +99,11 @@ class IvfWeightedIndex:
     def __len__(self) -> int:
         """How many codes there are."""
         return self._codes.size
+
+    def __repr__(self) -> str:
+        lists = self._codes.lists
+        clusters = "no clusters yet" if lists is None else f"{lists.clusters:,} clusters"
+        return described(self, self._like.model, clusters)
 
     @property
     def nbytes(self) -> int:

@@ -23,7 +23,7 @@ from reid_hash.index._engine.index_file import (
 from reid_hash.index._engine.layout import LANES
 from reid_hash.index._engine.segments import Buffer, Segment, Store
 from reid_hash.index._engine.threads import processors
-from reid_hash.index.base import Matches, check_ids
+from reid_hash.index.base import Matches, check_ids, described
 
 _MOST_SCANNED = 128  # bytes: the sum of 256 tables of 8 bits fits into 16
 
@@ -101,6 +101,10 @@ class WeightedIndex:
     def __len__(self) -> int:
         """How many codes can be found."""
         return self._shelf.store.size
+
+    def __repr__(self) -> str:
+        tables = ("hash tables",) if self._shelf.store.tables else ()
+        return described(self, self.model, *tables)
 
     @property
     def nbytes(self) -> int:

@@ -81,6 +81,11 @@ class Lists(Searchable):
         """Bytes of a code."""
         return self._width
 
+    @property
+    def clusters(self) -> int:
+        """How many lists there are."""
+        return len(self._means)
+
     @cached_property
     def order(self) -> NDArray[np.int64]:
         return np.argsort(self.ids)
