@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from reid_hash.errors import CodeError, one_line
 from reid_hash.utils.files import replacing
 from reid_hash.utils.npz import NpzFile
+from reid_hash.utils.visible import visible
 
 _LONGEST = 2**16  # bytes of a name: 4 a character, and no path has 16,384
 _WEIGHT_DIGITS = 24  # binary digits of the largest weight that are kept: float32's precision
@@ -109,12 +110,25 @@ class Codes:
             paper's w_k²). Given as any sequence; all ones when left out.
         model: fingerprint of the network that made the codes; codes of different networks cannot
             be compared. Empty where it is unknown.
+
+    Example:
+        >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
+        >>> codes
+        Codes(2 codes of 2 bits, weighted)
+        >>> len(codes[0]), codes[1:] == codes[[False, True]], codes[0] == codes[1]
+        (1, True, False)
     """
 
     packed: NDArray[np.uint8]
     bits: int
     weights: NDArray[np.float32] = None  # type: ignore[assignment]
     model: str = ""
+
+    __array_ufunc__ = None  # an array == codes asks the codes, not each element
+
+    def __array__(self, *_: object, **__: object) -> NDArray[np.generic]:
+        """Refuse: NumPy would take codes, of which each is again codes, for nested sequences."""
+        raise CodeError("codes are no array; their bytes are `packed`, their bits `unpack()`")
 
     def __post_init__(self) -> None:
         packed = np.ascontiguousarray(self.packed)
@@ -145,12 +159,50 @@ class Codes:
         packed = pack(outputs)
         return cls(packed, np.shape(outputs)[1], weights, model)  # type: ignore[arg-type]
 
+    @classmethod
+    def empty(cls, bits: int, weights: ArrayLike | None = None, model: str = "") -> "Codes":
+        """Make codes of no images, to compare others with."""
+        packed = np.empty((0, max(0, -(-bits // 8))), np.uint8)
+        return cls(packed, bits, weights, model)  # type: ignore[arg-type]
+
     def __len__(self) -> int:
         return len(self.packed)
 
-    def __getitem__(self, rows: slice | Sequence[int] | NDArray[np.generic]) -> "Codes":
-        """The codes of some of the images: a slice, a list of indices or a mask."""
+    def __getitem__(
+        self, rows: int | np.integer | slice | Sequence[int] | NDArray[np.generic]
+    ) -> "Codes":
+        """Select codes.
+
+        Args:
+            rows: one index, for codes of length 1; or a slice, a list of indices or a mask.
+
+        Raises:
+            IndexError: an index is out of range, or a mask is of another length.
+        """
+        if not isinstance(rows, slice):
+            rows = np.asarray(rows) if np.size(rows) else np.zeros(0, np.int64)
+            rows = rows[None] if np.issubdtype(rows.dtype, np.integer) and not rows.ndim else rows
+            if rows.ndim != 1:
+                raise IndexError("codes are selected by one index, a slice, a list or a mask")
         return Codes(self.packed[rows], self.bits, self.weights, self.model)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether these are the same bits in the same order, with the same weights and model."""
+        return (
+            isinstance(other, Codes)
+            and (self.bits, self.model) == (other.bits, other.model)
+            and np.array_equal(self.packed, other.packed)
+            and np.array_equal(self.weights, other.weights)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.bits, self.model, len(self), self.packed[:1].tobytes()))
+
+    def __repr__(self) -> str:
+        number = f"{len(self):,} code{'' if len(self) == 1 else 's'}"
+        kind = "unweighted" if (self.weights == 1).all() else "weighted"
+        model = f", model {visible(self.model)}" if self.model else ""
+        return f"Codes({number} of {self.bits} bits, {kind}{model})"
 
     def prefix(self, bits: int) -> "Codes":
         """The first `bits` bits with their weights: a code of that length.
@@ -170,6 +222,14 @@ class Codes:
             packed = packed.copy()
             packed[:, -1] &= (1 << (bits % 8)) - 1
         return Codes(packed, bits, self.weights[:bits], self.model)
+
+    def shortened(self, bits: int) -> "Codes":
+        """Cut codes that are longer than `bits` to that length; others are returned as they are.
+
+        Raises:
+            CodeError: `bits` is below 1.
+        """
+        return self if self.bits <= bits else self.prefix(bits)
 
     def unpack(self) -> NDArray[np.bool_]:
         """The bits, [n, bits] bool."""

@@ -22,17 +22,27 @@ BLOCK_BYTES = 64 * 2**20
 
 
 def hamming(query: Codes, gallery: Codes) -> NDArray[np.uint16]:
-    """Number of differing bits between every query and every gallery code.
+    """Count the differing bits between every query and every gallery code.
+
+    Args:
+        query: one code (`codes[0]`) or many.
+        gallery: codes of the same length and model.
 
     Returns:
         [n_query, n_gallery] uint16, in 0 … bits. `hamming_blocks` gives the same in blocks.
+
+    Raises:
+        CodeError: these are no codes, or codes of different lengths or models.
 
     Example:
         >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]])
         >>> hamming(codes, codes)
         array([[0, 1],
                [1, 0]], dtype=uint16)
+        >>> hamming(codes[0], codes[1])
+        array([[1]], dtype=uint16)
     """
+    _check_codes(query, gallery)
     out = np.empty((len(query), len(gallery)), np.uint16)
     for rows, distances in hamming_blocks(query, gallery):
         out[rows] = distances
@@ -40,11 +50,18 @@ def hamming(query: Codes, gallery: Codes) -> NDArray[np.uint16]:
 
 
 def weighted(query: Codes, gallery: Codes) -> NDArray[np.float64]:
-    """Weighted Hamming distance: the sum of the weights of the differing bits, exact.
+    """Sum the weights of the differing bits, exactly, between every query and every gallery code.
+
+    Args:
+        query: one code (`codes[0]`) or many; their weights do not matter.
+        gallery: codes of the same length and model; their weights count.
 
     Returns:
         [n_query, n_gallery] float64, in 0 … sum of the weights. `weighted_blocks` gives the same
         in blocks.
+
+    Raises:
+        CodeError: these are no codes, or codes of different lengths or models.
 
     Example:
         >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
@@ -52,6 +69,7 @@ def weighted(query: Codes, gallery: Codes) -> NDArray[np.float64]:
         array([[0. , 0.5],
                [0.5, 0. ]])
     """
+    _check_codes(query, gallery)
     out = np.empty((len(query), len(gallery)), np.float64)
     for rows, distances in weighted_blocks(query, gallery):
         out[rows] = distances
@@ -72,7 +90,7 @@ def hamming_blocks(
     Yields:
         (rows, distances): a slice of the queries and [rows, n_gallery] uint16.
     """
-    query.check_comparable(gallery)
+    _check_codes(query, gallery)
     query_words, gallery_words = _words(query.packed), _words(gallery.packed)
     for rows in _row_blocks(len(query), bytes_per_row=19 * len(gallery), block_bytes=block_bytes):
         distances = np.zeros((rows.stop - rows.start, len(gallery)), np.uint16)
@@ -98,7 +116,7 @@ def weighted_blocks(
     Yields:
         (rows, distances): a slice of the queries and [rows, n_gallery] float64.
     """
-    query.check_comparable(gallery)
+    _check_codes(query, gallery)
     weights = gallery.weights.astype(np.float64)
     gallery_bits = gallery.unpack().astype(np.float64)
     gallery_sum = gallery_bits @ weights
@@ -195,6 +213,16 @@ def by_certainty(distances: ArrayLike, values: ArrayLike, like: Codes) -> NDArra
     least = float(((1 - sure) ** 2 / 4) @ weights)
     above: NDArray[np.float64] = np.maximum(given - least, 0) * (total / most)
     return above
+
+
+def _check_codes(query: Codes, gallery: Codes) -> None:
+    for given in (query, gallery):
+        if not isinstance(given, Codes):
+            raise CodeError(
+                f"distances are between Codes, not {type(given).__name__}; make them with "
+                "Codes(packed, bits) or, of real outputs, Codes.from_outputs"
+            )
+    query.check_comparable(gallery)
 
 
 def _words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -1,4 +1,7 @@
-"""The exceptions a user meets; the command line prints each as one line and exits with its code."""
+"""The exceptions a user meets; the command line prints each as one line and exits with its code.
+
+Those that mean a wrong value are `ValueError`s as well; those that mean a file or a folder are not.
+"""
 
 
 class ReidHashError(Exception):
@@ -15,11 +18,11 @@ class DataError(ReidHashError):
     """A data set is missing, incomplete, or holds files that cannot be read."""
 
 
-class CodeError(ReidHashError):
+class CodeError(ReidHashError, ValueError):
     """Codes that do not fit together: other length, other model, or too few bits."""
 
 
-class MetricError(ReidHashError):
+class MetricError(ReidHashError, ValueError):
     """Distances, labels or cameras that cannot be evaluated."""
 
 
@@ -31,7 +34,7 @@ class CheckpointError(ReidHashError):
     """A file is no checkpoint of this toolkit, or does not fit the configuration."""
 
 
-class ConfigError(ReidHashError):
+class ConfigError(ReidHashError, ValueError):
     """A configuration has an unknown key or a value out of range."""
 
     exit_code = 2

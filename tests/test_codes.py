@@ -5,7 +5,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from reid_hash.codes import Codes, load_codes, pack, save_codes, unpack
-from reid_hash.errors import CodeError, ReidHashError
+from reid_hash.errors import (
+    CheckpointError,
+    CodeError,
+    ConfigError,
+    DataError,
+    GalleryError,
+    MetricError,
+    ReidHashError,
+)
 
 bit_matrices = st.integers(1, 70).flatmap(
     lambda bits: hnp.arrays(np.bool_, st.tuples(st.integers(0, 6), st.just(bits)))
@@ -109,3 +117,72 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
         load_codes(tmp_path / "missing.npz")
     with pytest.raises(ReidHashError, match="1 names for 2 codes"):
         save_codes(path, Codes(np.zeros((2, 1), np.uint8), 8), ["a"])
+
+
+def test_an_index_a_list_and_iteration_select_codes():
+    codes = Codes.from_outputs(np.eye(4) - 0.5, [4, 3, 2, 1], "m")
+    for index in (0, 3, -1, -4, np.int64(2), np.array(1)):
+        one = codes[index]
+        assert len(one) == 1
+        np.testing.assert_array_equal(one.packed[0], codes.packed[index])
+        assert (one.bits, one.model) == (4, "m")
+    assert [codes.packed.tolist().index(one.packed[0].tolist()) for one in codes] == [0, 1, 2, 3]
+    assert len(codes[[]]) == len(codes[:0]) == len(codes[np.zeros(4, bool)]) == 0
+    for outside in (4, -5, [4], np.ones(3, bool)):
+        with pytest.raises(IndexError):
+            codes[outside]
+    for senseless in ((slice(None), 0), [[0, 1]], 1.5, "0"):
+        with pytest.raises(IndexError):
+            codes[senseless]
+
+
+def test_codes_are_equal_where_bits_weights_and_model_are():
+    codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], [2, 1], "m")
+    same = Codes.from_outputs([[2.0, -3.0], [1.0, 4.0]], [2, 1], "m")
+    assert codes == same
+    assert hash(codes) == hash(same)
+    others = [codes[::-1], codes[:1], codes.prefix(1), codes.unweighted()]
+    for other in [*others, Codes(codes.packed, 2, codes.weights, "n"), codes.packed, None, "codes"]:
+        assert (codes == other) is False
+        assert (codes != other) is True
+    assert (codes.packed == codes) is False
+    assert Codes.empty(2) != Codes.empty(3)
+
+
+def test_codes_are_no_array():
+    with pytest.raises(CodeError, match="their bits `unpack"):
+        np.asarray(Codes.empty(8))
+
+
+def test_codes_are_shown_in_one_line():
+    codes = Codes.from_outputs(np.ones((1500, 16)), np.arange(1, 17), "f00d")
+    assert repr(codes) == "Codes(1,500 codes of 16 bits, weighted, model f00d)"
+    assert repr(codes[0].unweighted()) == "Codes(1 code of 16 bits, unweighted, model f00d)"
+    assert repr(Codes.empty(8, model="a\nb")) == "Codes(0 codes of 8 bits, unweighted, model a\\nb)"
+    assert repr(Codes.empty(7)) == "Codes(0 codes of 7 bits, unweighted)"
+
+
+def test_empty_codes_have_weights_and_model():
+    empty = Codes.empty(9, [1] * 8 + [3], "m")
+    assert (len(empty), empty.packed.shape, empty.model) == (0, (0, 2), "m")
+    np.testing.assert_array_equal(empty.weights, [1] * 8 + [3])
+    for bits in (0, -1, -80):
+        with pytest.raises(CodeError, match="at least 1 bit"):
+            Codes.empty(bits)
+
+
+def test_only_longer_codes_are_shortened():
+    codes = Codes.from_outputs(np.ones((2, 12)), np.arange(12, 0, -1))
+    assert codes.shortened(5) == codes.prefix(5)
+    assert codes.shortened(12) is codes
+    assert codes.shortened(99) is codes
+    with pytest.raises(CodeError, match="0 bits asked"):
+        codes.shortened(0)
+
+
+def test_errors_of_wrong_values_are_value_errors():
+    for kind in (CodeError, MetricError, ConfigError):
+        assert issubclass(kind, ValueError)
+        assert issubclass(kind, ReidHashError)
+    for kind in (DataError, GalleryError, CheckpointError):
+        assert not issubclass(kind, ValueError)

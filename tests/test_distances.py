@@ -64,6 +64,18 @@ def test_codes_of_other_length_or_model_are_not_compared():
         weighted(codes, Codes(codes.packed, 16, model="bbbb"))
 
 
+@pytest.mark.parametrize("distance", [hamming, weighted])
+def test_one_code_is_compared_like_many_and_other_values_are_refused(distance):
+    codes = Codes.from_outputs(np.random.default_rng(0).normal(size=(3, 9)), range(9, 0, -1))
+    whole = distance(codes, codes)
+    assert distance(codes[0], codes[2]).tolist() == [[whole[0, 2]]]
+    np.testing.assert_array_equal(distance(codes[1], codes), whole[1:2])
+    assert distance(codes[:0], codes).shape == (0, 3)
+    for pair in ((codes.packed, codes), (codes, codes.unpack()), ("a.npz", codes), (codes, None)):
+        with pytest.raises(CodeError, match="between Codes, not"):
+            distance(*pair)
+
+
 @given(st.integers(1, 70), st.integers(0, 2**31))
 def test_asymmetric_is_the_plain_loop(bits, seed):
     random = np.random.default_rng(seed)

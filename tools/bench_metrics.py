@@ -22,9 +22,8 @@ import numpy as np
 
 from reid_hash.codes import Codes
 from reid_hash.distances import hamming, hamming_blocks, weighted, weighted_blocks
-from reid_hash.metrics import rank_code_blocks, rank_codes, summarise, valid_mask
+from reid_hash.metrics import RANKS, rank_code_blocks, rank_codes, summarise, valid_mask
 
-RANKS = (1, 5, 10, 20, 30)
 TOOLKITS = (
     ("torchreid", "torchreid.reid.metrics.rank"),
     ("torchreid", "torchreid.metrics.rank"),

@@ -33,9 +33,8 @@ from bench_search_methods import Method, make_codes, methods
 
 from reid_hash.codes import Codes
 from reid_hash.distances import hamming
+from reid_hash.index import Matches, WeightedIndex
 from reid_hash.index._engine.threads import pool
-from reid_hash.index.base import Matches
-from reid_hash.index.weighted import WeightedIndex
 
 DEFAULT = "flat,weighted,scan,tables,values,weighted-ivf,ivf,lookup"
 
@@ -205,7 +204,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=100)
     parser.add_argument("--data", choices=("random", "clustered", "near"), default="random")
     parser.add_argument("--weights-ratio", type=float, default=1.5, help="largest to smallest")
-    parser.add_argument("--methods", default=DEFAULT, help=f"{DEFAULT},hnsw,multihash,usearch")
+    parser.add_argument("--methods", default=DEFAULT, help=f"{DEFAULT},hnsw,usearch")
     parser.add_argument("--probes", type=int, help="clusters that IvfWeightedIndex looks at")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())

@@ -9,10 +9,7 @@ import numpy as np
 
 from reid_hash.codes import Codes
 from reid_hash.gallery.sqlite.scan_bits import choose_scan_bits
-from reid_hash.index.base import Matches
-from reid_hash.index.hamming import HammingIndex
-from reid_hash.index.ivf import IvfWeightedIndex
-from reid_hash.index.weighted import WeightedIndex
+from reid_hash.index import HammingIndex, IvfWeightedIndex, Matches, WeightedIndex
 
 BLOCK = 2**17
 
@@ -68,7 +65,14 @@ def methods(codes: Codes, args: argparse.Namespace) -> list[Method]:
         return index.search
 
     def faiss_flat() -> Callable[[Codes, int], Matches]:
-        index = faiss.IndexBinaryFlat(8 * codes.packed.shape[1])
+        return of_faiss(faiss.IndexBinaryFlat(8 * codes.packed.shape[1]))
+
+    def faiss_hnsw() -> Callable[[Codes, int], Matches]:
+        index = faiss.IndexBinaryHNSW(8 * codes.packed.shape[1], 32)
+        index.hnsw.efSearch = max(128, args.k)
+        return of_faiss(index)
+
+    def of_faiss(index) -> Callable[[Codes, int], Matches]:
         index.add(codes.packed)
         return lambda query, k: Matches(*index.search(query.packed, k))
 
@@ -98,14 +102,12 @@ def methods(codes: Codes, args: argparse.Namespace) -> list[Method]:
             ),
             id_bytes=16,
         ),
-        **{
-            kind: Method(
-                f"HammingIndex, {kind}",
-                lambda kind=kind: filled(HammingIndex(codes.bits, kind, threads=args.threads)),
-                weighted=False,
-            )
-            for kind in ("ivf", "hnsw", "multihash")
-        },
+        "ivf": Method(
+            "HammingIndex, ivf",
+            lambda: filled(HammingIndex(codes.bits, "ivf", threads=args.threads)),
+            weighted=False,
+        ),
+        "hnsw": Method("faiss.IndexBinaryHNSW", faiss_hnsw, weighted=False, id_bytes=0),
         "usearch": Method("usearch, hamming", lambda: usearch(codes, args), weighted=False),
         "lookup": Method("NumPy look-up table", lambda: lookup(codes), slow=2, id_bytes=0),
     }

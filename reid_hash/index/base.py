@@ -1,4 +1,4 @@
-"""What every index over codes offers: the gallery, the demo and the benchmark speak to this."""
+"""What every index over codes offers, and what it checks."""
 
 from typing import NamedTuple, Protocol
 
@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
+from reid_hash.errors import CodeError
+from reid_hash.utils.visible import visible
 
 
 class Matches(NamedTuple):
@@ -53,3 +55,35 @@ class CodeIndex(Protocol):
             only: [m] int64 ascending: search among these ids only; all when left out.
         """
         ...
+
+
+def described(index: CodeIndex, model: str, *facts: str) -> str:
+    """An index in one line, for its `repr`."""
+    number = f"{len(index):,} code{'' if len(index) == 1 else 's'} of {index.bits} bits"
+    named = (f"model {visible(model)}",) if model else ()
+    return f"{type(index).__name__}({', '.join((number, *facts, *named))})"
+
+
+def check_ids(ids: NDArray[np.int64], count: int, last: int) -> NDArray[np.int64]:
+    """Raise CodeError unless there are `count` ids that ascend from above `last`."""
+    given = np.asarray(ids)
+    if given.shape != (count,) or not (np.issubdtype(given.dtype, np.integer) or not count):
+        raise CodeError(f"{count} codes take {count} integer ids, not an array {given.shape}")
+    given = given.astype(np.int64)
+    if count and (given[0] <= last or (np.diff(given) <= 0).any()):
+        raise CodeError(
+            f"ids must be 0 or more, ascend, and lie above those already there (up to {last})"
+        )
+    return given
+
+
+def check_search(k: int, only: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """Raise CodeError unless k ≥ 1; returns the ids to search among, sorted."""
+    if k < 1:
+        raise CodeError(f"a search finds 1 code or more, not {k}")
+    return None if only is None else np.unique(np.asarray(only, np.int64))
+
+
+def no_matches(queries: int, k: int) -> Matches:
+    """The answer of an index without codes."""
+    return Matches(np.full((queries, k), np.inf), np.full((queries, k), -1, np.int64))

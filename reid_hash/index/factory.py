@@ -1,4 +1,4 @@
-"""Indexes by name, and from files, for those who let their users choose."""
+"""Make an index by its name, or read one of any kind from its file."""
 
 import os
 from collections.abc import Callable
@@ -12,23 +12,26 @@ from reid_hash.index.hamming import HammingIndex
 from reid_hash.index.ivf import IvfWeightedIndex
 from reid_hash.index.weighted import WeightedIndex
 
-IndexName = Literal[
-    "weighted", "weighted-multihash", "weighted-ivf", "flat", "ivf", "hnsw", "multihash"
-]
-"""`weighted`, the same with hash tables, and `flat` (by plain Hamming distance) are exact, the
-others approximate."""
+IndexName = Literal["weighted", "weighted-multihash", "weighted-ivf", "flat", "ivf"]
+"""`weighted`, the same with hash tables, and `flat` are exact; `weighted-ivf` and `ivf` are not.
+`flat` and `ivf` rank by plain Hamming distance."""
 
 
 def make_index(name: IndexName, codes: Codes, threads: int | None = None) -> CodeIndex:
-    """An empty index for codes like the given ones.
+    """Make an empty index for codes like the given ones.
 
     Args:
-        name: of the index.
+        name: one of `IndexName`.
         codes: of the length, weights and model; how many does not matter.
         threads: that search at a time; when left out, the processors of this process, 8 at most.
 
     Raises:
         CodeError: there is no such index.
+
+    Example:
+        >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
+        >>> make_index("weighted", codes)
+        WeightedIndex(0 codes of 2 bits)
     """
     if name not in get_args(IndexName):
         raise CodeError(f"no index of kind {name}; there are {', '.join(get_args(IndexName))}")

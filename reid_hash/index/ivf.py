@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes, exact_weights
 from reid_hash.errors import CodeError
-from reid_hash.index._engine.checks import check_ids, no_codes
-from reid_hash.index._engine.clusters import assign, cluster_arrays, default_lists, train
 from reid_hash.index._engine.engine import Engine
 from reid_hash.index._engine.index_file import (
     check_array,
@@ -20,11 +18,16 @@ from reid_hash.index._engine.index_file import (
     whole_index,
     write_index_file,
 )
-from reid_hash.index._engine.inverted_lists import Lists
-from reid_hash.index._engine.segments import Buffer, Searchable
-from reid_hash.index._engine.store import Store
+from reid_hash.index._engine.inverted_lists import (
+    Lists,
+    assign,
+    cluster_arrays,
+    default_lists,
+    train,
+)
+from reid_hash.index._engine.segments import Buffer, Searchable, Store
 from reid_hash.index._engine.threads import faiss_threads, processors
-from reid_hash.index.base import Matches
+from reid_hash.index.base import Matches, check_ids, described
 
 _TRAIN = 20_000  # codes from which on clusters are worth their making
 _GROWN = 4  # clusters are made anew when a fourth as many codes have come since
@@ -42,7 +45,7 @@ class _Codes(NamedTuple):
         return self.store.size + (0 if self.lists is None else len(self.lists))
 
     @property
-    def parts(self) -> tuple[Searchable, ...]:
+    def segments(self) -> tuple[Searchable, ...]:
         return self.store.all if self.lists is None else (self.lists, *self.store.all)
 
 
@@ -85,7 +88,7 @@ class IvfWeightedIndex:
         if len(exact) > _LONGEST:
             raise CodeError(f"this index takes codes of up to {_LONGEST} bits, not {len(exact)}")
         self.bits = len(exact)
-        self._like = no_codes(self.bits, exact, model)
+        self._like = Codes.empty(self.bits, exact, model)
         self._settings = (lists, probes, seed)
         self._engine = Engine(max(1, processors() if threads is None else threads))
         width = -(-len(exact) // 8)
@@ -97,10 +100,15 @@ class IvfWeightedIndex:
         """How many codes there are."""
         return self._codes.size
 
+    def __repr__(self) -> str:
+        lists = self._codes.lists
+        clusters = "no clusters yet" if lists is None else f"{lists.clusters:,} clusters"
+        return described(self, self._like.model, clusters)
+
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the codes take, without their ids."""
-        return sum(part.nbytes for part in self._codes.parts)
+        return sum(segment.nbytes for segment in self._codes.segments)
 
     def add(self, codes: Codes, ids: NDArray[np.int64]) -> None:
         """Append codes; see `WeightedIndex.add`. Makes clusters when enough have come."""
@@ -108,7 +116,7 @@ class IvfWeightedIndex:
             codes.check_comparable(self._like)
             ids = check_ids(ids, len(codes), self._last)
             if codes.model and not self._like.model:
-                self._like = no_codes(self.bits, self._like.weights, codes.model)
+                self._like = Codes.empty(self.bits, self._like.weights, codes.model)
             lists, store = self._codes
             store = store.add(codes.packed, ids)
             self._last = int(ids[-1]) if len(ids) else self._last
@@ -143,7 +151,7 @@ class IvfWeightedIndex:
         """
         codes = self._codes
         width = codes.store.width
-        return self._engine.search(codes.parts, self._like, width, width, query, k, only)
+        return self._engine.search(codes.segments, self._like, width, width, query, k, only)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the index to a file, whole or not at all.
@@ -161,7 +169,7 @@ class IvfWeightedIndex:
             }
             new: dict[str, NDArray[Any]] = {
                 "weights": self._like.weights,
-                "new_packed": _joined([part.packed() for part in store.all], store.width),
+                "new_packed": _joined([segment.packed() for segment in store.all], store.width),
                 "new_ids": np.concatenate([np.empty(0, np.int64), *(p.ids for p in store.all)]),
             }
             write_index_file(path, header, new | _arrays_of(lists))
@@ -199,7 +207,7 @@ class IvfWeightedIndex:
         """All codes in clusters made anew."""
         lists, store = self._codes
         held = [] if lists is None else [(lists.packed(), lists.ids[lists.order])]
-        held += [(part.packed(), part.ids) for part in store.all]
+        held += [(segment.packed(), segment.ids) for segment in store.all]
         packed = np.concatenate([packed for packed, _ in held])
         ids = np.concatenate([ids for _, ids in held])
         codes = Codes(packed, self.bits, self._like.weights, self._like.model)
@@ -208,7 +216,7 @@ class IvfWeightedIndex:
         with faiss_threads(self._engine.threads):
             owner = assign(codes, train(codes, number, seed))
         made = self._mapped(cluster_arrays(codes, ids, owner, number))
-        return _Codes(made, store._replace(parts=(), buffer=Buffer.empty(store.width)))
+        return _Codes(made, store._replace(segments=(), buffer=Buffer.empty(store.width)))
 
     def _without(self, lists: Lists, ids: NDArray[np.int64]) -> Lists | None:
         """The same clusters without the codes of some ids."""

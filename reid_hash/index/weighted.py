@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes, exact_weights
 from reid_hash.errors import CodeError
-from reid_hash.index._engine.checks import check_ids, no_codes
 from reid_hash.index._engine.engine import Engine
 from reid_hash.index._engine.hash_tables import VALUES, HashTables
 from reid_hash.index._engine.index_file import (
@@ -22,10 +21,9 @@ from reid_hash.index._engine.index_file import (
     write_index_file,
 )
 from reid_hash.index._engine.layout import LANES
-from reid_hash.index._engine.segments import Buffer, Part
-from reid_hash.index._engine.store import Store
+from reid_hash.index._engine.segments import Buffer, Segment, Store
 from reid_hash.index._engine.threads import processors
-from reid_hash.index.base import Matches
+from reid_hash.index.base import Matches, check_ids, described
 
 _MOST_SCANNED = 128  # bytes: the sum of 256 tables of 8 bits fits into 16
 
@@ -82,7 +80,7 @@ class WeightedIndex:
     ) -> None:
         exact = exact_weights(weights)
         self.bits = len(exact)
-        self._like = no_codes(self.bits, exact, model)
+        self._like = Codes.empty(self.bits, exact, model)
         self._engine = Engine(max(1, processors() if threads is None else threads))
         width = -(-self.bits // 8)
         scanned = -(-max(1, self.bits if scan_bits is None else scan_bits) // 8)
@@ -104,10 +102,14 @@ class WeightedIndex:
         """How many codes can be found."""
         return self._shelf.store.size
 
+    def __repr__(self) -> str:
+        tables = ("hash tables",) if self._shelf.store.tables else ()
+        return described(self, self.model, *tables)
+
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the codes take, without their ids."""
-        return sum(part.nbytes for part in self._shelf.store.all)
+        return sum(segment.nbytes for segment in self._shelf.store.all)
 
     def add(self, codes: Codes, ids: NDArray[np.int64]) -> None:
         """Append codes.
@@ -127,7 +129,7 @@ class WeightedIndex:
             shelf.store = shelf.store.add(codes.packed, ids)
             shelf.last = int(ids[-1]) if len(ids) else shelf.last
             if codes.model and not self.model:
-                self._like = no_codes(self.bits, self.weights, codes.model)
+                self._like = Codes.empty(self.bits, self.weights, codes.model)
 
     def remove(self, ids: NDArray[np.int64]) -> int:
         """Take codes out; ids that are not there are skipped. Returns how many went."""
@@ -146,7 +148,7 @@ class WeightedIndex:
         exact = exact_weights(weights)
         if len(exact) != self.bits:
             raise CodeError(f"{len(exact)} weights for codes of {self.bits} bits")
-        self._like = no_codes(self.bits, exact, self.model)
+        self._like = Codes.empty(self.bits, exact, self.model)
 
     def prefix(self, bits: int) -> "WeightedIndex":
         """The same codes, now and later, by their first `bits` bits; for searching only.
@@ -158,7 +160,7 @@ class WeightedIndex:
             raise CodeError(f"{bits} bits asked of an index of {self.bits}; choose 1 to it")
         view = copy.copy(self)  # shares the codes, and what was learned of searches
         view.bits, view._whole = bits, False
-        view._like = no_codes(bits, self.weights[:bits], self.model)
+        view._like = Codes.empty(bits, self.weights[:bits], self.model)
         return view
 
     def search(
@@ -200,16 +202,16 @@ class WeightedIndex:
             "model": self.model,
             "scan_bits": 8 * store.scanned,
             "last": self._shelf.last,
-            "parts": len(store.parts),
+            "parts": len(store.segments),
             "hash_tables": store.tables,
         }
         arrays: dict[str, NDArray[Any]] = {"weights": self.weights}
-        for number, part in enumerate(store.parts):
-            arrays[f"blocks{number}"] = part.blocks
-            arrays[f"tail{number}"], arrays[f"ids{number}"] = part.tail, part.ids
-            if part.tables is not None:
+        for number, segment in enumerate(store.segments):
+            arrays[f"blocks{number}"] = segment.blocks
+            arrays[f"tail{number}"], arrays[f"ids{number}"] = segment.tail, segment.ids
+            if segment.tables is not None:
                 arrays |= {
-                    f"{name}{number}": array for name, array in part.tables._asdict().items()
+                    f"{name}{number}": array for name, array in segment.tables._asdict().items()
                 }
         arrays["rows"], arrays["row_ids"] = store.buffer.packed(), store.buffer.ids
         write_index_file(path, header, arrays, mode)
@@ -237,7 +239,7 @@ class WeightedIndex:
             scan_bits=int(header["scan_bits"]),
             hash_tables=bool(header.get("hash_tables", False)),
         )
-        shelf, parts = index._shelf, []
+        shelf, segments = index._shelf, []
         store, last, highest = shelf.store, -1, int(header["last"])
         for n in range(header["parts"]):
             ids = check_array(arrays, f"ids{n}", np.int64, None)
@@ -245,17 +247,19 @@ class WeightedIndex:
             if not len(ids):
                 raise ValueError(f"ids{n} is empty")
             blocks = -(-len(ids) // LANES)
-            part = Part(
+            segment = Segment(
                 check_array(arrays, f"blocks{n}", np.uint8, blocks, store.scanned, LANES),
                 check_array(arrays, f"tail{n}", np.uint8, len(ids), store.width - store.scanned),
                 ids,
                 _tables(arrays, n, len(ids), store.width),
             )
-            parts.append(part)
+            segments.append(segment)
         row_ids = check_array(arrays, "row_ids", np.int64, None)
         check_ascending(row_ids, last, highest)
         rows = check_array(arrays, "rows", np.uint8, len(row_ids), store.width)
-        shelf.store = store._replace(parts=tuple(parts), buffer=store.buffer.append(rows, row_ids))
+        shelf.store = store._replace(
+            segments=tuple(segments), buffer=store.buffer.append(rows, row_ids)
+        )
         shelf.last = highest
         return index
 

@@ -23,12 +23,12 @@ from reid_hash.metrics.ranking import (
     inverse_negative_penalty,
     precision_at,
     recall_at,
+    summarise,
 )
 from reid_hash.metrics.rerank import rerank
 from reid_hash.metrics.retrieval_benchmark import RETURNED, RetrievalResult, retrieval
 from reid_hash.metrics.rules import CAMERA_RULES, check_camera_rule, valid_mask
 from reid_hash.metrics.single_shot import single_shot
-from reid_hash.metrics.summary import summarise
 from reid_hash.metrics.ties import TieGroups, tie_groups
 
 __all__ = [

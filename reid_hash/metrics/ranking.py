@@ -1,10 +1,10 @@
 """Ranking metrics as expected values over all orders of tied images, in closed form.
 
 Each function takes `TieGroups` and gives one number a query, NaN where a query has no relevant
-image. `sums` has the equations of a group of tied images.
+image; `summarise` gives their means. `sums` has the equations of a group of tied images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from reid_hash.metrics.sums import (
 from reid_hash.metrics.ties import Ints, TieGroups
 
 RANKS = (1, 5, 10, 20, 30)
-"""The ranks that papers on person re-identification print."""
+"""The ranks that papers on person re-identification print, and the whole toolkit with them."""
 
 
 def cmc(groups: TieGroups, ranks: Sequence[int] = RANKS) -> Floats:
@@ -179,3 +179,38 @@ def recall_at(groups: TieGroups, k: int) -> Floats:
         array([0.5])
     """
     return found_at(groups, [k])[:, 0] / found(groups)
+
+
+def summarise(
+    groups: TieGroups | Iterable[TieGroups], ranks: Sequence[int] = RANKS
+) -> dict[str, float]:
+    """Means over the queries that have a relevant image.
+
+    Args:
+        groups: of all queries, or of a block of queries after another.
+        ranks: of the CMC curve.
+
+    Returns:
+        `rank<k>` for each of the ranks, `map` (steps), `map_trapezoid` and `minp` as fractions,
+        NaN where no query has a relevant image; `queries`, how many have one, and
+        `queries_without_match`, how many were left out.
+
+    Example:
+        >>> from reid_hash.metrics import tie_groups
+        >>> summarise(tie_groups([[1.0, 1.0]], np.array([[True, False]])), ranks=[1])["rank1"]
+        0.5
+    """
+    blocks = [groups] if isinstance(groups, TieGroups) else groups
+    names = [*(f"rank{rank}" for rank in ranks), "map", "map_trapezoid", "minp"]
+    tables = [np.zeros((0, len(names)))]
+    for block in blocks:
+        single = (average_precision, average_precision_trapezoid, inverse_negative_penalty)
+        tables.append(np.column_stack([cmc(block, ranks), *(metric(block) for metric in single)]))
+    table = np.concatenate(tables)
+    matched = table[~np.isnan(table[:, -1])]
+    means = matched.mean(axis=0) if len(matched) else np.full(len(names), np.nan)
+    return {
+        **dict(zip(names, means.tolist(), strict=True)),
+        "queries": float(len(matched)),
+        "queries_without_match": float(len(table) - len(matched)),
+    }

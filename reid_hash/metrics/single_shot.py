@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.errors import MetricError
-from reid_hash.metrics.ranking import RANKS
-from reid_hash.metrics.summary import summarise
+from reid_hash.metrics.ranking import RANKS, summarise
 from reid_hash.metrics.ties import Ints, TieGroups, from_counts
 
 

@@ -7,10 +7,8 @@ import pytest
 from reid_hash.codes import Codes
 from reid_hash.distances import weighted
 from reid_hash.errors import CodeError
-from reid_hash.index import ivf
+from reid_hash.index import IvfWeightedIndex, WeightedIndex, ivf
 from reid_hash.index._engine import segments
-from reid_hash.index.ivf import IvfWeightedIndex
-from reid_hash.index.weighted import WeightedIndex
 from tests.index.plain import check, make_codes, nearest
 
 BITS = 60
@@ -52,7 +50,7 @@ def test_most_of_the_nearest_are_found_with_their_exact_distances(case):
     codes, query, ids = case
     index = filled(codes, ids, lists=64, probes=8)
     assert len(index) == 4000
-    assert index._codes.lists is not None
+    assert "64 clusters" in repr(index)
     assert recall(index, query, codes, ids) >= 0.95
     found = index.search(query, 10)
     true = np.take_along_axis(weighted(query, codes), np.searchsorted(ids, found.ids), axis=1)

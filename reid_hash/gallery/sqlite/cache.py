@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from reid_hash.errors import GalleryError, ReidHashError
 from reid_hash.gallery.sqlite.files import is_plain_file
-from reid_hash.index.weighted import WeightedIndex
+from reid_hash.index import WeightedIndex
 
 _NAME = re.compile(r"gallery-([0-9a-f]+)-(\d+)-(\d+)-([0-9a-f]{8})\.index")
 _TEMPORARY = ".gallery-"  # what a killed writer leaves begins so

@@ -18,8 +18,7 @@ from reid_hash.gallery.sqlite import query as select
 from reid_hash.gallery.sqlite.cache import Position, delete_indexes, index_files, write_index
 from reid_hash.gallery.sqlite.scan_bits import choose_scan_bits
 from reid_hash.gallery.sqlite.tables import get_count
-from reid_hash.index.base import Matches
-from reid_hash.index.weighted import WeightedIndex
+from reid_hash.index import Matches, WeightedIndex
 
 _MANY = 2**20  # rows from which on an index that is made at once scans no more bits than it must
 _NEAREST = 100  # matches that a search is taken to want, for that choice

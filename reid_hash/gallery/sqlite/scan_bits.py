@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
-from reid_hash.index.weighted import WeightedIndex
+from reid_hash.index import WeightedIndex
 
 _QUERIES = 64
 _OTHERS = 2**15

@@ -1,4 +1,4 @@
-"""Searches among parts: queries in batches, chunks of them on threads, the fetch learned."""
+"""Searches among segments: queries in batches, chunks of them on threads, the fetch learned."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -7,13 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
-from reid_hash.index._engine.checks import check_search, no_matches
 from reid_hash.index._engine.probe import Probed, probe
-from reid_hash.index._engine.query_tables import Costs, check_values, query_costs
+from reid_hash.index._engine.query_tables import QueryTables, check_values, query_tables
 from reid_hash.index._engine.scan import Answer, Found, look, nearest
 from reid_hash.index._engine.segments import Searchable
 from reid_hash.index._engine.threads import faiss_threads, pool
-from reid_hash.index.base import Matches
+from reid_hash.index.base import Matches, check_search, no_matches
 
 _CHUNK = 16  # queries in a call of fast scan: a pass over long codes, two over short ones
 _BATCH = 256  # queries whose tables and candidates are held at a time
@@ -33,12 +32,12 @@ class Engine:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        # How many codes of a part to fetch, learned, for each length of code and k.
+        # How many codes of a segment to fetch, learned, for each length of code and k.
         self._fetch: dict[tuple[int, int], float] = {}
 
     def search(
         self,
-        parts: Sequence[Searchable],
+        segments: Sequence[Searchable],
         like: Codes,
         width: int,
         scanned: int,
@@ -49,7 +48,7 @@ class Engine:
         """The k nearest codes of each query, as `CodeIndex.search`.
 
         Args:
-            parts: all codes, or those that are worth a look.
+            segments: all codes, or those that are worth a look.
             like: codes of the length, weights and model that count.
             width: bytes of a stored code; further bits than `like` has are free.
             scanned: how many of these fast scan compares.
@@ -60,25 +59,25 @@ class Engine:
         only = check_search(k, only)
         if not isinstance(query, Codes):
             query = check_values(query, like.bits)
-        slots: Slots = [None] * len(parts)
+        slots: Slots = [None] * len(segments)
         if only is not None:
-            parts, slots = among(parts, only)
-        possible = sum(len(p if s is None else s) for p, s in zip(parts, slots, strict=True))
+            segments, slots = among(segments, only)
+        possible = sum(len(p if s is None else s) for p, s in zip(segments, slots, strict=True))
         wanted = min(k, possible)
         matches = no_matches(len(query), k)
         for start in range(0, max(len(query), 1), _BATCH):  # once at least, for its checks
-            costs = query_costs(query[start : start + _BATCH], like, width, scanned)
+            queries = query_tables(query[start : start + _BATCH], like, width, scanned)
             if not wanted:
                 break
             fetch = self._fetch.get((like.bits, wanted), 1.5 * wanted + 16)
-            rest = np.arange(len(costs))
-            if only is None and any(part.tables is not None for part in parts):
-                for rows, found in self._looked_up(parts, costs, wanted, int(fetch)):
+            rest = np.arange(len(queries))
+            if only is None and any(segment.tables is not None for segment in segments):
+                for rows, found in self._looked_up(segments, queries, wanted, int(fetch)):
                     matches.distances[start + rows, :wanted] = found.distances
                     matches.ids[start + rows, :wanted] = found.ids
                     rest = np.setdiff1d(rest, rows)
-                costs = costs.rows(rest)
-            for first, answer in self._answers(parts, slots, costs, wanted, int(fetch)):
+                queries = queries.rows(rest)
+            for first, answer in self._answers(segments, slots, queries, wanted, int(fetch)):
                 rows = start + rest[first : first + len(answer.matches.ids)]
                 matches.distances[rows, :wanted] = answer.matches.distances
                 matches.ids[rows, :wanted] = answer.matches.ids
@@ -88,82 +87,88 @@ class Engine:
         return matches
 
     def _looked_up(
-        self, parts: Sequence[Searchable], costs: Costs, k: int, fetch: int
+        self, segments: Sequence[Searchable], queries: QueryTables, k: int, fetch: int
     ) -> Iterator[tuple[NDArray[np.int64], Matches]]:
         """(queries, matches) of those that the hash tables can answer."""
-        chunks = [(i, costs.rows(slice(i, i + _CHUNK))) for i in range(0, len(costs), _CHUNK)]
+        chunks = [(i, queries.rows(slice(i, i + _CHUNK))) for i in range(0, len(queries), _CHUNK)]
         if self.threads == 1 or len(chunks) == 1:
-            answers = (_from_tables(parts, chunk, k, fetch) for _, chunk in chunks)
+            answers = (_from_tables(segments, chunk, k, fetch) for _, chunk in chunks)
         else:
             workers = pool(self.threads)
-            futures = [workers.submit(_from_tables, parts, chunk, k, fetch) for _, chunk in chunks]
+            futures = [
+                workers.submit(_from_tables, segments, chunk, k, fetch) for _, chunk in chunks
+            ]
             answers = (future.result() for future in futures)
         for (first, _), (rows, matches) in zip(chunks, answers, strict=True):
             yield first + rows, matches
 
     def _answers(
-        self, parts: Sequence[Searchable], slots: Slots, costs: Costs, k: int, fetch: int
+        self, segments: Sequence[Searchable], slots: Slots, queries: QueryTables, k: int, fetch: int
     ) -> Iterator[tuple[int, Answer]]:
         """One chunk of queries after the other: (first query, answer)."""
-        chunks = [(i, costs.rows(slice(i, i + _CHUNK))) for i in range(0, len(costs), _CHUNK)]
-        pairs = list(zip(parts, slots, strict=True))
+        chunks = [(i, queries.rows(slice(i, i + _CHUNK))) for i in range(0, len(queries), _CHUNK)]
+        pairs = list(zip(segments, slots, strict=True))
         with faiss_threads(1):
-            if self.threads == 1 or len(costs) * sum(part.work for part in parts) < _SMALL:
+            work = len(queries) * sum(segment.work for segment in segments)
+            if self.threads == 1 or work < _SMALL:
                 for first, chunk in chunks:
-                    found = [look(part, chunk, k, fetch, some) for part, some in pairs]
-                    yield first, nearest(parts, slots, found, chunk, k, fetch)
+                    found = [look(segment, chunk, k, fetch, some) for segment, some in pairs]
+                    yield first, nearest(segments, slots, found, chunk, k, fetch)
                 return
             workers = pool(self.threads)
-            # all queries look at one part before the next, so that it stays in the shared cache
+            # all queries look at one segment before the next, so that it stays in the shared cache
             looking = [
-                [workers.submit(look, part, chunk, k, fetch, some) for _, chunk in chunks]
-                for part, some in pairs
+                [workers.submit(look, segment, chunk, k, fetch, some) for _, chunk in chunks]
+                for segment, some in pairs
             ]
             ranking = [
-                workers.submit(_ranked, parts, slots, chunk, k, fetch, futures)
+                workers.submit(_ranked, segments, slots, chunk, k, fetch, futures)
                 for (_, chunk), futures in zip(chunks, zip(*looking, strict=True), strict=True)
             ]
             for (first, _), future in zip(chunks, ranking, strict=True):
                 yield first, future.result()
 
 
-def _from_tables(parts: Sequence[Searchable], costs: Costs, k: int, fetch: int) -> Probed:
+def _from_tables(
+    segments: Sequence[Searchable], queries: QueryTables, k: int, fetch: int
+) -> Probed:
     """What the hash tables tell of a chunk of queries, with the codes that are in none."""
-    rows, matches = probe([part for part in parts if part.tables is not None], costs, k)
-    others = [part for part in parts if part.tables is None]
+    tabled = [segment for segment in segments if segment.tables is not None]
+    rows, matches = probe(tabled, queries, k)
+    others = [segment for segment in segments if segment.tables is None]
     wanted = min(k, sum(map(len, others)))
     if not len(rows) or not wanted:
         return Probed(rows, matches)
-    costs = costs.rows(rows)
+    queries = queries.rows(rows)
     with faiss_threads(1):
-        found = [look(part, costs, wanted, fetch, None) for part in others]
-        more = nearest(others, [None] * len(others), found, costs, wanted, fetch).matches
+        found = [look(segment, queries, wanted, fetch, None) for segment in others]
+        more = nearest(others, [None] * len(others), found, queries, wanted, fetch).matches
     distances, ids = (np.concatenate(both, axis=1) for both in zip(matches, more, strict=True))
     order = np.lexsort((ids, distances))[:, :k]
     return Probed(rows, Matches(*(np.take_along_axis(a, order, axis=1) for a in (distances, ids))))
 
 
 def _ranked(
-    parts: Sequence[Searchable],
+    segments: Sequence[Searchable],
     slots: Slots,
-    costs: Costs,
+    queries: QueryTables,
     k: int,
     fetch: int,
     looking: Sequence[Future[Found]],
 ) -> Answer:
     """`nearest` when all looks are done, which began before: it waits for none to get a turn."""
-    return nearest(parts, slots, [future.result() for future in looking], costs, k, fetch)
+    return nearest(segments, slots, [future.result() for future in looking], queries, k, fetch)
 
 
 def among(
-    parts: Sequence[Searchable], only: NDArray[np.int64]
+    segments: Sequence[Searchable], only: NDArray[np.int64]
 ) -> tuple[list[Searchable], list[NDArray[np.int64] | None]]:
-    """The parts that hold some of these ids (ascending), and the places where they hold them."""
+    """The segments that hold some of these ids (ascending), and the places where they hold them."""
     holding: list[Searchable] = []
     slots: list[NDArray[np.int64] | None] = []
-    for part in parts:
-        places = part.places(only)
+    for segment in segments:
+        places = segment.places(only)
         if len(places):
-            holding.append(part)
+            holding.append(segment)
             slots.append(places)
     return holding, slots

@@ -1,4 +1,4 @@
-"""Where the codes of a part lie that have a certain value in 16 of their bits: multi-index hashing.
+"""Where the codes of a segment lie that have a certain value in 16 bits: multi-index hashing.
 
 Source: Norouzi, Punjani, Fleet, "Fast exact search in Hamming space with multi-index hashing",
 2014.
@@ -18,7 +18,7 @@ class HashTables(NamedTuple):
 
     Attributes:
         starts: [chunks, VALUES + 1] uint32: where in `slots` those with a value begin.
-        slots: [chunks, n] uint32: places in the part, ascending for each value.
+        slots: [chunks, n] uint32: places in the segment, ascending for each value.
         rows: [n, width rounded up to 8] uint8: the codes.
     """
 

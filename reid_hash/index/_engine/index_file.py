@@ -111,6 +111,8 @@ def whole_index(path: str | os.PathLike[str]) -> Iterator[None]:
     """
     try:
         yield
+    except CodeError:  # is a ValueError, and says already what is wrong
+        raise
     except FileNotFoundError as error:
         raise CodeError(f"no such file: {path}") from error
     except _WRONG as error:

@@ -1,25 +1,97 @@
 """Exact search by hash tables: what is very near is found without looking at all codes.
 
-Split a code into chunks of 16 bits. What a stored code costs a query is the sum of what its chunks
-cost. If all codes have been looked at whose chunk c costs less than b_c, for each c, then all
-others cost at least the sum of the b_c: should the k-th nearest of those looked at cost less, it is
-the answer (Norouzi et al. 2014, there for plain Hamming distances).
+Split a code into chunks of 16 bits. The distance of a stored code from a query is the sum of what
+its chunks cost. If all codes have been looked at whose chunk c costs less than b_c, for each c,
+then all others are at least as far as the sum of the b_c: should the k-th nearest of those looked
+at be nearer, it is the answer (Norouzi et al. 2014, there for plain Hamming distances).
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.index._engine.chunk_tables import ChunkCosts, chunk_costs
 from reid_hash.index._engine.hash_tables import HashTables
-from reid_hash.index._engine.query_tables import Costs
+from reid_hash.index._engine.query_tables import QueryTables
 from reid_hash.index._engine.segments import Searchable
 from reid_hash.index.base import Matches
 
 _SHARE = 200  # tables are left alone where they would give more than this share (1 / 200)
 _MOST = 2**16  # or more codes than these, which are held in memory for 16 queries at once
+
+_BITS = 16  # of a chunk
+_NEVER = 1e300  # what a bit costs that no code has
+_GATHER = 2**14  # codes whose distances are summed at a time
+_HALVINGS = 8  # of the range in which a limit is looked for
+
+# What may differ from the nearest value of a chunk: nothing, one bit, or two.
+_FLIPS = [(), *combinations(range(_BITS), 1), *combinations(range(_BITS), 2)]
+_MASKS = np.array([sum(1 << bit for bit in flips) for flips in _FLIPS], np.int64)
+_OF_MASK = np.array([[bit in flips for bit in range(_BITS)] for flips in _FLIPS], np.float64).T
+
+
+class ChunkTables(NamedTuple):
+    """The values of each chunk by what they cost a query, cheapest first.
+
+    Attributes:
+        values: [queries, chunks, masks] int64.
+        steps: [queries, chunks, masks + 1] float64: what each costs above the cheapest; from
+            `usable` on a lower bound of what all others do.
+        usable: [queries, chunks]: how many values come in the right order.
+        least: [queries] float64: the least possible distance.
+        nearest: [queries, 8 · words] uint8: the code that has it.
+        sums: [queries, bits + 1] float64: what so many differing bits cost at least.
+        by_byte: [width, queries, 256] float64: what each value of each byte costs.
+    """
+
+    values: NDArray[np.int64]
+    steps: NDArray[np.float64]
+    usable: NDArray[np.int64]
+    least: NDArray[np.float64]
+    nearest: NDArray[np.uint8]
+    sums: NDArray[np.float64]
+    by_byte: NDArray[np.float64]
+
+    def bound(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[queries]: what all codes cost at least, above `least`, that have none of the first
+        `counts` [queries, chunks] values."""
+        taken = np.take_along_axis(self.steps, counts[..., None], axis=2)
+        return np.asarray(taken.sum(axis=(1, 2)))
+
+    def within(self, reach: NDArray[np.float64], first: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many values [queries, chunks] to look up for `bound` to be above `reach`: in all
+        chunks those up to one cost, and at least `first`. Where that cannot be had, too few."""
+        counts = first
+        if (self.bound(first) > reach).all():
+            return counts
+        low, high = np.zeros(len(reach)), np.where(np.isfinite(reach), reach, 0.0)
+        cost = high
+        for _ in range(_HALVINGS + 1):
+            some = (self.steps[..., :-1] <= cost[:, None, None]).sum(axis=2)
+            some = np.maximum(np.minimum(some, self.usable), first)
+            enough = self.bound(some) > reach
+            counts = np.where(enough[:, None], some, counts)
+            low, high = np.where(enough, low, cost), np.where(enough, cost, high)
+            cost = (low + high) / 2
+        return counts
+
+    def least_of(self, codes: NDArray[np.uint8], owners: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[m]: what codes [m, 8 · words] cost at least, by the number of their bits that differ."""
+        words = codes.view(np.uint64) ^ self.nearest.view(np.uint64)[owners]
+        return np.asarray(self.sums[owners, np.bitwise_count(words).sum(axis=1, dtype=np.int64)])
+
+    def exact(self, codes: NDArray[np.uint8], owners: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[m]: the distances of codes [m, 8 · words] from their queries."""
+        width, queries, _ = self.by_byte.shape
+        table = 256 * queries * np.arange(width)[:, None]
+        distances = np.empty(len(codes))
+        for start in range(0, len(codes), _GATHER):
+            some = slice(start, start + _GATHER)
+            at = table + 256 * owners[some] + codes[some, :width].T
+            distances[some] = self.by_byte.reshape(-1).take(at).sum(axis=0)
+        return distances
 
 
 class Probed(NamedTuple):
@@ -34,23 +106,23 @@ class Probed(NamedTuple):
     matches: Matches
 
 
-def probe(parts: Sequence[Searchable], costs: Costs, k: int) -> Probed:
+def probe(segments: Sequence[Searchable], queries: QueryTables, k: int) -> Probed:
     """Look the nearest codes up, where few must be looked at to be sure of them.
 
     Args:
-        parts: all codes that count, with tables.
-        costs: of the queries.
+        segments: all codes that count, with tables.
+        queries: their tables.
         k: how many are wanted, at most as many as there are.
     """
-    tables = [part.tables for part in parts if part.tables is not None]
-    by_chunk = chunk_costs(costs, tables[0].starts.shape[0])
-    most = min(sum(map(len, parts)) / _SHARE, _MOST)
+    tables = [segment.tables for segment in segments if segment.tables is not None]
+    by_chunk = chunk_tables(queries, tables[0].starts.shape[0])
+    most = min(sum(map(len, segments)) / _SHARE, _MOST)
     nothing = np.zeros_like(by_chunk.usable)
 
     # What equals the query in a chunk: the k-th of it says how far to look.
     taken, near = _look_up(tables, by_chunk, nothing, np.minimum(1, by_chunk.usable), most)
     near = _once(near)
-    reach = _kth(near, len(costs), k)
+    reach = _kth(near, len(queries), k)
     near = near.of(near.distances <= reach[near.owners])
     reach -= by_chunk.least
     enough = by_chunk.bound(taken) > reach
@@ -61,12 +133,12 @@ def probe(parts: Sequence[Searchable], costs: Costs, k: int) -> Probed:
         near = _once(near.and_(more))
         enough = by_chunk.bound(taken) > reach
     rows = np.flatnonzero(enough)
-    return Probed(rows, _nearest(parts, near, rows, k))
+    return Probed(rows, _nearest(segments, near, rows, k))
 
 
 class _Near(NamedTuple):
-    """Codes with their exact distances from the queries `owners`; `places` count on from part to
-    part."""
+    """Codes with their exact distances from the queries `owners`; `places` count on from segment to
+    segment."""
 
     owners: NDArray[np.int64]
     places: NDArray[np.int64]
@@ -86,8 +158,8 @@ class _Near(NamedTuple):
 
 
 def _look_up(
-    parts: Sequence[HashTables],
-    by_chunk: ChunkCosts,
+    tables: Sequence[HashTables],
+    by_chunk: ChunkTables,
     start: NDArray[np.int64],
     stop: NDArray[np.int64],
     most: float,
@@ -96,7 +168,7 @@ def _look_up(
     """The codes that have the values from `start` to `stop` [queries, chunks].
 
     Args:
-        parts: the tables.
+        tables: the tables.
         by_chunk: the values.
         start: how many of each chunk's values have been looked up.
         stop: how many shall be.
@@ -109,18 +181,18 @@ def _look_up(
     order = np.arange(by_chunk.values.shape[2])
     which = np.nonzero((order >= start[..., None]) & (order < stop[..., None]))
     owners, chunks, values = which[0], which[1], by_chunk.values[which]
-    counts = [part.counts(chunks, values) for part in parts]
+    counts = [table.counts(chunks, values) for table in tables]
     total = np.bincount(owners, np.sum(counts, axis=0), minlength=len(start))
     fits = total <= most
     if not fits.all():
         kept = fits[owners]
         owners, chunks, values = owners[kept], chunks[kept], values[kept]
         counts = [some[kept] for some in counts]
-    slots = [part.find(chunks, values, some) for part, some in zip(parts, counts, strict=True)]
+    slots = [table.find(chunks, values, some) for table, some in zip(tables, counts, strict=True)]
     codes = np.concatenate(
-        [part.rows.take(some, axis=0) for part, some in zip(parts, slots, strict=True)]
+        [table.rows.take(some, axis=0) for table, some in zip(tables, slots, strict=True)]
     )
-    begin = np.cumsum([0, *(len(part.rows) for part in parts)])
+    begin = np.cumsum([0, *(len(table.rows) for table in tables)])
     places = np.concatenate([at + some for at, some in zip(begin, slots, strict=False)])
     owners = np.concatenate([np.repeat(owners, some) for some in counts])
     if reach is not None:
@@ -148,14 +220,44 @@ def _kth(near: _Near, queries: int, k: int) -> NDArray[np.float64]:
     return kth
 
 
-def _nearest(parts: Sequence[Searchable], near: _Near, rows: NDArray[np.int64], k: int) -> Matches:
+def _nearest(
+    segments: Sequence[Searchable], near: _Near, rows: NDArray[np.int64], k: int
+) -> Matches:
     """The k nearest of the queries `rows`, by (distance, id)."""
-    begin = np.cumsum([0, *map(len, parts)])
-    part_of = np.searchsorted(begin, near.places, side="right") - 1
+    begin = np.cumsum([0, *map(len, segments)])
+    segment_of = np.searchsorted(begin, near.places, side="right") - 1
     ids = np.empty(len(near.places), np.int64)
-    for number, part in enumerate(parts):
-        here = np.flatnonzero(part_of == number)
-        ids[here] = part.ids[near.places[here] - begin[number]]
+    for number, segment in enumerate(segments):
+        here = np.flatnonzero(segment_of == number)
+        ids[here] = segment.ids[near.places[here] - begin[number]]
     order = np.lexsort((ids, near.distances, near.owners))
     at = np.searchsorted(near.owners, rows)[:, None] + np.arange(k)
     return Matches(near.distances[order[at]], ids[order[at]])
+
+
+def chunk_tables(queries: QueryTables, chunks: int) -> ChunkTables:
+    """Order the values of each of `chunks` chunks of the codes by what they cost each query."""
+    tables = queries.tables
+    excess = tables[:, :, [1, 2, 4, 8]] - tables[:, :, :1]  # of a one, for each bit
+    excess = excess.transpose(1, 0, 2).reshape(len(queries), -1)
+    padded = np.full((len(queries), chunks * _BITS), _NEVER)
+    padded[:, : excess.shape[1]] = excess
+    flips = np.abs(padded).reshape(len(queries), chunks, _BITS)
+    nearest = np.zeros((len(queries), -(-chunks * 2 // 8) * 8), np.uint8)
+    nearest[:, : 2 * chunks] = np.packbits(padded < 0, axis=1, bitorder="little")
+
+    steps = flips @ _OF_MASK
+    # Three bits cost at least this: what costs more than it is not known to come in order.
+    limit = np.partition(flips, 2, axis=2)[..., :3].sum(axis=2, keepdims=True)
+    order = np.argsort(steps, axis=2, kind="stable")
+    steps = np.take_along_axis(steps, order, axis=2)
+    usable = (steps < limit).sum(axis=2)
+    steps = np.concatenate([np.minimum(steps, limit), limit], axis=2)
+    values = nearest.view("<u2")[:, :chunks, None].astype(np.int64) ^ _MASKS[order]
+    sums = np.zeros((len(queries), excess.shape[1] + 1))
+    np.cumsum(np.sort(np.abs(excess), axis=1), axis=1, out=sums[:, 1:])
+    by_byte = tables[1::2, :, :, None] + tables[0::2, :, None, :]
+    by_byte = by_byte.reshape(len(tables) // 2, len(queries), 256)
+    return ChunkTables(
+        values, steps, usable, tables.min(axis=2).sum(axis=0), nearest, sums, by_byte
+    )

@@ -12,7 +12,7 @@ from reid_hash.index._engine.layout import PATTERNS
 _NO_SCALE = 1e-200  # below, a query tells no two codes apart that float64 could
 
 
-class Costs(NamedTuple):
+class QueryTables(NamedTuple):
     """Distances of queries to any packed code, exactly (`tables`) and by fast scan (the rest).
 
     A distance is the sum of one cost for each bit, which depends on whether the stored bit is zero
@@ -40,9 +40,9 @@ class Costs(NamedTuple):
     def __len__(self) -> int:  # of queries
         return len(self.vectors)
 
-    def rows(self, rows: slice | NDArray[np.int64]) -> "Costs":
-        """The costs of some of the queries."""
-        return Costs(
+    def rows(self, rows: slice | NDArray[np.int64]) -> "QueryTables":
+        """The tables of some of the queries."""
+        return QueryTables(
             self.tables[:, rows],
             self.vectors[rows],
             self.scale[rows],
@@ -77,9 +77,9 @@ class Costs(NamedTuple):
         return total
 
 
-def query_costs(
+def query_tables(
     query: Codes | NDArray[np.floating], like: Codes, width: int, scanned: int
-) -> Costs:
+) -> QueryTables:
     """Make the tables of queries.
 
     Args:
@@ -109,7 +109,7 @@ def query_costs(
     by_nibble = costs.reshape(len(costs), 2 * width, 4, 2).transpose(1, 0, 2, 3)
     tables = (by_nibble[..., 1] - by_nibble[..., 0]) @ PATTERNS.T.astype(np.float64)
     tables += by_nibble[..., 0].sum(axis=2)[..., None]
-    return Costs(tables, *_scan(costs, 8 * scanned))
+    return QueryTables(tables, *_scan(costs, 8 * scanned))
 
 
 def check_values(values: NDArray[np.floating], bits: int) -> NDArray[np.float64]:
@@ -126,7 +126,7 @@ def check_values(values: NDArray[np.floating], bits: int) -> NDArray[np.float64]
 def _scan(
     costs: NDArray[np.float64], bits: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Query vectors, scale, offset and margin of `Costs`, for the first `bits` bits."""
+    """Query vectors, scale, offset and margin of `QueryTables`, for the first `bits` bits."""
     queries, tables = len(costs), bits // 4
     excess = costs[:, :bits, 1] - costs[:, :bits, 0]
     scale = np.abs(excess).max(axis=1, initial=0.0)

@@ -1,4 +1,4 @@
-"""The exact nearest codes of a few queries among parts: fast scan, a bound, and exact distances."""
+"""The exact nearest codes of a few queries: fast scan, a bound, and exact distances."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -6,23 +6,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.index._engine.query_tables import Costs
+from reid_hash.index._engine.query_tables import QueryTables
 from reid_hash.index._engine.segments import Searchable
 from reid_hash.index.base import Matches
 
 _WIDEN = 4  # how many times as many codes are fetched where a bound did not hold
-_WHOLE = 4  # a part is compared exactly, all of it, when this share (1 / 4) of it is asked for
+_WHOLE = 4  # a segment is compared exactly, all of it, when this share (1 / 4) of it is asked for
 _FEW = 16  # the same when no more than this share (1 / 16) of it may be found
 _GATHER = 2**15  # codes whose nibbles are gathered at a time
 
 
 class Found(NamedTuple):
-    """Codes of one part that may be near some queries.
+    """Codes of one segment that may be near some queries.
 
     Attributes:
         lower: [queries, m] float64, at most their distances; infinite where there is none.
-        slots: [queries, m] int64, their places in the part.
-        outside: [queries] float64: all other codes of the part are at least so far.
+        slots: [queries, m] int64, their places in the segment.
+        outside: [queries] float64: all other codes of the segment are at least so far.
     """
 
     lower: NDArray[np.float64]
@@ -39,8 +39,8 @@ class Answer(NamedTuple):
 
     Attributes:
         matches: for all queries.
-        needed: the most codes of one part that could not be told from the k nearest without their
-            exact distances; to fetch so many at once spares a second scan.
+        needed: the most codes of one segment that could not be told from the k nearest without
+            their exact distances; to fetch so many at once spares a second scan.
     """
 
     matches: Matches
@@ -48,63 +48,63 @@ class Answer(NamedTuple):
 
 
 def look(
-    part: Searchable, costs: Costs, k: int, fetch: int, slots: NDArray[np.int64] | None
+    segment: Searchable, queries: QueryTables, k: int, fetch: int, slots: NDArray[np.int64] | None
 ) -> Found:
-    """Find codes of a part that may be among the k nearest.
+    """Find codes of a segment that may be among the k nearest.
 
     Args:
-        part: the codes.
-        costs: of the queries.
-        k: how many are wanted of all parts together.
+        segment: the codes.
+        queries: their tables.
+        k: how many are wanted of all segments together.
         fetch: how many to take from fast scan.
         slots: [m] int64 ascending, the codes that may be found; all when left out.
     """
     if slots is None:
-        share, wanted = 1.0, len(part)
+        share, wanted = 1.0, len(segment)
     else:
         wanted = len(slots)
-        share = wanted / len(part)
+        share = wanted / len(segment)
         fetch = int(fetch / max(share, 1e-9)) + 1
     scanned = None
-    if share * _FEW >= 1 and fetch * _WHOLE <= len(part):
-        scanned = part.scan(costs.vectors, fetch)
+    if share * _FEW >= 1 and fetch * _WHOLE <= len(segment):
+        scanned = segment.scan(queries.vectors, fetch)
     if scanned is None:
-        return _compare(part, costs, min(k, wanted), slots)
+        return _compare(segment, queries, min(k, wanted), slots)
     places = scanned.places
-    lower = costs.lower(scanned.distances)
+    lower = queries.lower(scanned.distances)
     lower[places < 0] = np.inf
     outside = lower[:, -1].copy()
     if slots is not None:
-        allowed = np.zeros(len(part), np.bool_)
+        allowed = np.zeros(len(segment), np.bool_)
         allowed[slots] = True
         lower[~allowed[places]] = np.inf
     return Found(lower, places, outside)
 
 
 def nearest(
-    parts: Sequence[Searchable],
+    segments: Sequence[Searchable],
     slots: Sequence[NDArray[np.int64] | None],
     found: Sequence[Found],
-    costs: Costs,
+    queries: QueryTables,
     k: int,
     fetch: int,
 ) -> Answer:
     """Rank what `look` found; look again, for more, where a code that is outside could be nearer.
 
     Args:
-        parts: all codes.
-        slots: for each part, as for `look`.
-        found: for each part, with this `fetch`.
-        costs: of the queries.
+        segments: all codes.
+        slots: for each segment, as for `look`.
+        found: for each segment, with this `fetch`.
+        queries: their tables.
         k: at most as many as may be found.
         fetch: as it was for `look`.
     """
-    distances = np.full((len(costs), k), np.inf)
-    ids = np.full((len(costs), k), -1, np.int64)
-    rows = np.arange(len(costs))
+    distances = np.full((len(queries), k), np.inf)
+    ids = np.full((len(queries), k), -1, np.int64)
+    rows = np.arange(len(queries))
     needed = 0
     while True:
-        ranked = _rank(parts, found, costs, k)
+        ranked = _rank(segments, found, queries, k)
         distances[rows], ids[rows] = ranked
         farthest = ranked.distances[:, -1]
         open_ = [np.isfinite(each.outside) & (each.outside <= farthest) for each in found]
@@ -112,10 +112,10 @@ def nearest(
         again = np.flatnonzero(np.any(open_, axis=0))
         if not len(again):
             return Answer(Matches(distances, ids), needed)
-        rows, costs, fetch = rows[again], costs.rows(again), fetch * _WIDEN
+        rows, queries, fetch = rows[again], queries.rows(again), fetch * _WIDEN
         found = [
-            look(part, costs, k, fetch, some) if lacks.any() else each.rows(again)
-            for part, some, each, lacks in zip(parts, slots, found, open_, strict=True)
+            look(segment, queries, k, fetch, some) if lacks.any() else each.rows(again)
+            for segment, some, each, lacks in zip(segments, slots, found, open_, strict=True)
         ]
 
 
@@ -123,7 +123,9 @@ def _needed(found: Found, farthest: NDArray[np.float64]) -> int:
     return int((found.lower <= farthest[:, None]).sum(axis=1).max(initial=0))
 
 
-def _rank(parts: Sequence[Searchable], found: Sequence[Found], costs: Costs, k: int) -> Matches:
+def _rank(
+    segments: Sequence[Searchable], found: Sequence[Found], queries: QueryTables, k: int
+) -> Matches:
     """The k nearest of what was found, by (distance, id)."""
     lower = np.concatenate([each.lower for each in found], axis=1)
     slots = np.concatenate([each.slots for each in found], axis=1)
@@ -131,16 +133,16 @@ def _rank(parts: Sequence[Searchable], found: Sequence[Found], costs: Costs, k: 
 
     # Only codes whose lower bound is within the k-th upper bound can be among the k nearest.
     cut = np.partition(lower, min(k, lower.shape[1]) - 1, axis=1)[:, min(k, lower.shape[1]) - 1]
-    if any(part.tailed for part in parts):
+    if any(segment.tailed for segment in segments):
         rows, columns = np.nonzero(lower <= cut[:, None])
-        exact = _exact(parts, owner[columns], slots[rows, columns], rows, costs)[0]
-        worst = np.full(len(costs), -np.inf)
+        exact = _exact(segments, owner[columns], slots[rows, columns], rows, queries)[0]
+        worst = np.full(len(queries), -np.inf)
         np.maximum.at(worst, rows, exact)
         cut = np.where(np.isinf(cut), cut, worst)
     else:
-        cut = cut + 2 * costs.margin
+        cut = cut + 2 * queries.margin
     rows, columns = np.nonzero((lower <= cut[:, None]) & np.isfinite(lower))
-    exact, ids = _exact(parts, owner[columns], slots[rows, columns], rows, costs)
+    exact, ids = _exact(segments, owner[columns], slots[rows, columns], rows, queries)
 
     # One key for (row, distance), exact: a distance is less than 2^34 times its quantum.
     key = exact + rows * np.exp2(np.floor(np.log2(exact.max(initial=1e-300))) + 1)
@@ -148,53 +150,55 @@ def _rank(parts: Sequence[Searchable], found: Sequence[Found], costs: Costs, k: 
     if (np.diff(key[order]) == 0).any():
         order = np.lexsort((ids, key))
     rows, exact, ids = rows[order], exact[order], ids[order]
-    place = np.arange(len(rows)) - np.searchsorted(rows, np.arange(len(costs)))[rows]
+    place = np.arange(len(rows)) - np.searchsorted(rows, np.arange(len(queries)))[rows]
     kept = place < k
-    matches = Matches(np.full((len(costs), k), np.inf), np.full((len(costs), k), -1, np.int64))
+    matches = Matches(np.full((len(queries), k), np.inf), np.full((len(queries), k), -1, np.int64))
     matches.distances[rows[kept], place[kept]] = exact[kept]
     matches.ids[rows[kept], place[kept]] = ids[kept]
     return matches
 
 
 def _exact(
-    parts: Sequence[Searchable],
+    segments: Sequence[Searchable],
     owner: NDArray[np.int64],
     slots: NDArray[np.int64],
     rows: NDArray[np.int64],
-    costs: Costs,
+    queries: QueryTables,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Exact distances and ids of single codes, given by part and place."""
+    """Exact distances and ids of single codes, given by segment and place."""
     distances, ids = np.empty(len(rows)), np.empty(len(rows), np.int64)
     order = np.argsort(owner, kind="stable")
-    bounds = np.searchsorted(owner[order], np.arange(len(parts) + 1))
-    for part, start, stop in zip(parts, bounds[:-1], bounds[1:], strict=True):
+    bounds = np.searchsorted(owner[order], np.arange(len(segments) + 1))
+    for segment, start, stop in zip(segments, bounds[:-1], bounds[1:], strict=True):
         for first in range(start, stop, _GATHER):
             which = order[first : min(first + _GATHER, stop)]
-            distances[which] = costs.distances(part.nibbles(slots[which]), rows[which])
-            ids[which] = part.ids[slots[which]]
+            distances[which] = queries.distances(segment.nibbles(slots[which]), rows[which])
+            ids[which] = segment.ids[slots[which]]
     return distances, ids
 
 
-def _compare(part: Searchable, costs: Costs, k: int, slots: NDArray[np.int64] | None) -> Found:
-    """The k nearest codes of a part from all their exact distances."""
+def _compare(
+    segment: Searchable, queries: QueryTables, k: int, slots: NDArray[np.int64] | None
+) -> Found:
+    """The k nearest codes of a segment from all their exact distances."""
     blocks: Iterable[NDArray[np.uint8]] = (
-        part.ranges()
+        segment.ranges()
         if slots is None
-        else (part.nibbles(slots[i : i + _GATHER]) for i in range(0, len(slots), _GATHER))
+        else (segment.nibbles(slots[i : i + _GATHER]) for i in range(0, len(slots), _GATHER))
     )
-    slots = part.order if slots is None else slots
-    count = len(part) if slots is None else len(slots)
-    distances = np.empty((len(costs), count))
+    slots = segment.order if slots is None else slots
+    count = len(segment) if slots is None else len(slots)
+    distances = np.empty((len(queries), count))
     start = 0
     for nibbles in blocks:
         stop = start + nibbles.shape[1]
-        for row in range(len(costs)):
-            distances[row, start:stop] = costs.distances(nibbles, row)
+        for row in range(len(queries)):
+            distances[row, start:stop] = queries.distances(nibbles, row)
         start = stop
-    places = np.empty((len(costs), k), np.int64)
+    places = np.empty((len(queries), k), np.int64)
     for row, of_row in enumerate(distances):
         farthest = np.partition(of_row, k - 1)[k - 1] if k else 0.0
         nearer, tied = np.flatnonzero(of_row < farthest), np.flatnonzero(of_row == farthest)
         places[row] = np.concatenate([nearer, tied])[:k]  # of those tied, the lowest ids
     lower = np.take_along_axis(distances, places, axis=1)
-    return Found(lower, places if slots is None else slots[places], np.full(len(costs), np.inf))
+    return Found(lower, places if slots is None else slots[places], np.full(len(queries), np.inf))

@@ -1,7 +1,14 @@
-"""Codes that a search looks at, with their ids: parts for fast scan, and a buffer of the newest."""
+"""All codes of an index, as a sequence of immutable segments and a buffer of the newest codes.
+
+Codes arrive in the buffer; when it is full it becomes a segment that fast scan can search, and
+segments of similar size are joined, so that n codes make about log n segments and every code is
+rewritten about log n times. Joined segments are new ones: a search that began before still has the
+old ones, so what a reader sees never changes.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +29,13 @@ BUFFER = 512
 """Codes that are kept in plain order; all of them are compared exactly with every query."""
 
 TABLED = 2**16
-"""Codes from which on a part may have hash tables: each begins with 65,536 numbers."""
+"""Codes from which on a segment may have hash tables: each begins with 65,536 numbers."""
 
+LARGEST = 2**21
+"""The most codes in a segment. Larger ones are slower to join, smaller ones cost more calls."""
+
+_SPLIT = 2**17  # from so many codes on, four segments serve several threads better than one
+_SHARES = 4
 _RANGE = 2**15  # codes whose nibbles are unpacked at a time
 
 
@@ -31,7 +43,7 @@ class Scanned(NamedTuple):
     """What fast scan reports, nearest first.
 
     Attributes:
-        distances: [queries, fetch] float32, in its own scale (`Costs`).
+        distances: [queries, fetch] float32, in its own scale (`QueryTables`).
         places: [queries, fetch] int64; -1 where there was nothing more to compare with.
     """
 
@@ -83,7 +95,7 @@ class Searchable(ABC):
         """Fast scan's `fetch` nearest codes; None where all had better be compared exactly.
 
         Args:
-            vectors: [queries, bits] float32 from `Costs`.
+            vectors: [queries, bits] float32 from `QueryTables`.
             fetch: how many, at most as many as there are.
         """
         return None
@@ -97,7 +109,7 @@ class Searchable(ABC):
         """The nibbles [2 · width, m] of all codes in the order of their ids, m at a time."""
 
 
-class Part(Searchable):
+class Segment(Searchable):
     """Codes with their ids: the first `scanned` bytes in fast scan's order, the rest in rows.
 
     Args:
@@ -122,8 +134,8 @@ class Part(Searchable):
     @classmethod
     def build(
         cls, packed: NDArray[np.uint8], ids: NDArray[np.int64], scanned: int, tables: bool = False
-    ) -> "Part":
-        """Make a part of packed codes [n, width]; with tables if wanted and there are many."""
+    ) -> "Segment":
+        """Make a segment of packed codes [n, width]; with tables if wanted and there are many."""
         tail = np.ascontiguousarray(packed[:, scanned:])
         made = HashTables.build(packed) if tables and len(packed) >= TABLED else None
         return cls(pack_blocks(packed[:, :scanned]), tail, ids, made)
@@ -201,3 +213,81 @@ class Buffer(Searchable):
 
     def ranges(self) -> Iterator[NDArray[np.uint8]]:
         yield row_nibbles(self.packed())
+
+
+class Store(NamedTuple):
+    """All codes of an index at a moment. Adding and removing make a new store.
+
+    Attributes:
+        width: bytes of a code.
+        scanned: how many of these fast scan compares.
+        segments: ids ascend within them and from one to the next.
+        buffer: the newest codes.
+        tables: whether large segments have hash tables.
+    """
+
+    width: int
+    scanned: int
+    segments: tuple[Segment, ...]
+    buffer: Buffer
+    tables: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many codes there are."""
+        return sum(map(len, self.all))
+
+    @property
+    def all(self) -> tuple[Segment | Buffer, ...]:
+        """The segments, and the buffer if there is anything in it."""
+        return (*self.segments, self.buffer) if len(self.buffer) else self.segments
+
+    def add(self, packed: NDArray[np.uint8], ids: NDArray[np.int64]) -> "Store":
+        """Append codes [n, width] with ids [n] that lie above all others."""
+        if len(ids) <= self.buffer.free:
+            return self._replace(buffer=self.buffer.append(packed, ids))
+        if len(self.buffer):
+            packed = np.concatenate([self.buffer.packed(), packed])
+            ids = np.concatenate([self.buffer.ids, ids])
+        segments = self.segments
+        pieces = -(-len(ids) // LARGEST)
+        if len(ids) >= _SPLIT:
+            pieces = -(-pieces // _SHARES) * _SHARES
+        bounds = np.linspace(0, len(ids), pieces + 1).astype(int) if pieces else [0]
+        for start, stop in pairwise(bounds):
+            segments = (*segments, self._segment(packed[start:stop], ids[start:stop].copy()))
+            if pieces == 1:
+                segments = self._join(segments)
+        return self._replace(segments=segments, buffer=Buffer.empty(self.width))
+
+    def remove(self, ids: NDArray[np.int64]) -> "Store":
+        """Leave out the codes of some ids; segments that hold one of them are made anew."""
+        segments: list[Segment] = []
+        for segment in self.segments:
+            keep = np.isin(segment.ids, ids, invert=True)
+            if keep.all():
+                segments.append(segment)
+            elif keep.any():
+                segments.append(self._segment(segment.packed()[keep], segment.ids[keep]))
+        keep = np.isin(self.buffer.ids, ids, invert=True)
+        buffer = Buffer.empty(self.width)
+        buffer = buffer.append(self.buffer.packed()[keep], self.buffer.ids[keep])
+        return self._replace(segments=tuple(segments), buffer=buffer)
+
+    def _segment(self, packed: NDArray[np.uint8], ids: NDArray[np.int64]) -> Segment:
+        return Segment.build(packed, ids, self.scanned, self.tables)
+
+    def _join(self, segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+        """Join the last segment with those before it that are hardly larger."""
+        first = len(segments) - 1
+        total = len(segments[first])
+        while first:
+            size = len(segments[first - 1])
+            if size >= 2 * total or total + size > LARGEST:
+                break
+            first, total = first - 1, total + size
+        if first == len(segments) - 1:
+            return segments
+        packed = np.concatenate([segment.packed() for segment in segments[first:]])
+        ids = np.concatenate([segment.ids for segment in segments[first:]])
+        return (*segments[:first], self._segment(packed, ids))

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 
-from reid_hash.index._engine.untyped import faiss
+import faiss
 
 _MOST = 8  # memory is the limit from some number of threads on
 

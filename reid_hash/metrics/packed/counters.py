@@ -10,8 +10,12 @@ from reid_hash.data.labels import check_same_kind
 from reid_hash.errors import MetricError
 from reid_hash.metrics.packed.counts import BlockCounter, HistogramCounter, SliceCounter, Slices
 from reid_hash.metrics.packed.merge import TimesCounter, code_keys, merged
-from reid_hash.metrics.packed.shared_labels import SharedCounter, SharedLabels, SharedSearchCounter
-from reid_hash.metrics.packed.weighted import SearchCounter
+from reid_hash.metrics.packed.weighted import (
+    SearchCounter,
+    SharedCounter,
+    SharedLabels,
+    SharedSearchCounter,
+)
 from reid_hash.metrics.ties import Ints
 
 

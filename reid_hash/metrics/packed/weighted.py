@@ -1,17 +1,30 @@
-"""Counting before and beside the relevant images of a block of queries at weighted distances."""
+"""Counting at weighted distances, and at all distances where images have several labels."""
 
+from copy import copy
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
-from reid_hash.metrics.gains import Gains
-from reid_hash.metrics.packed.counts import BlockCounter, Ranking, Slices
+from reid_hash.errors import MetricError
+from reid_hash.metrics.gains import Gains, gain
+from reid_hash.metrics.packed import counts as packed_counts
+from reid_hash.metrics.packed.counts import (
+    BlockCounter,
+    HistogramCounter,
+    Ranking,
+    Slices,
+    words,
+)
 from reid_hash.metrics.ties import Ints, from_counts
 
 _ROW_SHIFT = 40
 """Weighted distances, as integers, are below 2^40: a row number above makes one sortable key."""
+
+_MOST_SHARED = 255
+"""Shared labels of a pair are kept in a byte."""
 
 
 class IntegerDistances:
@@ -102,3 +115,117 @@ def _sorted_keys(distances: NDArray[Any], slices: list[tuple[Ints, Ints]]) -> ND
     joined = np.concatenate(keys)
     joined.sort()
     return joined
+
+
+class SharedLabels:
+    """Counts the labels that queries and gallery images share, as bits of packed label sets."""
+
+    def __init__(self, query_labels: NDArray[np.bool_], gallery_labels: NDArray[np.bool_]) -> None:
+        sets = [np.packbits(labels, axis=1) for labels in (query_labels, gallery_labels)]
+        self.query, gallery = (words(packed) for packed in sets)
+        self.gallery = np.ascontiguousarray(gallery.T)  # one row a word, as neighbours in memory
+        fullest = [labels.sum(axis=1).max(initial=0) for labels in (query_labels, gallery_labels)]
+        self.most = int(min(fullest))
+        if self.most > _MOST_SHARED:
+            raise MetricError(f"images may have {_MOST_SHARED} labels in common, not {self.most}")
+
+    def of(self, some: Ints) -> "SharedLabels":
+        """The same for some of the gallery images."""
+        part = copy(self)
+        part.gallery = np.ascontiguousarray(self.gallery[:, some])
+        return part
+
+    def __call__(self, row: int) -> NDArray[np.uint8]:
+        """[G] uint8 labels shared with one query."""
+        shared = np.zeros(self.gallery.shape[1], np.uint8)
+        for word, of_gallery in zip(self.query[row], self.gallery, strict=True):
+            shared += np.bitwise_count(word & of_gallery)
+        return shared
+
+
+class SharedCounter(HistogramCounter):
+    """Unweighted: one histogram over distance and shared labels together."""
+
+    def __init__(self, query: Codes, gallery: Codes, shared: SharedLabels) -> None:
+        super().__init__(query, gallery)
+        self.shared = shared
+
+    def rows_within(self, limit: int) -> int:
+        """See `BlockCounter`."""
+        return max(1, limit // ((80 + 32 * (self.shared.most + 1)) * self.levels))
+
+    def histograms(self, rows: slice) -> Ints:
+        """See `HistogramCounter`."""
+        start = rows.indices(len(self.query))[0]
+        shape = (self.levels, max(self.shared.most, 1) + 1)
+        counts = np.zeros((len(self.query[rows]), *shape), np.int64)
+        for first, lines in self.distances(rows):
+            for row, line in enumerate(lines, first):
+                counts[row] = _joint_histogram(line, self.shared(start + row), shape)
+        return counts
+
+
+class SharedSearchCounter(BlockCounter):
+    """Weighted: each row of distances is sorted with the number of shared labels in its low byte.
+
+    Where images have several labels, most of a gallery may be relevant, so that looking for the
+    relevant ones in a sorted row, as for single labels, would cost more than it saves.
+    """
+
+    def __init__(self, query: Codes, gallery: Codes, shared: SharedLabels) -> None:
+        self.distances, self.shared = IntegerDistances(query, gallery), shared
+        counts = (np.count_nonzero(shared(row)) for row in range(len(query)))
+        self.longest = max(counts, default=0)
+
+    def rows_within(self, limit: int) -> int:
+        """See `BlockCounter`; more rows at a time make the matrix product faster, up to 64."""
+        row_bytes = 20 * self.distances.columns + 120 * self.longest
+        return int(min(64, max(1, limit // max(1, row_bytes))))
+
+    def count(self, rows: slice) -> Ranking:
+        """See `BlockCounter`."""
+        start = rows.indices(len(self.distances.query))[0]
+        distances = self.distances(rows)
+        tables = np.zeros((len(distances), max(self.shared.most, 1) + 1), np.int64)
+        gains = gain(np.arange(tables.shape[1]))
+        parts = [np.zeros((0, 4), np.int64)]
+        sums = [np.zeros(0)]
+        for row, line in enumerate(distances):
+            shared = self.shared(start + row)
+            tables[row] = np.bincount(shared, minlength=tables.shape[1])
+            keys = (line.astype(np.int64) << 8) | shared
+            keys.sort()
+            relevant = np.flatnonzero(keys & _MOST_SHARED)
+            if not len(relevant):
+                continue
+            # Numbered groups are found again without a search in the row for each of them.
+            changes = np.diff(keys >> 8) > 0
+            group = np.concatenate([[0], np.cumsum(changes)])[relevant]
+            starts = np.concatenate([[0], np.flatnonzero(changes) + 1, [len(keys)]])
+            opens = np.flatnonzero(np.diff(group, prepend=-1))
+            before, behind = starts[group[opens]], starts[group[opens] + 1]
+            found = np.diff(opens, append=len(relevant))
+            rows_of = np.full(len(opens), row)
+            parts.append(np.stack([rows_of, before, behind - before, found], axis=1))
+            sums.append(np.add.reduceat(gains[keys[relevant] & _MOST_SHARED], opens))
+        query, before, size, found = np.concatenate(parts).T.copy()
+        n_valid = np.full(len(distances), self.distances.columns)
+        groups = from_counts(query, before, size, found, n_valid)
+        return Ranking(groups, Gains(np.concatenate(sums), tables))
+
+
+def _joint_histogram(
+    distances: NDArray[Any], shared: NDArray[np.uint8], shape: tuple[int, int]
+) -> Ints:
+    """[levels, s + 1] how often each distance occurs with each number of shared labels."""
+    levels, numbers = shape
+    if distances.dtype != np.uint8:
+        keys = distances.astype(np.int64) * numbers + shared
+        return np.bincount(keys, minlength=levels * numbers).reshape(shape)
+    counts = np.zeros(shape, np.int64)
+    for column in range(0, len(distances), packed_counts.COLUMNS):
+        tile = slice(column, column + packed_counts.COLUMNS)
+        channels, ranges = [distances[tile], shared[tile]], [0, levels, 0, numbers]
+        part = cv2.calcHist(channels, [0, 1], None, list(shape), ranges)
+        counts += part.astype(np.int64)
+    return counts

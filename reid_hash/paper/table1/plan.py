@@ -24,7 +24,6 @@ _EMBEDDINGS = {"distance": "Relative distance"}
 TABLE_METHODS = (*_DEEP, *BASELINES, *_EMBEDDINGS, "fpnn", *_METRICS, "esdc")
 """The methods by their names on the command line, in the order of the rows."""
 
-RANKS = (1, 5, 10, 20, 30)
 REPORTED = {
     "DRSCH-64": (0.1874, 0.4839, 0.6966, 0.8103, 0.9128),
     "DRSCH-128": (0.2196, 0.4666, 0.6604, 0.7893, 0.8876),
@@ -33,7 +32,7 @@ REPORTED = {
     "KISSME": (0.1417,),
     "eSDC": (0.0876,),
 }
-"""Match rates at `RANKS` as the paper is remembered to report them: shown as unverified."""
+"""Match rates at `metrics.RANKS` as the paper is remembered to report them: shown as unverified."""
 
 
 @dataclass(frozen=True)

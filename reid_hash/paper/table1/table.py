@@ -10,13 +10,14 @@ from rich.console import Console
 from reid_hash.data.dataset import Dataset
 from reid_hash.evaluation import describe
 from reid_hash.evaluation.reid import CURVE, Row
+from reid_hash.metrics import RANKS
 from reid_hash.paper.methods import catalogue
 from reid_hash.paper.methods.catalogue import METHODS, Variant
 from reid_hash.paper.methods.networks import Workplace, announce
 from reid_hash.paper.methods.sources import Hashing, Network, network_of
 from reid_hash.paper.result import Result, network_facts, network_lines, without
 from reid_hash.paper.table1.measure import measured
-from reid_hash.paper.table1.plan import DATASET, KINDS, RANKS, REPORTED, RowSpec, table_rows
+from reid_hash.paper.table1.plan import DATASET, KINDS, REPORTED, RowSpec, table_rows
 from reid_hash.report.pages.html import Report
 from reid_hash.report.plots import Curve, cmc_plot
 

@@ -4,9 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_hash.codes import Codes
-from reid_hash.index._engine import engine, probe, segments, store
-from reid_hash.index._engine.query_tables import query_costs
-from reid_hash.index.weighted import WeightedIndex
+from reid_hash.index import WeightedIndex
+from reid_hash.index._engine import engine, probe, segments
+from reid_hash.index._engine.index_file import read_index_file
+from reid_hash.index._engine.query_tables import query_tables
 from tests.index.plain import check, make_codes
 
 
@@ -25,9 +26,9 @@ def asked(monkeypatch):
     """(queries, how many of them the tables answered) of every chunk of queries."""
     calls = []
 
-    def counting(some, costs, k):
-        found = probe.probe(some, costs, k)
-        calls.append((len(costs), len(found.rows)))
+    def counting(some, queries, k):
+        found = probe.probe(some, queries, k)
+        calls.append((len(queries), len(found.rows)))
         return found
 
     monkeypatch.setattr(engine, "probe", counting)
@@ -105,11 +106,11 @@ def test_every_code_that_is_not_found_is_at_least_as_far_as_the_bound():
     random = np.random.default_rng(5)
     for bits in (9, 40, 64):
         codes = near_codes(random, 300, bits, 4, 0.1, some_weights(random, bits))
-        part = segments.Part.build(codes.packed, np.arange(300), -(-bits // 8), tables=True)
+        part = segments.Segment.build(codes.packed, np.arange(300), -(-bits // 8), tables=True)
         query = near_codes(random, 3, bits, 1)
         width = codes.packed.shape[1]
-        costs = query_costs(query, codes, width, width)
-        by_chunk = probe.chunk_costs(costs, part.tables.starts.shape[0])
+        queries = query_tables(query, codes, width, width)
+        by_chunk = probe.chunk_tables(queries, part.tables.starts.shape[0])
         counts = random.integers(0, by_chunk.usable + 1)
         nothing = np.zeros_like(counts)
         _, near = probe._look_up([part.tables], by_chunk, nothing, counts, np.inf)
@@ -127,10 +128,12 @@ def test_threads_and_files_give_the_same_answers(asked, monkeypatch, tmp_path):
     random = np.random.default_rng(1)
     codes = near_codes(random, 2100, 64, 20)
     index = WeightedIndex(codes.weights, threads=3, hash_tables=True)
-    monkeypatch.setattr(store, "_SPLIT", 1000)
+    monkeypatch.setattr(segments, "_SPLIT", 1000)
     index.add(codes[:2000], np.arange(2000))
-    assert len(index._shelf.store.parts) == 4
     index.write(tmp_path / "index")
+    header, arrays = read_index_file(tmp_path / "index")
+    assert header["parts"] == 4
+    assert all(f"slots{number}" in arrays for number in range(4))
     read = WeightedIndex.read(tmp_path / "index", threads=1)
     assert read.nbytes == index.nbytes
     for each in (index, read):
@@ -139,4 +142,6 @@ def test_threads_and_files_give_the_same_answers(asked, monkeypatch, tmp_path):
         assert sum(answered for _, answered in asked) > 80
     read.add(codes[2000:], np.arange(2000, 2100))  # goes on with tables
     check(read, codes[:40], codes, np.arange(2100), 30)
-    assert all(part.tables is not None for part in read._shelf.store.parts)
+    read.write(tmp_path / "more")
+    header, arrays = read_index_file(tmp_path / "more")
+    assert all(f"slots{number}" in arrays for number in range(header["parts"]))

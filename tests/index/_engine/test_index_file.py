@@ -5,10 +5,10 @@ from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
 from reid_hash.gallery.sqlite import scan_bits
 from reid_hash.gallery.sqlite.scan_bits import choose_scan_bits
+from reid_hash.index import make_index, read_index
 from reid_hash.index._engine.index_file import read_index_file, write_index_file
-from reid_hash.index.factory import make_index, read_index
 
-NAMES = ["weighted", "weighted-multihash", "weighted-ivf", "flat", "ivf", "hnsw", "multihash"]
+NAMES = ["weighted", "weighted-multihash", "weighted-ivf", "flat", "ivf"]
 
 
 @pytest.fixture(params=NAMES)
