@@ -171,6 +171,14 @@ class Codes:
             packed[:, -1] &= (1 << (bits % 8)) - 1
         return Codes(packed, bits, self.weights[:bits], self.model)
 
+    def shortened(self, bits: int) -> "Codes":
+        """Cut codes that are longer than `bits` to that length; others are returned as they are.
+
+        Raises:
+            CodeError: `bits` is below 1.
+        """
+        return self if self.bits <= bits else self.prefix(bits)
+
     def unpack(self) -> NDArray[np.bool_]:
         """The bits, [n, bits] bool."""
         return unpack(self.packed, self.bits)

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from reid_hash.app.gallery import thumbnail
 from reid_hash.app.runs import find_model
-from reid_hash.data.images import Pixels, decode, resize
+from reid_hash.data.images import Pixels, decode, resize, thumbnail
 from reid_hash.data.walkers import walkers
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery

@@ -7,11 +7,27 @@ from typing import Any
 import click
 from rich.console import Console
 
+from reid_hash.app.runs import USUAL_DATASET
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.milvus.address import is_milvus, parse_address
 from reid_hash.gallery.place import Place
 
 Command = Callable[..., Any]
+
+
+def option(owner: type, *names: str, **settings: Any) -> Callable[[Command], Command]:
+    """A click option that fills a field of a dataclass, and has its default from there.
+
+    Args:
+        owner: the dataclass of the command's options.
+        names: as click takes them. The field is the name without dashes, else the first one.
+        settings: what else click takes.
+    """
+    named = [name for name in names if not name.startswith("-")]
+    field = named[0] if named else names[-1].split("/")[0].lstrip("-").replace("-", "_")
+    return click.option(*names, default=getattr(owner, field), **settings)
+
+
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -63,6 +79,9 @@ model_option = click.option(
     type=MODEL,
     help="Checkpoint, ONNX file, folder of a run, or name of a shipped model (see reid-hash "
     "models); else the newest run of the data set, else a shipped model.",
+)
+dataset_option = click.option(
+    "--dataset", default=USUAL_DATASET, show_default=True, help="Whose newest run to use."
 )
 seed_option = click.option(
     "--seed", type=click.IntRange(0), default=None, help="Of all random draws."

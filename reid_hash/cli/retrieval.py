@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from reid_hash.app.benchmark import RetrievalReport, run_retrieval
+from reid_hash.app.evaluate import Evaluation, evaluate
+from reid_hash.app.runs import RUNS
 from reid_hash.cli import options, show
 from reid_hash.errors import ConfigError
 from reid_hash.evaluation.describe import write_json
@@ -71,7 +72,7 @@ def command(
     if features is not None and methods is None:
         raise ConfigError("--features is of hash functions: it goes with --methods")
     console = options.progress_console()
-    report: RetrievalReport | MethodsReport
+    report: Evaluation | MethodsReport
     if methods is not None:
         report = run_methods(
             dataset,
@@ -84,15 +85,17 @@ def command(
             console=console,
         )
     else:
-        report = run_retrieval(
+        report = evaluate(
             dataset,
-            bits,
-            model,
-            data,
+            bits=bits,
+            model=model,
+            data=data,
             protocol=protocol,
             split=split,
+            task="retrieval",
             device=device,
             skip_unreadable=skip_unreadable,
+            runs=RUNS,
             console=console,
         )
     show.notes(report.notes, console)

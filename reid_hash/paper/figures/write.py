@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reid_hash import __version__
-from reid_hash.app.benchmark import curve_objects
+from reid_hash.app.evaluate import curve_objects
 from reid_hash.evaluation import describe
 from reid_hash.nn.checkpoint import load_checkpoint
 from reid_hash.paper.figures.reproduce import Reproduction
