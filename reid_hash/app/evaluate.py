@@ -20,7 +20,7 @@ from reid_hash.app.runs import (
     recorded_data_root,
 )
 from reid_hash.config.schema import DataConfig
-from reid_hash.data import load_dataset
+from reid_hash.data import data_root, load_dataset
 from reid_hash.data.dataset import Dataset
 from reid_hash.errors import ConfigError, DataError
 from reid_hash.evaluation import describe
@@ -227,6 +227,7 @@ def evaluate(
     # walkers are drawn from the run's seed: another one would bring people of the training back
     drawn_from = encoder.config.seed if config.dataset in trained.dataset.split("+") else 0
     root = recorded_data_root(file) if asked.data is None else Path(asked.data)
+    _log.info("data: %s in %s", config.dataset, data_root(root))
     found = load_dataset(config, root, drawn_from)
     retrieval = _is_retrieval(asked, found)
     if not len(found.query) or not len(found.gallery):

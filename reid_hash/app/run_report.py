@@ -12,8 +12,7 @@ from reid_hash import __version__
 from reid_hash.app.runs import RUN_FILE
 from reid_hash.distances import weighted
 from reid_hash.evaluation import describe
-from reid_hash.evaluation.encoded import Encoded
-from reid_hash.evaluation.ranking_row import ranking_row
+from reid_hash.evaluation.encoded import Encoded, ranking_row
 from reid_hash.evaluation.reid import Row, curves
 from reid_hash.evaluation.retrieval import TOP
 from reid_hash.metrics import valid_mask

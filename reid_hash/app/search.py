@@ -1,5 +1,6 @@
 """Search: an image, a folder of images or a file of codes in, the nearest sightings out."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.open import open_gallery
 from reid_hash.gallery.place import Place
 from reid_hash.gallery.sighting import Filter
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ def search(options: SearchOptions) -> tuple[dict[str, Any], list[Answer]]:
         ReidHashError: the gallery, the query or the model is missing or does not fit.
     """
     with open_gallery(options.gallery, read_only=True) as gallery:
+        _log.info("gallery: %s, %s sightings", gallery.place, f"{len(gallery):,}")
         asked = read_query(
             *(gallery, options.query, options.model, options.dataset),
             *(options.device, options.runs),

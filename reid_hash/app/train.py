@@ -275,6 +275,7 @@ def train_run(
     if int(os.environ.get("RANK", "0")):
         console = None  # of several processes the first one speaks
     dataset = load_for(config, data)
+    _log.info("data: %s; run: %s", ", ".join(map(str, data)) or data_root(None), folder)
     if not len(dataset.train):
         raise DataError(f"{dataset.name} has no training images here")
     if console is not None:

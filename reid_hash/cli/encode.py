@@ -16,9 +16,7 @@ from reid_hash.utils.progress import counting
 @click.option("-o", "--output", type=options.FILE, required=True, help="File of the codes (.npz).")
 @click.option("--bits", type=click.IntRange(1), help="Cut the codes to this length.")
 @options.model_option
-@click.option(
-    "--dataset", default=USUAL_DATASET, show_default=True, help="Whose newest run to use."
-)
+@options.dataset_option
 @options.device_option
 @options.skip_option
 @options.verbosity_options

@@ -20,9 +20,7 @@ def command() -> None:
 @command.command("onnx", short_help="A model as one ONNX file")
 @click.option("-o", "--output", type=options.FILE, required=True, help="The ONNX file.")
 @options.model_option
-@click.option(
-    "--dataset", default=USUAL_DATASET, show_default=True, help="Whose newest run to use."
-)
+@options.dataset_option
 @options.verbosity_options
 def onnx(output: Path, model: Path | None, dataset: str) -> None:
     """Write a model as ONNX: pictures in, real outputs and embedding out.

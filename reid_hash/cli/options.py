@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from reid_hash.app.runs import USUAL_DATASET
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.milvus.address import is_milvus, parse_address
 from reid_hash.gallery.place import Place
+from reid_hash.utils.visible import visible
 
 Command = Callable[..., Any]
 
@@ -129,19 +132,45 @@ fast_option = click.option(
 )
 
 
+class _Details(logging.Handler):
+    """Prints what rooms log on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(visible(record.getMessage()), err=True)
+
+
+def _print_details(ctx: click.Context) -> None:
+    """Print until the command ends which files it chose, and at the end how long it took."""
+    logger, handler = logging.getLogger("reid_hash"), _Details()
+    level, began = logger.level, time.monotonic()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+    @ctx.call_on_close
+    def stop() -> None:
+        logger.info("took %.1f s", time.monotonic() - began)
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
 def verbosity_options(command: Command) -> Command:
-    """Add -q and -v; the command gets `verbosity`: 0 quiet, 1 usual, 2 more."""
+    """Add -q, for results and errors only, and -v, for files chosen and times taken."""
 
     def quiet(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
-            ctx.meta["verbosity"] = 0
+            ctx.meta["quiet"] = True
 
     def verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
-            ctx.meta["verbosity"] = 2
+            _print_details(ctx)
 
     command = click.option(
-        "-v", "--verbose", is_flag=True, expose_value=False, callback=verbose, help="Say more."
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=False,
+        callback=verbose,
+        help="Say which model, data and settings are used, and how long it takes.",
     )(command)
     return click.option(
         "-q",
@@ -153,14 +182,10 @@ def verbosity_options(command: Command) -> Command:
     )(command)
 
 
-def verbosity() -> int:
-    """0 after -q, 2 after -v, else 1."""
-    return int(click.get_current_context().meta.get("verbosity", 1))
-
-
 def progress_console() -> Console | None:
     """Where progress and remarks go: standard error, or nowhere after -q."""
-    return Console(stderr=True, highlight=False) if verbosity() else None
+    quiet = click.get_current_context().meta.get("quiet", False)
+    return None if quiet else Console(stderr=True, highlight=False)
 
 
 def parse_bits(_: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:

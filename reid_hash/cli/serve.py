@@ -99,7 +99,7 @@ def command(
         if packed:
             Gallery.load(folder, WALKERS_GALLERY).close()
         elif demo:
-            from reid_hash.app.walkers_gallery import make_walkers_gallery
+            from reid_hash.app.walkers import make_walkers_gallery
 
             make_walkers_gallery(folder, model, console=options.progress_console())
         server = stack.enter_context(Server(settings))

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.distances import hamming, weighted
-from reid_hash.evaluation.encoded import Encoded
-from reid_hash.evaluation.ranking_row import ranking_row
+from reid_hash.evaluation.encoded import Encoded, ranking_row
 from reid_hash.paper.methods import catalogue
 from reid_hash.paper.methods.catalogue import METHODS
 from reid_hash.paper.methods.sources import Hashing, Plan

@@ -36,9 +36,9 @@ from reid_hash.paper.methods.sources import (
     networks_of,
     sources_of,
 )
-from reid_hash.report.beside import Block, lists_beside
-from reid_hash.report.heading import Heading
+from reid_hash.report.grid import Block, lists_beside
 from reid_hash.report.plots.panels import panels_plot
+from reid_hash.report.style import Heading
 
 
 @dataclass(frozen=True)
