@@ -17,6 +17,7 @@ from reid_hash.evaluation import describe
 from reid_hash.evaluation.encoded import Encoded, check_lengths
 from reid_hash.evaluation.open_set import OpenSetDraws
 from reid_hash.metrics import (
+    RANKS,
     rank_codes,
     single_shot,
     summarise,
@@ -25,9 +26,6 @@ from reid_hash.metrics import (
 )
 from reid_hash.metrics import rerank as k_reciprocal_rerank
 from reid_hash.report.plots import Curve
-
-RANKS = (1, 5, 10, 20, 30)
-"""The ranks that are printed, as in the paper's table 1."""
 
 CURVE = tuple(range(1, 51))
 """The ranks of a plotted CMC curve."""
@@ -58,7 +56,7 @@ def evaluate(
     asymmetric: bool = False,
     embedding: bool = False,
     rerank: bool = False,
-    draws: int = 100,
+    draws: int = describe.DRAWS,
     seed: int = 0,
     open_set: bool = False,
 ) -> Iterator[Row]:
