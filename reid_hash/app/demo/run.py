@@ -68,21 +68,17 @@ def demo(options: DemoOptions, say: Say = print, console: Console | None = None)
     Raises:
         ReidHashError: it cannot begin, or a file cannot be written.
     """
-    options = replace(options, folder=options.folder or _new_folder(options))
-    assert options.folder is not None
+    folder = options.folder or _new_folder(options)
+    timeline = options.timeline or folder / TIMELINE
     truths = None
+    options = replace(options, folder=folder, events=options.events or folder / EVENTS)
+    if options.output is None and not options.no_video and not _opens_window(options):
+        options = replace(options, output=folder / VIDEO)
     if not options.sources:
-        options, truths = _film_walkers(options, console)
-    options = replace(
-        options,
-        output=_video_file(options),
-        events=options.events or options.folder / EVENTS,
-        timeline=options.timeline or options.folder / TIMELINE,
-    )
+        options, truths = _film_walkers(options, folder / WALKERS, console)
     result = run_demo(options, say, console, truths)
-    assert options.timeline is not None
-    write_timeline(options.timeline, result.timeline())
-    files = (options.output, options.events, options.timeline)
+    write_timeline(timeline, result.timeline())
+    files = (options.output, options.events, timeline)
     written = [path for path in files if path is not None and path.exists()]
     if options.json_file is not None:
         write_json(options.json_file, result.to_json())
@@ -96,20 +92,15 @@ def _opens_window(options: DemoOptions) -> bool:
     return not options.no_window and has_display()
 
 
-def _video_file(options: DemoOptions) -> Path | None:
-    if options.output is not None or options.folder is None:
-        return options.output
-    return None if options.no_video or _opens_window(options) else options.folder / VIDEO
-
-
-def _film_walkers(options: DemoOptions, console: Console | None) -> tuple[DemoOptions, list[Truth]]:
+def _film_walkers(
+    options: DemoOptions, folder: Path, console: Console | None
+) -> tuple[DemoOptions, list[Truth]]:
     """Film the built-in walkers; gives the options for the films, and who was where."""
     if console is not None:
         console.print("filming the walkers with two cameras …")
     most = options.max_frames
     seconds = options.film if most is None else min(options.film, most / FILM_FPS)
-    assert options.folder is not None
-    films = write_video(options.folder / WALKERS, options.seed or 0, seconds=seconds, fps=FILM_FPS)
+    films = write_video(folder, options.seed or 0, seconds=seconds, fps=FILM_FPS)
     built_in = replace(
         options,
         sources=[str(film.video) for film in films],
