@@ -150,7 +150,7 @@ def figures(
             LENGTHS,
             weightings=[True],
             embedding=own,
-            real_query=own,
+            asymmetric=own,
         )
         for row in rows:
             about, length = kind, str(row.figures["bits"])

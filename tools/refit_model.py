@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from reid_hash.app.runs import find_model
+from reid_hash.app.runs import RUNS, find_model
 from reid_hash.app.train import load_for
 from reid_hash.config.reading import load_config
 from reid_hash.data.images import decode
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def refit_run(args: argparse.Namespace) -> None:
-    checkpoint = load_checkpoint(find_model(args.model, "cuhk03"))
+    checkpoint = load_checkpoint(find_model(args.model, "cuhk03", RUNS))
     net = checkpoint.net
     options = {"steps": 400, "prefixes": [16, 32, 64, 128]}
     values = net.config.model_dump() | {"refit": options}

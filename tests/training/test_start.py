@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from reid_hash.app.train_config import training_config
+from reid_hash.app.train import training_config
 from reid_hash.errors import ConfigError
 from reid_hash.models.shipped import shipped_model
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint

@@ -14,10 +14,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.console import Console
 
-from reid_hash.app.benchmark import curve_objects
+from reid_hash.app.evaluate import curve_objects
 from reid_hash.distances import hamming, weighted
-from reid_hash.evaluation.encoded import Encoded
-from reid_hash.evaluation.ranking_row import ranking_row
+from reid_hash.evaluation.encoded import Encoded, ranking_row
 from reid_hash.paper.figures import panels as figure_panels
 from reid_hash.paper.methods import catalogue
 from reid_hash.paper.methods import plan as methods_plan
@@ -42,11 +41,10 @@ from reid_hash.paper.methods.sources import (
     sources_of,
 )
 from reid_hash.paper.result import Result, network_facts, network_lines, without
-from reid_hash.report.beside import Block, lists_beside
-from reid_hash.report.grid import RankingRow
-from reid_hash.report.heading import Heading
+from reid_hash.report.grid import Block, RankingRow, lists_beside
 from reid_hash.report.pages.html import Report
 from reid_hash.report.plots.panels import panels_plot
+from reid_hash.report.style import Heading
 
 QUERIES = 10
 """Ranking lists of figure 6."""

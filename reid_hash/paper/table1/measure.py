@@ -71,7 +71,7 @@ def _of_source(
             return _code_rows(encoded, missing, (False,), place, seed, facts)
         if not isinstance(source, Network):
             return [_MATCHERS[source.method](source, place, seed)]
-        assert checkpoint is not None
+        assert isinstance(checkpoint, Checkpoint)
         if missing == [0]:
             return [_embedding_row(checkpoint, place, seed)]
         return _network_rows(checkpoint, missing, place, seed)

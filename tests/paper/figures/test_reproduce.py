@@ -220,7 +220,7 @@ def test_a_scaled_down_figure_says_so_everywhere(tmp_path, monkeypatch, capsys):
     trainings = at(tmp_path, monkeypatch)
     seen = []
     monkeypatch.setattr(
-        "reid_hash.report.heading.Heading.draw", lambda self, figure: seen.append(self.notice)
+        "reid_hash.report.style.Heading.draw", lambda self, figure: seen.append(self.notice)
     )
     code, out, _ = run(
         capsys,
