@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from reid_hash.video.identity.tracks import Presence
+from reid_hash.video.identity.tracks import Track
 from reid_hash.video.types import Boxes, Frame
 
 
@@ -17,4 +17,4 @@ class Scene(NamedTuple):
 
     frame: Frame
     boxes: Boxes
-    people: list[Presence]
+    people: list[Track]

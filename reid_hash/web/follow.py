@@ -23,19 +23,19 @@ from reid_hash.video.summary import Person, people_of
 from reid_hash.video.types import Frame, Picture
 from reid_hash.web.page_gallery import Desk
 from reid_hash.web.settings import MOST_PIXELS
-from reid_hash.web.unsaved_people import Visitors
+from reid_hash.web.unsaved_people import UnsavedPeople
 
 _FAR = 0.05  # share of strangers that may be taken for somebody known, as `reid-hash demo` has it
 _WIDTH, _HEIGHT = 960, 540  # of the frames that are sent to the browser, at most
 
 
-class Looked(NamedTuple):
-    """A frame that was looked at.
+class FollowedFrame(NamedTuple):
+    """A frame in which people were followed.
 
     Attributes:
         picture: [height, width, 3] uint8 BGR, with boxes and names.
         seconds: since the start of its source.
-        frames: looked at so far.
+        frames: followed so far.
     """
 
     picture: Picture
@@ -69,9 +69,9 @@ class Follower:
                 self._people = People(gallery, gallery.bits, limit)
             else:
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="reid-hash-"))
-                visitors = Visitors(gallery, Path(folder) / "seen", gallery.bits, limit)
-                stack.callback(visitors.close)
-                self._people = visitors
+                unsaved = UnsavedPeople(gallery, Path(folder) / "seen", gallery.bits, limit)
+                stack.callback(unsaved.close)
+                self._people = unsaved
             self._known = {one.id for one in gallery.identities()}
             first = desk.detector()
             self._detectors = [first, *(first.another() for _ in cameras[1:])]
@@ -88,8 +88,8 @@ class Follower:
             self._kept = stack.pop_all()
         self._numbers = itertools.count()
 
-    def look(self, camera: int, moment: float, picture: Picture) -> Picture:
-        """Look at a frame.
+    def update(self, camera: int, moment: float, picture: Picture) -> Picture:
+        """Follow the people of the next frame.
 
         Args:
             camera: index of the source.
@@ -109,8 +109,8 @@ class Follower:
 
     def people(self) -> list[Person]:
         """Everybody so far who was identified."""
-        presences = self._identifier.presences
-        return people_of(presences, self._people, self._cameras, self._known)
+        tracks = self._identifier.tracks
+        return people_of(tracks, self._people, self._cameras, self._known)
 
     def close(self) -> None:
         """End all tracks; where people are kept, everybody seen is in the gallery afterwards."""
@@ -125,7 +125,7 @@ class Follower:
 
 def follow_files(
     desk: Desk, files: Sequence[Path], keep: bool, stop: threading.Event
-) -> Iterator[tuple[Looked, Follower]]:
+) -> Iterator[tuple[FollowedFrame, Follower]]:
     """Follow the people of video files, one after the other; gives each frame.
 
     Args:
@@ -155,5 +155,5 @@ def follow_files(
             start = time.time()
             for seconds, picture in source.frames(stop, lambda kind, line: None):
                 count += 1
-                drawn = follower.look(camera, start + seconds, picture)
-                yield Looked(drawn, seconds, count), follower
+                drawn = follower.update(camera, start + seconds, picture)
+                yield FollowedFrame(drawn, seconds, count), follower

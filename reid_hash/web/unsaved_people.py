@@ -7,10 +7,10 @@ from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.video.identity.limit import Limit
 from reid_hash.video.identity.recognition import Found, People
-from reid_hash.video.identity.track_code import Look
+from reid_hash.video.identity.track_code import TrackDescriptor
 
 
-class Visitors(People):
+class UnsavedPeople(People):
     """Finds people in a gallery, and those it does not know among themselves.
 
     Whoever the gallery does not know gets a negative number, and lives in a gallery of its own that
@@ -32,10 +32,10 @@ class Visitors(People):
         """See `People`: newcomers are "new 1" and so on."""
         return super().label(identity) if identity > 0 else f"new {-identity}"
 
-    def find(self, look: Look, taken: set[int]) -> Found:
+    def find(self, descriptor: TrackDescriptor, taken: set[int]) -> Found:
         """See `People`."""
-        known = super().find(look, {one for one in taken if one > 0})
-        new = self._new.find(look, {-one for one in taken if one < 0})
+        known = super().find(descriptor, {one for one in taken if one > 0})
+        new = self._new.find(descriptor, {-one for one in taken if one < 0})
         if new.distance is None:
             return known
         if known.distance is not None and known.distance <= new.distance:

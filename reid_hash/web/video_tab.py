@@ -88,7 +88,7 @@ def build(desk: Desk, inbox: Inbox, page: gr.Blocks) -> None:
         if frame is None:
             return gr.skip(), gr.skip()
         try:
-            return webcams.look(str(request.session_hash), frame, kept)
+            return webcams.follow(str(request.session_hash), frame, kept)
         except Exception as error:
             return problem(error), ""
 
@@ -120,7 +120,7 @@ class Webcams:
         self._turn = threading.Lock()
         self._open: dict[str, tuple[Follower, bool, float]] = {}
 
-    def look(self, session: str, frame: np.ndarray, keep: bool) -> tuple[str, str]:
+    def follow(self, session: str, frame: np.ndarray, keep: bool) -> tuple[str, str]:
         """A frame [height, width, 3] uint8 RGB → frame and people as HTML."""
         with self._turn:  # frames of one session come in order
             now = time.time()
@@ -136,7 +136,7 @@ class Webcams:
                 self._open[session] = (made, keep, now)
             follower = self._open[session][0]
             self._open[session] = (follower, keep, now)
-            drawn = follower.look(0, now, np.ascontiguousarray(frame[:, :, ::-1]))
+            drawn = follower.update(0, now, np.ascontiguousarray(frame[:, :, ::-1]))
             return frame_html(drawn, "webcam"), people_html(follower.people())
 
     def close(self, session: str) -> None:
@@ -153,15 +153,15 @@ def _frames(
     desk: Desk, files: list[Path], keep: bool, stop: threading.Event
 ) -> Iterator[tuple[str, str]]:
     sent, last = 0.0, None
-    for looked, follower in follow_files(desk, files, keep, stop):
-        last = looked, follower.people()
+    for frame, follower in follow_files(desk, files, keep, stop):
+        last = frame, follower.people()
         if time.monotonic() - sent >= _EVERY:
             sent = time.monotonic()
-            yield frame_html(looked.picture, _said(looked.frames, keep)), people_html(last[1])
+            yield frame_html(frame.picture, _said(frame.frames, keep)), people_html(last[1])
     if last is not None:
-        looked, people = last
-        words = _said(looked.frames, keep) + (" Stopped." if stop.is_set() else " That was all.")
-        yield frame_html(looked.picture, words), people_html(people)
+        frame, people = last
+        words = _said(frame.frames, keep) + (" Stopped." if stop.is_set() else " That was all.")
+        yield frame_html(frame.picture, words), people_html(people)
 
 
 def _said(frames: int, keep: bool) -> str:

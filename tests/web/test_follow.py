@@ -8,9 +8,9 @@ import pytest
 from reid_hash.errors import DataError
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.video.identity.limit import LearnedLimit
-from reid_hash.video.identity.track_code import Look
+from reid_hash.video.identity.track_code import TrackDescriptor
 from reid_hash.web.follow import Follower, follow_files
-from reid_hash.web.unsaved_people import Visitors
+from reid_hash.web.unsaved_people import UnsavedPeople
 
 
 @pytest.fixture
@@ -71,27 +71,27 @@ def test_newcomers_are_told_from_known_people(desk, tmp_path):
     codes, ids = desk.gallery.codes()
     far = codes.from_outputs(1.0 - 2.0 * codes[:1].unpack(), codes.weights, codes.model)
     limit = LearnedLimit(float(codes.weights.sum()), 0.05)
-    visitors = Visitors(desk.gallery, tmp_path / "seen", desk.bits, limit)
+    unsaved = UnsavedPeople(desk.gallery, tmp_path / "seen", desk.bits, limit)
     sighting = desk.gallery.sightings(ids=[1])[0]
     plain = type(sighting)(camera="webcam")
 
-    def look(code):
-        return Look(code, np.where(code.unpack()[0], 0.4, -0.7).astype(np.float32))
+    def descriptor(code):
+        return TrackDescriptor(code, np.where(code.unpack()[0], 0.4, -0.7).astype(np.float32))
 
-    known = visitors.find(look(codes[:1]), set())
+    known = unsaved.find(descriptor(codes[:1]), set())
     assert known.identity == 1
     assert known.distance == pytest.approx(0, abs=1e-3)
-    assert visitors.find(look(codes[:1]), {1}).identity != 1
-    assert visitors.find(look(far), set()).identity is None
-    one = visitors.start(far, plain)
-    assert (one, visitors.label(one), visitors.label(1)) == (-1, "new 1", "walker 01")
-    assert visitors.find(look(far), set()).identity == -1
-    visitors.join(far, plain, one)
-    visitors.join(codes[:1], plain, 1)
-    visitors.keep(far, plain)
-    other = visitors.start(far, plain)
-    assert visitors.merge(one, other) == -1
-    assert visitors.merge(1, one) == 1
-    assert visitors.find(look(far), set()).identity is None
-    visitors.close()
+    assert unsaved.find(descriptor(codes[:1]), {1}).identity != 1
+    assert unsaved.find(descriptor(far), set()).identity is None
+    one = unsaved.start(far, plain)
+    assert (one, unsaved.label(one), unsaved.label(1)) == (-1, "new 1", "walker 01")
+    assert unsaved.find(descriptor(far), set()).identity == -1
+    unsaved.join(far, plain, one)
+    unsaved.join(codes[:1], plain, 1)
+    unsaved.keep(far, plain)
+    other = unsaved.start(far, plain)
+    assert unsaved.merge(one, other) == -1
+    assert unsaved.merge(1, one) == 1
+    assert unsaved.find(descriptor(far), set()).identity is None
+    unsaved.close()
     assert len(desk.gallery) == len(ids)

@@ -113,8 +113,8 @@ def run_demo(
         finally:
             pipeline.close()
         return DemoResult(
-            people=people_of(identifier.presences, people, cameras, before),
-            nameless=sum(one.identity is None for one in identifier.presences.all.values()),
+            people=people_of(identifier.tracks, people, cameras, before),
+            nameless=sum(one.identity is None for one in identifier.tracks.all.values()),
             cameras=[
                 {
                     "name": a.name,
@@ -136,7 +136,7 @@ def run_demo(
             },
             facts={**facts, "threshold": people.limit.about, "FAR": f"{options.far:g}"},
             notes=notes,
-            score=record.score(identifier.presences, truths) if truths is not None else None,
+            score=record.score(identifier.tracks, truths) if truths is not None else None,
             start=start,
             interrupted=stop.stopped,
             error=error,

@@ -9,7 +9,7 @@ from reid_hash.video.draw import text
 from reid_hash.video.draw.boxes import GROUND, INK, draw_scene
 from reid_hash.video.draw.panel import WIDTH, Panel
 from reid_hash.video.identity.recognition import People
-from reid_hash.video.identity.tracks import Presence
+from reid_hash.video.identity.tracks import Track
 from reid_hash.video.scene import Scene
 from reid_hash.video.types import Picture
 
@@ -44,7 +44,7 @@ class Canvas:
         self._label = people.label
         self._panel = Panel(people.gallery, people.label, cameras)
         self._base: Picture = np.full((self.size[1], self.size[0], 3), GROUND, np.uint8)
-        self._now: dict[int, list[Presence]] = {}
+        self._now: dict[int, list[Track]] = {}
         self._next: float | None = None
         self._last: Picture | None = None
 

@@ -10,7 +10,7 @@ from reid_hash.gallery.sighting import Match
 from reid_hash.utils.timestamps import format_time
 from reid_hash.video.draw import text
 from reid_hash.video.draw.boxes import ALARM, GROUND, INK, QUIET, identity_colour, tag
-from reid_hash.video.identity.tracks import Presence
+from reid_hash.video.identity.tracks import Track
 from reid_hash.video.types import Picture
 
 WIDTH = 300
@@ -35,12 +35,12 @@ class Panel:
         self, gallery: AnyGallery, label: Callable[[int], str], cameras: Sequence[str]
     ) -> None:
         self._gallery, self._label, self._cameras = gallery, label, cameras
-        self._person: Presence | None = None
+        self._person: Track | None = None
         self._since = -np.inf
         self._state: tuple[object, ...] = ()
         self._drawn: Picture | None = None
 
-    def draw(self, people: Sequence[Presence], time: float, height: int) -> Picture:
+    def draw(self, people: Sequence[Track], time: float, height: int) -> Picture:
         """The panel, [height, WIDTH, 3] uint8 BGR; not to be changed.
 
         Args:
@@ -65,7 +65,7 @@ class Panel:
             self._state, self._drawn = state, self._draw(person, height)
         return self._drawn
 
-    def _draw(self, person: Presence | None, height: int) -> Picture:
+    def _draw(self, person: Track | None, height: int) -> Picture:
         panel: Picture = np.full((height, WIDTH, 3), GROUND, np.uint8)
         if person is None or person.identity is None or person.shot is None:
             text.put(panel, "nobody identified yet", _MARGIN, _MARGIN, QUIET)
@@ -150,7 +150,7 @@ def _nearest(matches: Sequence[Match]) -> list[Match]:
     return list(best.values())[:_TOP]
 
 
-def _verdict(person: Presence) -> list[str]:
+def _verdict(person: Track) -> list[str]:
     if person.started or person.distance is None:
         return ["new: nobody within", f"{person.limit:.2f}"]
     return [f"known: at {person.distance:.2f}", f"within {person.limit:.2f}"]

@@ -12,7 +12,7 @@ from reid_hash.distances import asymmetric, by_certainty, weighted
 from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.sighting import Filter, Match, Sighting
 from reid_hash.video.identity.limit import Limit
-from reid_hash.video.identity.track_code import Look
+from reid_hash.video.identity.track_code import TrackDescriptor
 
 _DEPTH = 48
 """Sightings that are looked through: those of people who cannot be meant must leave some over."""
@@ -60,11 +60,11 @@ class People:
         """What an identity is called: its name, or its number as #12."""
         return self._names.get(identity) or f"#{identity}"
 
-    def distances(self, look: Look, codes: Codes) -> NDArray[np.float64]:
+    def distances(self, descriptor: TrackDescriptor, codes: Codes) -> NDArray[np.float64]:
         """Distances of somebody to codes, of the kind that the limit is for.
 
         Args:
-            look: of the gallery's length, as are the codes.
+            descriptor: of a track, of the gallery's length, as are the codes.
             codes: n of them.
 
         Returns:
@@ -72,24 +72,24 @@ class People:
         """
         stored = codes.prefix(self.bits)
         if self.limit.of_codes:
-            between: NDArray[np.float64] = weighted(look.code.prefix(self.bits), stored)[0]
+            between: NDArray[np.float64] = weighted(descriptor.code.prefix(self.bits), stored)[0]
             return between
-        values = look.values[: self.bits]
+        values = descriptor.values[: self.bits]
         return by_certainty(asymmetric(values[None], stored)[0], values, stored)
 
-    def find(self, look: Look, taken: set[int]) -> Found:
+    def find(self, descriptor: TrackDescriptor, taken: set[int]) -> Found:
         """Search for somebody.
 
         Args:
-            look: how the person looks, at the gallery's length.
+            descriptor: of the person's track, at the gallery's length.
             taken: identities that it cannot be, because they were seen beside it.
         """
         size = len(self.gallery)
         limit = self.limit.distance(size)
-        near = self._search(look, set()) if size else []
+        near = self._search(descriptor, set()) if size else []
         free = [match for match in near if match.sighting.identity not in taken]
         if len(near) == _DEPTH and not free:  # all of them of people beside it
-            free = self._search(look, taken)
+            free = self._search(descriptor, taken)
         named = [match for match in free if match.sighting.identity is not None]
         if not named:
             return Found(None, None, limit, free)
@@ -97,14 +97,14 @@ class People:
         within = nearest.distance <= limit
         return Found(nearest.sighting.identity if within else None, nearest.distance, limit, free)
 
-    def _search(self, look: Look, taken: set[int]) -> list[Match]:
+    def _search(self, descriptor: TrackDescriptor, taken: set[int]) -> list[Match]:
         """The nearest sightings but those of some identities."""
         where: Filter = {"exclude_identities": sorted(taken)} if taken else {}
         if self.limit.of_codes:
-            code = look.code.prefix(self.bits)
+            code = descriptor.code.prefix(self.bits)
             (near,) = self.gallery.search(code, _DEPTH, bits=self.bits, **where)
             return near
-        values = look.values[: self.bits]
+        values = descriptor.values[: self.bits]
         (near,) = self.gallery.search(values[None], _DEPTH, bits=self.bits, **where)
         found = [match.distance for match in near]
         scaled = by_certainty(found, values, self.none.prefix(self.bits)).tolist()
