@@ -10,12 +10,11 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import numpy as np
 
 from reid_hash.errors import ReidHashError
-from reid_hash.web.page_gallery import Desk
+from reid_hash.web.page_gallery import PageGallery
 from reid_hash.web.settings import MOST_PIXELS, MOST_VIDEO_BYTES, Settings
 
 if TYPE_CHECKING:  # it needs what comes with the extra
@@ -46,9 +45,9 @@ class Server:
         with contextlib.ExitStack() as stack:
             # pictures that visitors send lie here, and go with the server
             sent = stack.enter_context(tempfile.TemporaryDirectory(prefix="reid-hash-"))
-            self.desk = Desk(settings)
-            stack.callback(self.desk.close)
-            self.gate = _application(self.desk, Path(sent))
+            self.page_gallery = PageGallery(settings)
+            stack.callback(self.page_gallery.close)
+            self.gate = _application(self.page_gallery, Path(sent))
             self._server, listening, self.url = _listen(self.gate, settings)
             stack.callback(listening.close)
             self._kept = stack.pop_all()
@@ -68,9 +67,9 @@ class Server:
 
     def _warm(self) -> None:
         with contextlib.suppress(Exception):  # whoever sends a picture is told why
-            self.desk.encode(np.zeros((8, 4, 3), np.uint8))
+            self.page_gallery.encode(np.zeros((8, 4, 3), np.uint8))
         with contextlib.suppress(Exception):
-            importlib.import_module("reid_hash.web.curves")
+            importlib.import_module("reid_hash.report.plots.cmc_curves")
 
     def wait(self, stopped: Callable[[], bool]) -> None:
         """Block until the server ends, or what is asked several times a second is true."""
@@ -92,8 +91,8 @@ class Server:
         self.close()
 
 
-def _application(desk: Desk, sent: Path) -> "Gate":
-    settings = desk.settings
+def _application(page_gallery: PageGallery, sent: Path) -> "Gate":
+    settings = page_gallery.settings
     # read when gradio is imported, or a page is made
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"
@@ -112,12 +111,11 @@ def _application(desk: Desk, sent: Path) -> "Gate":
     from reid_hash.web.gate import Gate
     from reid_hash.web.inbox import Inbox
     from reid_hash.web.inputs import kinds_of
-    from reid_hash.web.page import TITLE, make_page
-    from reid_hash.web.style import CSS, theme
+    from reid_hash.web.page import CSS, TITLE, make_page, theme
 
     Pillow.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses twice as many, whoever calls it
     inbox = Inbox(sent)
-    page = make_page(desk, inbox)
+    page = make_page(page_gallery, inbox)
     page.state_session_capacity = _SESSIONS
     app = gr.mount_gradio_app(
         FastAPI(openapi_url=None),
@@ -126,7 +124,7 @@ def _application(desk: Desk, sent: Path) -> "Gate":
         server_name=settings.host,
         server_port=settings.port,
         allowed_paths=[],
-        blocked_paths=[str(desk.folder.resolve())],
+        blocked_paths=[str(page_gallery.folder.resolve())],
         max_file_size=MOST_VIDEO_BYTES,
         show_error=False,
         ssr_mode=False,
@@ -156,8 +154,11 @@ def _no_stubs_of(package: str) -> Iterator[None]:
             raise OSError(f"{thing.__name__} is to have no stub")
         return getfile(thing)
 
-    with mock.patch.object(inspect, "getfile", of_no_file):
+    inspect.getfile = of_no_file
+    try:
         yield
+    finally:
+        inspect.getfile = getfile
 
 
 def _listen(app: Any, settings: Settings) -> tuple[Any, socket.socket, str]:
