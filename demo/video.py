@@ -18,11 +18,10 @@ from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.models.torch_encoder import load_encoder
 from reid_hash.video.crops import CropOptions, cut, network_input
-from reid_hash.video.detectors.choose import open_detector
-from reid_hash.video.identity.limit import BOUNDS
-from reid_hash.video.identity.track_code import CropCode, TrackCode
-from reid_hash.video.sources.address import parse_source
-from reid_hash.video.sources.source import open_source
+from reid_hash.video.detectors.detector import open_detector
+from reid_hash.video.identity.recognition import BOUNDS
+from reid_hash.video.source import open_source, parse_source
+from reid_hash.video.track_code import CropCode, TrackCode
 from reid_hash.video.tracker import Tracker
 
 

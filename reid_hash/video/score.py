@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from reid_hash.errors import DataError
 from reid_hash.video.identity.tracks import Key, Tracks
-from reid_hash.video.scene import Scene
-from reid_hash.video.types import Boxes, iou
+from reid_hash.video.types import Boxes, Scene, iou
 
 VISIBLE = 0.3
 """Share of a person that must be visible in a frame for it to count."""
@@ -57,8 +56,8 @@ class Truth:
         people: by frame: [n] int64.
     """
 
-    boxes: Mapping[int, Boxes]
-    people: Mapping[int, NDArray[np.int64]]
+    boxes: Mapping[int, Boxes] = field(repr=False)
+    people: Mapping[int, NDArray[np.int64]] = field(repr=False)
 
 
 def read_truth(file: Path, least_height: float, visible: float = VISIBLE) -> Truth:
@@ -96,7 +95,7 @@ class Record:
         rows: (camera, frame, boxes, tracks).
     """
 
-    rows: list[tuple[int, int, Boxes, list[Key]]] = field(default_factory=list)
+    rows: list[tuple[int, int, Boxes, list[Key]]] = field(default_factory=list, repr=False)
 
     def add(self, scene: Scene) -> None:
         """Keep what a scene shows."""

@@ -1,7 +1,7 @@
 """Everybody who was seen, with where and when: one entry for each identity."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reid_hash.video.crops import thumbnail
 from reid_hash.video.identity.recognition import People
@@ -30,7 +30,7 @@ class Visit:
     frames: int
     distance: float | None
     watched: str
-    thumbnail: bytes
+    thumbnail: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)

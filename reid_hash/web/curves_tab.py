@@ -16,7 +16,7 @@ from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.sighting import parse_identity
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.video.identity.track_code import majority
+from reid_hash.video.track_code import majority
 from reid_hash.web.html import called, calm, find_people, note
 from reid_hash.web.page_gallery import PageGallery
 

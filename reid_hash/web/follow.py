@@ -18,12 +18,10 @@ from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.video.draw.boxes import draw_scene
 from reid_hash.video.events import Events
 from reid_hash.video.identity.identify import Identifier, IdentifyOptions
-from reid_hash.video.identity.limit import Limit, make_limit
-from reid_hash.video.identity.recognition import Found, People
-from reid_hash.video.identity.track_code import TrackDescriptor
-from reid_hash.video.sources.address import Address
-from reid_hash.video.sources.source import open_source
+from reid_hash.video.identity.recognition import Found, Limit, People, make_limit
+from reid_hash.video.source import Address, open_source
 from reid_hash.video.summary import Person, people_of
+from reid_hash.video.track_code import TrackDescriptor
 from reid_hash.video.types import Frame, Picture
 from reid_hash.web.page_gallery import PageGallery
 from reid_hash.web.settings import MOST_PIXELS
@@ -103,6 +101,9 @@ class FollowedFrame(NamedTuple):
     seconds: float
     frames: int
 
+    def __repr__(self) -> str:
+        return f"FollowedFrame(frame {self.frames}, {self.seconds:.3f} s)"
+
 
 class Follower:
     """Follows the people of some sources, one frame at a time.
@@ -148,6 +149,9 @@ class Follower:
             stack.callback(self._identifier.finish)
             self._kept = stack.pop_all()
         self._numbers = itertools.count()
+
+    def __repr__(self) -> str:
+        return f"Follower({self._cameras}, {self._identifier.tracks!r})"
 
     def update(self, camera: int, moment: float, picture: Picture) -> Picture:
         """Follow the people of the next frame.

@@ -54,6 +54,9 @@ class PageGallery:
         self._encoder: AnyEncoder | None = None
         self._detector: Detector | None = None
 
+    def __repr__(self) -> str:
+        return f"PageGallery({self.gallery!r})"
+
     @property
     def folder(self) -> Path:
         """The gallery's folder."""
@@ -97,7 +100,7 @@ class PageGallery:
         Raises:
             ConfigError, DataError: there is none of the name in the settings.
         """
-        from reid_hash.video.detectors.choose import open_detector
+        from reid_hash.video.detectors.detector import open_detector
 
         with self._encoding:
             if self._detector is None:

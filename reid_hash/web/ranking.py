@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from reid_hash.codes import Codes
@@ -23,10 +23,10 @@ class Query:
         sighting: the sighting that it is, or None for a picture from outside.
     """
 
-    code: Codes
+    code: Codes = field(repr=False)
     name: str
-    thumbnail: bytes | None = None
-    sighting: Sighting | None = None
+    thumbnail: bytes | None = field(default=None, repr=False)
+    sighting: Sighting | None = field(default=None, repr=False)
 
     @property
     def identity(self) -> int | None:
@@ -86,6 +86,9 @@ class Ranking(NamedTuple):
     of_person: int | None
     farthest: float
     seconds: float
+
+    def __repr__(self) -> str:
+        return f"Ranking({len(self.matches)} matches of {self.searched})"
 
     def right(self, match: Match) -> bool | None:
         """Whether a match shows whom the query shows; None where that is not known of both."""

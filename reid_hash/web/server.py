@@ -61,6 +61,9 @@ class Server:
         self._ended = threading.Event()
         threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
+    def __repr__(self) -> str:
+        return f"Server({self.url}, {self.page_gallery!r})"
+
     def _sweep(self) -> None:
         while not self._ended.wait(_SWEPT):
             self.gate.inbox.sweep()
@@ -69,6 +72,7 @@ class Server:
         with contextlib.suppress(Exception):  # whoever sends a picture is told why
             self.page_gallery.encode(np.zeros((8, 4, 3), np.uint8))
         with contextlib.suppress(Exception):
+            importlib.import_module("reid_hash.metrics")
             importlib.import_module("reid_hash.report.plots.cmc_curves")
 
     def wait(self, stopped: Callable[[], bool]) -> None:
@@ -99,7 +103,7 @@ def _application(page_gallery: PageGallery, sent: Path) -> "Gate":
     os.environ["GRADIO_TEMP_DIR"] = str(sent)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
-        with _no_stubs_of("gradio"):
+        with without_stubs_of("gradio"):
             import gradio as gr
         from fastapi import FastAPI
     except ImportError as error:
@@ -142,7 +146,7 @@ def _application(page_gallery: PageGallery, sent: Path) -> "Gate":
 
 
 @contextlib.contextmanager
-def _no_stubs_of(package: str) -> Iterator[None]:
+def without_stubs_of(package: str) -> Iterator[None]:
     """Keep Gradio from writing type stubs of its components beside them while it is imported.
 
     That takes half of the time of the import. It makes none of classes that are in no file.

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from reid_hash.data.walkers import write_video
@@ -53,7 +54,24 @@ def test_where_gradio_is_missing_the_way_to_it_is_said(capsys, tmp_path, monkeyp
     assert "pip install 'reid-hash[web]'" in err
 
 
+# runs one command after the other in one process: gradio and torch are imported once for all
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from reid_hash.cli import main
+for arguments in json.loads(sys.argv[1]):
+    try:
+        main(arguments)
+    except SystemExit as end:
+        print("ended with", end.code)
+"""
+
+
 def start(folder, *arguments, ignoring=()):
+    """`reid-hash` in a process of its own, with its temporary folders in `folder`."""
+    return start_python(folder, "-m", "reid_hash", *arguments, ignoring=ignoring)
+
+
+def start_python(folder, *arguments, ignoring=()):
     """A real process with its temporary folders in `folder`."""
 
     def before():
@@ -61,7 +79,7 @@ def start(folder, *arguments, ignoring=()):
             signal.signal(number, signal.SIG_IGN)
 
     return subprocess.Popen(
-        [sys.executable, "-m", "reid_hash", *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -79,12 +97,12 @@ def page_of(process):
     return url
 
 
-def send_picture(url):
+def send_picture(url, content):
     """Give the page a picture, as a visitor does."""
-    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="me.png"\r\n\r\nface'
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="me.png"\r\n\r\n'
     request = urllib.request.Request(
         f"{url}/gradio_api/upload",
-        body + b"\r\n--x--\r\n",
+        head + content + b"\r\n--x--\r\n",
         {"Content-Type": "multipart/form-data; boundary=x"},
     )
     with urllib.request.urlopen(request, timeout=60) as reply:
@@ -96,23 +114,27 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such 
 
 @pytest.mark.slow
 @posix
-@pytest.mark.parametrize(
-    ("model", "name"), [("", "SIGINT"), ("small", "SIGINT"), ("", "SIGTERM"), ("", "SIGHUP")]
-)  # packed codes, or made when it starts
-def test_the_demo_serves_until_it_is_told_to_end(tmp_path, model, name):
+def test_the_demo_serves_until_it_is_told_to_end(tmp_path):
     pytest.importorskip("gradio", reason="the page needs gradio: pip install 'reid-hash[web]'")
-    model = ["--model", model] if model else []
-    process = start(tmp_path, "serve", "--demo", "--port", 0, "-q", *model)
+    serve = ["serve", "--demo", "--port", "0", "-q"]
+    picture = cv2.imencode(".png", np.zeros((8, 4, 3), np.uint8))[1].tobytes()
+    # packed codes, or made when it starts
+    runs = [([], "SIGINT"), (["--model", "small"], "SIGINT"), ([], "SIGTERM"), ([], "SIGHUP")]
+    commands = json.dumps([[*serve, *model] for model, _ in runs])
+    process = start_python(tmp_path, "-c", ONE_AFTER_THE_OTHER, commands)
     try:
-        sent = send_picture(page_of(process))
-        assert sent.read_bytes() == b"face"
-        assert tmp_path in sent.parents
-        assert list(tmp_path.glob("reid-hash-*/gallery.sqlite"))
+        for _, name in runs:
+            sent = send_picture(page_of(process), picture)
+            assert sent.read_bytes() == picture
+            assert tmp_path in sent.parents
+            assert list(tmp_path.glob("reid-hash-*/gallery.sqlite"))
+            process.send_signal(getattr(signal, name))
+            assert process.stdout.readline() == "ended with 0\n"
+            assert list(tmp_path.iterdir()) == []
+        out, err = process.communicate(timeout=60)
     finally:
-        process.send_signal(getattr(signal, name))
-        _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "")
-    assert list(tmp_path.iterdir()) == []
+        process.kill()
+    assert (process.returncode, out, err) == (0, "", "")
 
 
 @pytest.mark.slow
@@ -149,15 +171,21 @@ def test_under_nohup_the_terminal_may_go(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """A video of minutes."""
+    folder = tmp_path_factory.mktemp("film")
+    return write_video(folder, identities=4, seconds=120, fps=8, size=(320, 180))[0].video
+
+
 @pytest.mark.slow
 @posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_the_demo_keeps_what_it_has_when_it_is_told_to_end(tmp_path, name):
+def test_the_demo_keeps_what_it_has_when_it_is_told_to_end(film, tmp_path, name):
     """A video of minutes, ended after the first people."""
-    write_video(tmp_path, identities=4, seconds=120, fps=8, size=(320, 180))
     process = start(
         tmp_path,
-        *["demo", "camera1.mp4", "--detector", "motion", "--model", "small", "--min-height", "20"],
+        *["demo", film, "--detector", "motion", "--model", "small", "--min-height", "20"],
         *["--gallery", "people", "-o", "drawn.mp4", "--events", "events.jsonl"],
         *["--json", "facts.json"],
     )

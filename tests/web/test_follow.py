@@ -7,8 +7,8 @@ import pytest
 
 from reid_hash.errors import DataError
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.video.identity.limit import LearnedLimit
-from reid_hash.video.identity.track_code import TrackDescriptor
+from reid_hash.video.identity.recognition import LearnedLimit
+from reid_hash.video.track_code import TrackDescriptor
 from reid_hash.web.follow import Follower, UnsavedPeople, follow_files
 
 

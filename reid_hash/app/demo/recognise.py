@@ -24,16 +24,14 @@ from reid_hash.models.encoder import AnyEncoder
 from reid_hash.models.torch_encoder import load_encoder, pick_device
 from reid_hash.utils.signals import stop_signals
 from reid_hash.utils.visible import remark
-from reid_hash.video.detectors.choose import open_detector
+from reid_hash.video.detectors.detector import open_detector
 from reid_hash.video.draw.canvas import Canvas
 from reid_hash.video.events import Events
 from reid_hash.video.identity.identify import Identifier, Watched
-from reid_hash.video.identity.limit import make_limit
-from reid_hash.video.identity.recognition import People
+from reid_hash.video.identity.recognition import People, make_limit
 from reid_hash.video.pipeline import Pipeline
 from reid_hash.video.score import Record, Truth
-from reid_hash.video.sources.address import parse_sources
-from reid_hash.video.sources.source import Source, open_source
+from reid_hash.video.source import Source, open_source, parse_sources
 from reid_hash.video.summary import people_of
 
 Say = Callable[[str], object]

@@ -18,7 +18,7 @@ from reid_hash.gallery.milvus.address import MilvusAddress
 from reid_hash.gallery.place import Place
 from reid_hash.report.pages.timeline import Timeline, write_timeline
 from reid_hash.video.crops import CropOptions
-from reid_hash.video.draw.output import has_display
+from reid_hash.video.draw.window import has_display
 from reid_hash.video.identity.identify import IdentifyOptions
 from reid_hash.video.score import read_truth
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from reid_hash.video.draw import text
 from reid_hash.video.draw.text import Colour
-from reid_hash.video.scene import Scene
-from reid_hash.video.types import Picture
+from reid_hash.video.types import Picture, Scene
 
 UNKNOWN: Colour = (170, 170, 170)
 ALARM: Colour = (40, 40, 235)

@@ -13,13 +13,12 @@ from reid_hash.gallery.sighting import Sighting
 from reid_hash.video.crops import Crop, CropOptions, cut, network_input, thumbnail
 from reid_hash.video.events import Events
 from reid_hash.video.identity.recognition import People
-from reid_hash.video.identity.track_code import CropCode, TrackDescriptor
 from reid_hash.video.identity.tracks import Key, Shot, Track, Tracks
-from reid_hash.video.scene import Scene
-from reid_hash.video.sources.address import Address
-from reid_hash.video.timing import Stopwatch
+from reid_hash.video.source import Address
+from reid_hash.video.stages import Stopwatch
+from reid_hash.video.track_code import CropCode, TrackDescriptor
 from reid_hash.video.tracker import LOST, Tracker
-from reid_hash.video.types import Detections, Encodes, Frame, box_tuple
+from reid_hash.video.types import Detections, Encodes, Frame, Scene, box_tuple
 
 DECIDE = 3
 """Crops after which a track's identity is decided. One that ends before may join an identity, but
@@ -94,6 +93,9 @@ class Identifier:
         self.watch = Stopwatch()
         self._open: set[Key] = set()
         self._origin: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Identifier({len(self._trackers)} cameras, {self.tracks!r})"
 
     def update(self, frame: Frame, found: Detections) -> Scene:
         """Take up a frame; those of one camera come in order."""

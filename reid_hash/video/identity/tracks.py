@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from reid_hash.gallery.sighting import Match
 from reid_hash.video.identity.recognition import Found
-from reid_hash.video.identity.track_code import TrackCode
+from reid_hash.video.track_code import TrackCode
 from reid_hash.video.types import Picture
 
 Key = tuple[int, int]
@@ -35,6 +35,9 @@ class Shot(NamedTuple):
     box: tuple[float, float, float, float]
     picture: Picture
 
+    def __repr__(self) -> str:
+        return f"Shot(frame={self.frame}, quality={self.quality:.3f}, box={self.box})"
+
 
 @dataclass(eq=False)
 class Track:
@@ -62,13 +65,13 @@ class Track:
     last: float
     frames: int = 0
     code: TrackCode = field(default_factory=TrackCode)
-    shot: Shot | None = None
+    shot: Shot | None = field(default=None, repr=False)
     identity: int | None = None
     started: bool = False
     distance: float | None = None
     limit: float = 0.0
-    matches: list[Match] = field(default_factory=list)
-    beside: dict[Key, int] = field(default_factory=dict)
+    matches: list[Match] = field(default_factory=list, repr=False)
+    beside: dict[Key, int] = field(default_factory=dict, repr=False)
     watched: str = ""
     written: int = 0
 
@@ -96,6 +99,9 @@ class Tracks:
         self._now: dict[tuple[int, int], Key] = {}
         self._numbers: dict[int, int] = {}
         self._of: dict[int, set[Key]] = {}
+
+    def __repr__(self) -> str:
+        return f"Tracks({len(self.all)} of {len(self._of)} identities)"
 
     def see(self, camera: int, tracker_ids: Iterable[int], time: float) -> list[Track]:
         """Note who is in a frame.

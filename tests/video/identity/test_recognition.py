@@ -8,10 +8,9 @@ from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.video.events import Events
 from reid_hash.video.identity.identify import Identifier, IdentifyOptions
-from reid_hash.video.identity.limit import LearnedLimit
-from reid_hash.video.identity.recognition import People
-from reid_hash.video.identity.track_code import TrackDescriptor
-from reid_hash.video.sources.address import Address
+from reid_hash.video.identity.recognition import LearnedLimit, People
+from reid_hash.video.source import Address
+from reid_hash.video.track_code import TrackDescriptor
 from reid_hash.video.types import Detections, Frame
 
 BITS = 16

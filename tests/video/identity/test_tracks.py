@@ -11,10 +11,9 @@ from reid_hash.codes import Codes
 from reid_hash.errors import ConfigError
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.video.crops import CropOptions, covered_shares, cut, network_input, thumbnail
-from reid_hash.video.identity.limit import BOUNDS, ENOUGH, LearnedLimit, make_limit
-from reid_hash.video.identity.track_code import MOST, CropCode, TrackCode, majority
-from reid_hash.video.shapes import Splitter
-from reid_hash.video.tracker import TRACKERS, Tracker
+from reid_hash.video.identity.recognition import BOUNDS, ENOUGH, LearnedLimit, make_limit
+from reid_hash.video.track_code import MOST, CropCode, TrackCode, majority
+from reid_hash.video.tracker import TRACKERS, Splitter, Tracker
 from reid_hash.video.types import Detections, iou
 
 

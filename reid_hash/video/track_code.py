@@ -55,6 +55,9 @@ class CropCode(NamedTuple):
     time: float
     values: NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        return f"CropCode({self.code.bits} bits, quality={self.quality:.3f}, time={self.time:.3f})"
+
 
 class TrackDescriptor(NamedTuple):
     """What a track is recognised by.
@@ -67,6 +70,9 @@ class TrackDescriptor(NamedTuple):
 
     code: Codes
     values: NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        return f"TrackDescriptor({self.code.bits} bits)"
 
 
 class TrackCode:
@@ -88,6 +94,9 @@ class TrackCode:
 
     def __len__(self) -> int:
         return len(self._crop_codes)
+
+    def __repr__(self) -> str:
+        return f"TrackCode({len(self)} crops of {self.offered})"
 
     def wants(self, time: float) -> bool:
         """Whether it is time for another crop.
