@@ -79,6 +79,9 @@ def build(page_gallery: PageGallery, inbox: Inbox, page: gr.Blocks) -> None:
             return None, None, note("The gallery holds no sighting yet.")
         return chosen, *pick(chosen, *settings)
 
+    def first(*settings: Any) -> tuple[Any, ...]:
+        return gr.update(choices=page_gallery.cameras()), *random(*settings)
+
     def click(event: gr.EventData) -> int | None:
         return number_of(event)
 
@@ -93,8 +96,9 @@ def build(page_gallery: PageGallery, inbox: Inbox, page: gr.Blocks) -> None:
     for control in view:
         happens = control.input if control in (bits, top) else control.change
         happens(answer, [state, *view], shown, trigger_mode="always_last", **quick)
-    page.load(lambda: gr.update(choices=page_gallery.cameras()), None, cameras, **quick)
-    page.load(random, view, [number, *out], **quick)
+    # one event, not two: where the second is asked while the stream with the first one's answer
+    # closes, Gradio's script goes on waiting for the answer on the closed stream
+    page.load(first, view, [cameras, number, *out], **quick)
 
 
 def _read(page_gallery: PageGallery, file: str | None) -> tuple[Query | None, str]:

@@ -153,10 +153,10 @@ def without_stubs_of(package: str) -> Iterator[None]:
     """
     getfile = inspect.getfile
 
-    def of_no_file(thing: Any) -> str:
-        if isinstance(thing, type) and thing.__module__.startswith(f"{package}."):
-            raise OSError(f"{thing.__name__} is to have no stub")
-        return getfile(thing)
+    def of_no_file(object: Any) -> str:
+        if isinstance(object, type) and object.__module__.startswith(f"{package}."):
+            raise OSError(f"{object.__name__} is to have no stub")
+        return getfile(object)
 
     inspect.getfile = of_no_file
     try:
