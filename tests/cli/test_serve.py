@@ -1,5 +1,6 @@
 """`reid-hash serve`, as a person starts it."""
 
+import contextlib
 import json
 import os
 import re
@@ -66,27 +67,31 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
-def start(folder, *arguments, ignoring=()):
-    """`reid-hash` in a process of its own, with its temporary folders in `folder`."""
-    return start_python(folder, "-m", "reid_hash", *arguments, ignoring=ignoring)
+@pytest.fixture
+def start(tmp_path):
+    """Start `reid-hash`, or other Python, in a process with its temporary folders in `tmp_path`."""
+    with contextlib.ExitStack() as stack:
 
+        def started(*arguments, python=("-m", "reid_hash"), ignoring=()):
+            def before():
+                # not as the tests were started: in the background some of them are ignored
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                    signal.signal(number, signal.SIG_IGN if number in ignoring else signal.SIG_DFL)
 
-def start_python(folder, *arguments, ignoring=()):
-    """A real process with its temporary folders in `folder`."""
+            process = subprocess.Popen(
+                [sys.executable, *python, *map(str, arguments)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=tmp_path,
+                env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+                preexec_fn=before,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)  # where a check failed it would go on
+            return process
 
-    def before():
-        for number in ignoring:
-            signal.signal(number, signal.SIG_IGN)
-
-    return subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"},
-        preexec_fn=before,
-    )
+        yield started
 
 
 def page_of(process):
@@ -114,59 +119,52 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such 
 
 @pytest.mark.slow
 @posix
-def test_the_demo_serves_until_it_is_told_to_end(tmp_path):
+def test_the_demo_serves_until_it_is_told_to_end(start, tmp_path):
     pytest.importorskip("gradio", reason="the page needs gradio: pip install 'reid-hash[web]'")
     serve = ["serve", "--demo", "--port", "0", "-q"]
     picture = cv2.imencode(".png", np.zeros((8, 4, 3), np.uint8))[1].tobytes()
     # packed codes, or made when it starts
     runs = [([], "SIGINT"), (["--model", "small"], "SIGINT"), ([], "SIGTERM"), ([], "SIGHUP")]
     commands = json.dumps([[*serve, *model] for model, _ in runs])
-    process = start_python(tmp_path, "-c", ONE_AFTER_THE_OTHER, commands)
-    try:
-        for _, name in runs:
-            sent = send_picture(page_of(process), picture)
-            assert sent.read_bytes() == picture
-            assert tmp_path in sent.parents
-            assert list(tmp_path.glob("reid-hash-*/gallery.sqlite"))
-            process.send_signal(getattr(signal, name))
-            assert process.stdout.readline() == "ended with 0\n"
-            assert list(tmp_path.iterdir()) == []
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    process = start(commands, python=("-c", ONE_AFTER_THE_OTHER))
+    for _, name in runs:
+        sent = send_picture(page_of(process), picture)
+        assert sent.read_bytes() == picture
+        assert tmp_path in sent.parents
+        assert list(tmp_path.glob("reid-hash-*/gallery.sqlite"))
+        process.send_signal(getattr(signal, name))
+        assert process.stdout.readline() == "ended with 0\n"
+        assert list(tmp_path.iterdir()) == []
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "", "")
 
 
 @pytest.mark.slow
 @posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_nothing_is_left_where_it_ends_while_it_starts(tmp_path, name):
+def test_nothing_is_left_where_it_ends_while_it_starts(start, tmp_path, name):
     pytest.importorskip("gradio", reason="the page needs gradio: pip install 'reid-hash[web]'")
-    process = start(tmp_path, "serve", "--demo", "--port", 0, "-q")
-    try:
-        while not list(tmp_path.glob("reid-hash-*")):
-            assert process.poll() is None
-            time.sleep(0.01)
-    finally:
-        process.send_signal(getattr(signal, name))
-        _, err = process.communicate(timeout=60)
+    process = start("serve", "--demo", "--port", 0, "-q")
+    while not list(tmp_path.glob("reid-hash-*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(getattr(signal, name))
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err.strip()) in [(1, "error: interrupted"), (0, "")]
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
 @posix
-def test_under_nohup_the_terminal_may_go(tmp_path):
+def test_under_nohup_the_terminal_may_go(start, tmp_path):
     pytest.importorskip("gradio", reason="the page needs gradio: pip install 'reid-hash[web]'")
-    process = start(tmp_path, "serve", "--demo", "--port", 0, "-q", ignoring=[signal.SIGHUP])
-    try:
-        url = page_of(process)
-        process.send_signal(signal.SIGHUP)
-        with urllib.request.urlopen(url, timeout=60) as reply:
-            assert b"480 sightings" in reply.read()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+    process = start("serve", "--demo", "--port", 0, "-q", ignoring=[signal.SIGHUP])
+    url = page_of(process)
+    process.send_signal(signal.SIGHUP)
+    with urllib.request.urlopen(url, timeout=60) as reply:
+        assert b"480 sightings" in reply.read()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert list(tmp_path.iterdir()) == []
 
@@ -181,22 +179,19 @@ def film(tmp_path_factory):
 @pytest.mark.slow
 @posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_the_demo_keeps_what_it_has_when_it_is_told_to_end(film, tmp_path, name):
+def test_the_demo_keeps_what_it_has_when_it_is_told_to_end(start, film, tmp_path, name):
     """A video of minutes, ended after the first people."""
     process = start(
-        tmp_path,
         *["demo", film, "--detector", "motion", "--model", "small", "--min-height", "20"],
         *["--gallery", "people", "-o", "drawn.mp4", "--events", "events.jsonl"],
         *["--json", "facts.json"],
     )
     events = tmp_path / "events.jsonl"
-    try:
-        while not events.is_file() or "new" not in events.read_text():
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
-    finally:
-        process.send_signal(getattr(signal, name))
-        out, err = process.communicate(timeout=120)
+    while not events.is_file() or "new" not in events.read_text():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(getattr(signal, name))
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert "stopped before the end; everybody seen so far is in the gallery" in out
     assert json.loads((tmp_path / "facts.json").read_text())["interrupted"]
