@@ -118,7 +118,7 @@ class Identifier:
                 crop_code = CropCode(code, crop.quality, moment, values)
                 if not people[row].code.add(crop_code):
                     people[row] = self._hand_over(people, row, int(tracked.tracks[row]))
-                if crop_code not in people[row].code.doubts:
+                if not any(crop_code is doubt for doubt in people[row].code.doubts):
                     self._take(people[row], frame, crop, tracked.boxes[row])
             self._open |= {track.key for track in people}
             for tracker_id in tracked.ended:
