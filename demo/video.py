@@ -18,11 +18,10 @@ from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.models.torch_encoder import load_encoder
 from reid_hash.video.crops import CropOptions, cut, network_input
-from reid_hash.video.detectors.choose import open_detector
-from reid_hash.video.identity.limit import BOUNDS
-from reid_hash.video.identity.track_code import TrackCode, Vote
-from reid_hash.video.sources.address import parse_source
-from reid_hash.video.sources.source import open_source
+from reid_hash.video.detectors.detector import open_detector
+from reid_hash.video.identity.recognition import BOUNDS
+from reid_hash.video.source import open_source, parse_source
+from reid_hash.video.track_code import CropCode, TrackCode
 from reid_hash.video.tracker import Tracker
 
 
@@ -46,8 +45,8 @@ def main(video: str, detector_name: str = "motion") -> None:
             outputs, _ = encoder.outputs(network_input(crops, encoder.size))
             codes, values = encoder.binarise(outputs), query_values(outputs)
             for i, crop in enumerate(crops):
-                vote = Vote(codes[[i]], crop.quality, seconds, values[i])
-                tracks[int(tracked.tracks[crop.row])].add(vote)
+                crop_code = CropCode(codes[[i]], crop.quality, seconds, values[i])
+                tracks[int(tracked.tracks[crop.row])].add(crop_code)
     source.close()
 
     # codes → gallery: the mean of a track's real values is looked for among the codes before it
@@ -60,13 +59,13 @@ def main(video: str, detector_name: str = "motion") -> None:
         for number, track in tracks.items():
             if len(track) < 3:
                 continue
-            look, text = track.look(), "is new"
-            (nearest,) = gallery.search(look.values[None], k=1)
+            descriptor, text = track.descriptor(), "is new"
+            (nearest,) = gallery.search(descriptor.values[None], k=1)
             for match in nearest:
-                if by_certainty(match.distance, look.values, like) <= limit:
+                if by_certainty(match.distance, descriptor.values, like) <= limit:
                     text = f"looks like track {match.sighting.track}"
             print(f"track {number}: {text}")
-            gallery.add(look.code, [Sighting(source=video, track=number)])
+            gallery.add(descriptor.code, [Sighting(source=video, track=number)])
 
 
 if __name__ == "__main__":

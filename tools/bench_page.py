@@ -19,9 +19,9 @@ from reid_hash.data.images import thumbnail
 from reid_hash.data.walkers import walkers
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.web.cards import ranking_html
-from reid_hash.web.page_gallery import Desk
-from reid_hash.web.ranking import View, question_of, rank
+from reid_hash.web.html import ranking_html
+from reid_hash.web.page_gallery import PageGallery
+from reid_hash.web.ranking import View, query_of, rank
 from reid_hash.web.settings import Settings
 
 BATCH = 20_000
@@ -63,9 +63,9 @@ def make(folder: Path, count: int) -> None:
 
 def bench(folder: Path, top: int) -> None:
     began = time.perf_counter()
-    desk = Desk(Settings(folder))
-    question = question_of(desk, len(desk.gallery) // 2)
-    ranking_html(question, View(BITS, top=top), rank(desk, question, View(BITS, top=top)))
+    page_gallery = PageGallery(Settings(folder))
+    question = query_of(page_gallery, len(page_gallery.gallery) // 2)
+    ranking_html(question, View(BITS, top=top), rank(page_gallery, question, View(BITS, top=top)))
     print(f"open, and the first answer: {1000 * (time.perf_counter() - began):.0f} ms")
     for name, settings in (
         ("weighted", {}),
@@ -77,12 +77,12 @@ def bench(folder: Path, top: int) -> None:
         for bits in range(8, BITS + 1):
             view = View(bits, top=top, **settings)  # type: ignore[arg-type]
             began = time.perf_counter()
-            page = ranking_html(question, view, rank(desk, question, view))
+            page = ranking_html(question, view, rank(page_gallery, question, view))
             times.append(1000 * (time.perf_counter() - began))
         middle, most = np.median(times), np.max(times)
         print(f"{name:28} median {middle:6.1f} ms, slowest {most:6.1f} ms of {len(times)} moves")
-    print(f"{len(page):,} bytes of HTML, {len(desk.gallery):,} sightings, {top} shown")
-    desk.close()
+    print(f"{len(page):,} bytes of HTML, {len(page_gallery.gallery):,} sightings, {top} shown")
+    page_gallery.close()
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from reid_hash.distances import asymmetric, query_values
 from reid_hash.metrics import rank_codes, summarise, tie_groups
 from reid_hash.models.torch_encoder import load_encoder
 from reid_hash.video.crops import Crop, CropOptions, cut, network_input
-from reid_hash.video.identity.track_code import majority
 from reid_hash.video.score import read_truth
+from reid_hash.video.track_code import majority
 
 DRAWS = 10
 LENGTHS = (16, 32, 64, 128)

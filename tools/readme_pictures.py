@@ -18,9 +18,9 @@ from playwright.sync_api import sync_playwright
 from reid_hash.app.walkers import make_walkers_gallery
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.report.style import save_figure
-from reid_hash.web.curves import figures_of, measure
+from reid_hash.web.curves_tab import figures_of, measure
 from reid_hash.web.follow import follow_files
-from reid_hash.web.page_gallery import Desk
+from reid_hash.web.page_gallery import PageGallery
 from reid_hash.web.server import Server
 from reid_hash.web.settings import Settings
 
@@ -37,16 +37,19 @@ def main() -> None:
         make_walkers_gallery(folder)
         with Server(Settings(folder, port=0, detector="motion", demo=True)) as server:
             screenshot(server.url, output / "page.png")
-            plot = figures_of(measure(server.desk.gallery))[0]
+            plot = figures_of(measure(server.page_gallery.gallery))[0]
             save_figure(plot, output / "cmc.png")
-            model = server.desk.gallery
+            model = server.page_gallery.gallery
             empty = Path(temporary) / "empty"
             like = (model.bits, model.weights, model.model, model.model_file)
         # whoever is filmed is in no gallery: with an empty one, each is told from the others alone
         Gallery.create(empty, *like).close()
-        desk = Desk(Settings(empty, detector="motion"))
-        looked = [one for one, _ in follow_files(desk, desk.film(), False, threading.Event())]
-        desk.close()
+        page_gallery = PageGallery(Settings(empty, detector="motion"))
+        looked = [
+            one
+            for one, _ in follow_files(page_gallery, page_gallery.film(), False, threading.Event())
+        ]
+        page_gallery.close()
         cv2.imwrite(str(output / "frame.png"), looked[-1].picture)
     for file in output.glob("*.png"):  # a palette: a third of the bytes
         Image.open(file).convert("RGB").quantize(256).save(file, optimize=True)

@@ -47,6 +47,12 @@ class Crop(NamedTuple):
     picture: Picture
     quality: float
 
+    def __repr__(self) -> str:
+        return (
+            f"Crop(row={self.row}, {self.picture.shape[1]} × {self.picture.shape[0]} pixels, "
+            f"quality={self.quality:.3f})"
+        )
+
 
 def cut(
     picture: Picture,

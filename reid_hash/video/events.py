@@ -45,6 +45,9 @@ class Events:
         self._lock = threading.Lock()
         self.counts: dict[str, int] = {}
 
+    def __repr__(self) -> str:
+        return f"Events({self.counts})"
+
     def add(self, kind: str, time: float, **facts: Any) -> None:
         """Note an event.
 

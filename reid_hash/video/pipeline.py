@@ -10,15 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from reid_hash.video.channel import Channel
 from reid_hash.video.detectors.detector import Detector
 from reid_hash.video.events import Events
 from reid_hash.video.identity.identify import Identifier
-from reid_hash.video.scene import Scene
-from reid_hash.video.sources.reader import Reader
-from reid_hash.video.sources.source import Source
-from reid_hash.video.timing import Stopwatch
-from reid_hash.video.types import Detections, Frame
+from reid_hash.video.source import Source
+from reid_hash.video.stages import Channel, Reader, Stopwatch
+from reid_hash.video.types import Detections, Frame, Scene
 
 _WAITING = 4  # frames between two stages at most
 _POLL = 0.1  # seconds between looks at whether to stop
@@ -65,6 +62,9 @@ class Pipeline:
         ]
         for thread in self._threads:
             thread.start()
+
+    def __repr__(self) -> str:
+        return f"Pipeline({len(self.frames)} sources, {sum(self.frames)} frames)"
 
     @property
     def dropped(self) -> list[int]:

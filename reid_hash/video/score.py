@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import DataError
-from reid_hash.video.identity.tracks import Key, Presences
-from reid_hash.video.scene import Scene
-from reid_hash.video.types import Boxes, iou
+from reid_hash.video.identity.tracks import Key, Tracks
+from reid_hash.video.types import Boxes, Scene, iou
 
 VISIBLE = 0.3
 """Share of a person that must be visible in a frame for it to count."""
@@ -57,8 +56,8 @@ class Truth:
         people: by frame: [n] int64.
     """
 
-    boxes: Mapping[int, Boxes]
-    people: Mapping[int, NDArray[np.int64]]
+    boxes: Mapping[int, Boxes] = field(repr=False)
+    people: Mapping[int, NDArray[np.int64]] = field(repr=False)
 
 
 def read_truth(file: Path, least_height: float, visible: float = VISIBLE) -> Truth:
@@ -96,18 +95,18 @@ class Record:
         rows: (camera, frame, boxes, tracks).
     """
 
-    rows: list[tuple[int, int, Boxes, list[Key]]] = field(default_factory=list)
+    rows: list[tuple[int, int, Boxes, list[Key]]] = field(default_factory=list, repr=False)
 
     def add(self, scene: Scene) -> None:
         """Keep what a scene shows."""
-        keys = [presence.key for presence in scene.people]
+        keys = [track.key for track in scene.people]
         self.rows.append((scene.frame.camera, scene.frame.number, scene.boxes, keys))
 
-    def score(self, presences: Presences, truths: Sequence[Truth]) -> Score:
+    def score(self, tracks: Tracks, truths: Sequence[Truth]) -> Score:
         """Compare with the truth, with the identities as they are at the end.
 
         Args:
-            presences: the tracks of the run.
+            tracks: the tracks of the run.
             truths: one a camera.
         """
         from trackers.eval.identity import compute_identity_metrics
@@ -117,7 +116,7 @@ class Record:
         votes: dict[int, dict[int, Counter[int]]] = defaultdict(lambda: defaultdict(Counter))
         shown: dict[Key, Counter[int]] = defaultdict(Counter)  # in how many frames whom
         for camera, frame, boxes, keys in self.rows:
-            who = [presences.all[key].identity for key in keys]
+            who = [tracks.all[key].identity for key in keys]
             named = np.array([one is not None for one in who], bool)
             boxes = boxes[named] if len(who) else boxes
             mine = [key for key, one in zip(keys, who, strict=True) if one is not None]
@@ -136,7 +135,7 @@ class Record:
                     shown[mine[nearest]][int(people[i])] += 1
         found: dict[str, Any] = compute_identity_metrics(true_ids, our_ids, similarities, _OVERLAP)
         right, several = _across(votes)
-        matched, matches = _matches(presences, shown)
+        matched, matches = _matches(tracks, shown)
         return Score(
             idf1=float(found["IDF1"]),
             idp=float(found["IDP"]),
@@ -145,7 +144,7 @@ class Record:
             matched=matched,
             people=several,
             right=right,
-            identities=len(presences.identities()),
+            identities=len(tracks.identities()),
             true=len(set(np.concatenate([*true_ids, np.zeros(0, np.int64)]).tolist())),
         )
 
@@ -162,11 +161,11 @@ def _across(votes: Mapping[int, Mapping[int, Counter[int]]]) -> tuple[int, int]:
     return right, len(several)
 
 
-def _matches(presences: Presences, shown: Mapping[Key, Counter[int]]) -> tuple[int, int]:
+def _matches(tracks: Tracks, shown: Mapping[Key, Counter[int]]) -> tuple[int, int]:
     """(tracks that are rightly matched with another camera, tracks that are matched)."""
     right = count = 0
-    for identity in presences.identities():
-        keys = [one.key for one in presences.of(identity)]
+    for identity in tracks.identities():
+        keys = [one.key for one in tracks.of(identity)]
         for key in keys:
             others = sum((shown[k] for k in keys if k[0] != key[0] and k in shown), Counter[int]())
             if not any(k[0] != key[0] for k in keys):

@@ -1,11 +1,11 @@
 """Everybody who was seen, with where and when: one entry for each identity."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reid_hash.data.images import thumbnail
 from reid_hash.video.identity.recognition import People
-from reid_hash.video.identity.tracks import Presence, Presences
+from reid_hash.video.identity.tracks import Track, Tracks
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Visit:
     frames: int
     distance: float | None
     watched: str
-    thumbnail: bytes
+    thumbnail: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -56,25 +56,25 @@ class Person:
 
 
 def people_of(
-    presences: Presences, people: People, cameras: Sequence[str], before: set[int]
+    tracks: Tracks, people: People, cameras: Sequence[str], before: set[int]
 ) -> list[Person]:
     """A row for each identity that was seen.
 
     Args:
-        presences: the tracks of the run.
+        tracks: the tracks of the run.
         people: the gallery's identities.
         cameras: names of the sources.
         before: identities that were in the gallery before.
     """
     found = []
-    for identity in presences.identities():
-        tracks = sorted(presences.of(identity), key=lambda one: (one.first, one.key))
-        visits = [_visit(track, cameras) for track in tracks]
+    for identity in tracks.identities():
+        theirs = sorted(tracks.of(identity), key=lambda one: (one.first, one.key))
+        visits = [_visit(track, cameras) for track in theirs]
         found.append(Person(identity, people.label(identity), identity in before, visits))
     return found
 
 
-def _visit(track: Presence, cameras: Sequence[str]) -> Visit:
+def _visit(track: Track, cameras: Sequence[str]) -> Visit:
     camera, number = track.key
     small = b"" if track.shot is None else thumbnail(track.shot.picture[:, :, ::-1])
     return Visit(

@@ -1,11 +1,14 @@
 """What the stages hand to each other."""
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
+
+if TYPE_CHECKING:
+    from reid_hash.video.identity.tracks import Track
 
 Picture = NDArray[np.uint8]
 """A frame or a part of one: [height, width, 3] uint8, BGR, as OpenCV has it."""
@@ -29,6 +32,12 @@ class Frame(NamedTuple):
     time: float
     picture: Picture
 
+    def __repr__(self) -> str:
+        return (
+            f"Frame(camera={self.camera}, number={self.number}, time={self.time:.3f}, "
+            f"{self.picture.shape[1]} × {self.picture.shape[0]} pixels)"
+        )
+
 
 class Detections(NamedTuple):
     """People that a detector found in a frame.
@@ -41,10 +50,30 @@ class Detections(NamedTuple):
     boxes: Boxes
     scores: NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        return f"Detections({len(self.boxes)} people)"
+
     @classmethod
     def none(cls) -> "Detections":
         """Nobody."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+
+class Scene(NamedTuple):
+    """A frame with the people in it.
+
+    Attributes:
+        frame: the frame.
+        boxes: [n, 4] float32.
+        people: [n], as they were then.
+    """
+
+    frame: Frame
+    boxes: Boxes
+    people: list["Track"]
+
+    def __repr__(self) -> str:
+        return f"Scene({self.frame!r}, {len(self.people)} people)"
 
 
 class Encodes(Protocol):

@@ -12,7 +12,8 @@ import numpy as np
 from reid_hash.codes import Codes
 from reid_hash.data.dataset import Image
 from reid_hash.data.images import resize
-from reid_hash.gallery.sighting import Sighting
+from reid_hash.errors import GalleryError
+from reid_hash.gallery.sighting import Identity, Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.web.settings import Settings
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
 _FILM = 12.0  # seconds of the walkers' film
 
 
-class Desk:
+class PageGallery:
     """A gallery for the page; may be used from several threads.
 
     The gallery is opened to write only while something is changed, so that other programs may add
@@ -52,6 +53,9 @@ class Desk:
         self._writers = 0
         self._encoder: AnyEncoder | None = None
         self._detector: Detector | None = None
+
+    def __repr__(self) -> str:
+        return f"PageGallery({self.gallery!r})"
 
     @property
     def folder(self) -> Path:
@@ -97,7 +101,7 @@ class Desk:
         Raises:
             ConfigError, DataError: there is none of the name in the settings.
         """
-        from reid_hash.video.detectors.choose import open_detector
+        from reid_hash.video.detectors.detector import open_detector
 
         with self._encoding:
             if self._detector is None:
@@ -131,6 +135,18 @@ class Desk:
         else:
             theirs = self.gallery.sightings(newest=True, limit=200)
         return theirs[int(random.integers(len(theirs)))].id if theirs else None
+
+    def person(self, wanted: int | str) -> Identity:
+        """A person by number or name.
+
+        Raises:
+            GalleryError: there is nobody of that number or name.
+        """
+        for one in self.gallery.identities():
+            if wanted in (one.id, one.name):
+                return one
+        shown = f"#{wanted}" if isinstance(wanted, int) else wanted or "written"
+        raise GalleryError(f"there is no person {shown} in the gallery; choose one, or write #12")
 
     def cameras(self) -> list[str]:
         """Names of the cameras, sorted."""

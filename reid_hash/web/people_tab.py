@@ -10,16 +10,19 @@ import gradio as gr
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.sighting import Identity, parse_identity
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.web.page_gallery import Desk
-from reid_hash.web.parts import CLICK, note, number_of, problem
-from reid_hash.web.people import (
+from reid_hash.web.html import (
+    CLICK,
     SHOWN,
     called,
     find_people,
+    note,
+    number_of,
     people_html,
+    problem,
     shots_html,
     timeline_html,
 )
+from reid_hash.web.page_gallery import PageGallery
 
 _CHOICES = 500  # people that the list for merging offers; others are written by name or number
 
@@ -38,7 +41,7 @@ class Pending(NamedTuple):
     other: int | None = None
 
 
-def build(desk: Desk, tab: gr.Tab) -> None:
+def build(page_gallery: PageGallery, tab: gr.Tab) -> None:
     """Lay out the page, and connect it."""
     chosen, marked, pending = gr.State(None), gr.State([]), gr.State(None)
     with gr.Row():
@@ -74,25 +77,25 @@ def build(desk: Desk, tab: gr.Tab) -> None:
 
     def show(text: str, number: int | None, words: str = "", marks: Any = ()) -> dict[Any, Any]:
         """The whole page for a choice."""
-        found = find_people(desk, text or "")
-        who = next((one for one in desk.gallery.identities() if one.id == number), None)
+        found = find_people(page_gallery, text or "")
+        who = next((one for one in page_gallery.gallery.identities() if one.id == number), None)
         page = {
             **{chosen: who.id if who else None, marked: list(marks), pending: None},
-            **{listed: people_html(desk, found, number), said: words},
+            **{listed: people_html(page_gallery, found, number), said: words},
             **{asking: gr.update(visible=False), tools: gr.update(visible=who is not None)},
         }
         if who is None:
             return {**page, person: note("Choose somebody.")}
-        seen = desk.gallery.sightings(
+        seen = page_gallery.gallery.sightings(
             identities=[who.id], newest=True, limit=SHOWN, thumbnails=True
         )
         return {
             **page,
             person: _heading(who)
-            + timeline_html(desk.gallery.sightings(identities=[who.id], limit=5000)),
+            + timeline_html(page_gallery.gallery.sightings(identities=[who.id], limit=5000)),
             shots: shots_html(seen, marks),
             name: who.name or "",
-            other: gr.update(choices=_others(desk, who), value=None),
+            other: gr.update(choices=_others(page_gallery, who), value=None),
         }
 
     def calmly(work: Callable[..., dict[Any, Any]]) -> Callable[..., dict[Any, Any]]:
@@ -106,7 +109,7 @@ def build(desk: Desk, tab: gr.Tab) -> None:
         return wrapped
 
     def change(work: Callable[[Gallery], str], text: str, number: int | None) -> dict[Any, Any]:
-        with desk.writing() as gallery:
+        with page_gallery.writing() as gallery:
             words = work(gallery)
         return show(text, number, note(words))
 
@@ -138,7 +141,7 @@ def build(desk: Desk, tab: gr.Tab) -> None:
 
     @calmly
     def ask_forget(number: int | None) -> dict[Any, Any]:
-        who = _person(desk, _some(number))
+        who = page_gallery.person(_some(number))
         words = (
             f"Erase all {who.sightings:,} sightings of {called(who)} for good, from all files of "
             "the gallery?"
@@ -148,8 +151,8 @@ def build(desk: Desk, tab: gr.Tab) -> None:
     @calmly
     def ask_merge(number: int | None, text: str | None) -> dict[Any, Any]:
         who, same = (
-            _person(desk, _some(number)),
-            _person(desk, parse_identity((text or "").strip())),
+            page_gallery.person(_some(number)),
+            page_gallery.person(parse_identity((text or "").strip())),
         )
         if who.id == same.id:
             raise GalleryError(f"{called(who)} is the same already; name somebody else")
@@ -195,18 +198,10 @@ def _some(number: int | None) -> int:
     return number
 
 
-def _person(desk: Desk, wanted: int | str) -> Identity:
-    for one in desk.gallery.identities():
-        if wanted in (one.id, one.name):
-            return one
-    shown = f"#{wanted}" if isinstance(wanted, int) else wanted or "written"
-    raise GalleryError(f"there is no person {shown} in the gallery; choose one, or write #12")
-
-
 def _heading(who: Identity) -> str:
     return f"<h3>{escape(called(who))}: {who.sightings:,} sightings</h3>"
 
 
-def _others(desk: Desk, who: Identity) -> list[tuple[str, str]]:
-    found = [one for one in find_people(desk, "") if one.id != who.id][:_CHOICES]
+def _others(page_gallery: PageGallery, who: Identity) -> list[tuple[str, str]]:
+    found = [one for one in find_people(page_gallery, "") if one.id != who.id][:_CHOICES]
     return [(called(one), f"#{one.id}") for one in found]

@@ -2,19 +2,19 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError
-from reid_hash.gallery.sighting import Filter, Sighting
+from reid_hash.gallery.sighting import Filter, Match, Sighting
 from reid_hash.utils.timestamps import parse_since
-from reid_hash.web.page_gallery import Desk
+from reid_hash.web.page_gallery import PageGallery
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
-    """What is searched for: the code is made once, every setting of the page asks it again.
+class Query:
+    """What is searched for: its code is made once, and searched with at every setting of the page.
 
     Attributes:
         code: one, of the gallery's length.
@@ -23,10 +23,10 @@ class Question:
         sighting: the sighting that it is, or None for a picture from outside.
     """
 
-    code: Codes
+    code: Codes = field(repr=False)
     name: str
-    thumbnail: bytes | None = None
-    sighting: Sighting | None = None
+    thumbnail: bytes | None = field(default=None, repr=False)
+    sighting: Sighting | None = field(default=None, repr=False)
 
     @property
     def identity(self) -> int | None:
@@ -68,49 +68,44 @@ class View:
         return chosen
 
 
-class Hit(NamedTuple):
-    """A sighting of the ranking list.
-
-    Attributes:
-        sighting: with its thumbnail, if it has one.
-        thumbnail: as JPEG, or None.
-        distance: to the query.
-        right: whether it shows whom the query shows; None where that is not known of both.
-    """
-
-    sighting: Sighting
-    thumbnail: bytes | None
-    distance: float
-    right: bool | None
-
-
 class Ranking(NamedTuple):
-    """The answer to a question.
+    """The answer to a query.
 
     Attributes:
-        hits: by (distance, id).
+        matches: by (distance, id); their sightings have their thumbnails.
+        identity: whom the query shows, where that is known.
         searched: number of sightings searched.
         of_person: how many of these are of the person of the query; None where that is not known.
         farthest: the largest distance that codes of this length can have.
         seconds: what the search took on the server.
     """
 
-    hits: list[Hit]
+    matches: list[Match]
+    identity: int | None
     searched: int
     of_person: int | None
     farthest: float
     seconds: float
 
+    def __repr__(self) -> str:
+        return f"Ranking({len(self.matches)} matches of {self.searched})"
 
-def question_of(desk: Desk, number: int) -> Question:
-    """The question for what looks like a sighting; GalleryError where that is gone."""
-    sighting, code = desk.sighting(number), desk.code_of(number)
+    def right(self, match: Match) -> bool | None:
+        """Whether a match shows whom the query shows; None where that is not known of both."""
+        if self.identity is None or match.sighting.identity is None:
+            return None
+        return match.sighting.identity == self.identity
+
+
+def query_of(page_gallery: PageGallery, number: int) -> Query:
+    """The query for what looks like a sighting; GalleryError where that is gone."""
+    sighting, code = page_gallery.sighting(number), page_gallery.code_of(number)
     if sighting is None or code is None:
         raise GalleryError(f"there is no sighting {number} in the gallery any more")
-    return Question(code, f"sighting {number}", sighting.thumbnail, sighting)
+    return Query(code, f"sighting {number}", sighting.thumbnail, sighting)
 
 
-def rank(desk: Desk, question: Question, view: View) -> Ranking:
+def rank(page_gallery: PageGallery, query: Query, view: View) -> Ranking:
     """Search the gallery.
 
     Raises:
@@ -120,32 +115,28 @@ def rank(desk: Desk, question: Question, view: View) -> Ranking:
     """
     began = time.perf_counter()
     where = view.where(time.time())
-    own = question.sighting
+    own = query.sighting
     if own is not None and own.id is not None:
         where["exclude_ids"] = [own.id]
         if view.others:
             where["exclude_cameras"] = [own.camera]
-    found = desk.gallery.search(
-        question.code, view.top, bits=view.bits, weighted=view.weighted, **where
+    found = page_gallery.gallery.search(
+        query.code, view.top, bits=view.bits, weighted=view.weighted, **where
     )[0]
-    thumbnails = desk.thumbnails([match.sighting.id or 0 for match in found])
-    who = question.identity
-    hits = [
-        Hit(seen, thumbnails.get(seen.id or 0), distance, _right(who, seen))
+    thumbnails = page_gallery.thumbnails([match.sighting.id or 0 for match in found])
+    who = query.identity
+    matches = [
+        Match(replace(seen, thumbnail=thumbnails.get(seen.id or 0)), distance)
         for seen, distance in found
     ]
-    searched = desk.gallery.count(**where)
+    searched = page_gallery.gallery.count(**where)
     of_person = None
     if who is not None:
         theirs: Filter = {**where, "identities": [who]}
         try:
-            of_person = desk.gallery.count(**theirs)
+            of_person = page_gallery.gallery.count(**theirs)
         except GalleryError:  # whoever was searched for was forgotten meanwhile
             of_person = 0
-    weights = desk.gallery.weights[: view.bits]
+    weights = page_gallery.gallery.weights[: view.bits]
     farthest = float(weights.sum(dtype=float)) if view.weighted else float(view.bits)
-    return Ranking(hits, searched, of_person, farthest, time.perf_counter() - began)
-
-
-def _right(who: int | None, seen: Sighting) -> bool | None:
-    return None if who is None or seen.identity is None else seen.identity == who
+    return Ranking(matches, who, searched, of_person, farthest, time.perf_counter() - began)

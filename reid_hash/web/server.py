@@ -10,12 +10,11 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import numpy as np
 
 from reid_hash.errors import ReidHashError
-from reid_hash.web.page_gallery import Desk
+from reid_hash.web.page_gallery import PageGallery
 from reid_hash.web.settings import MOST_PIXELS, MOST_VIDEO_BYTES, Settings
 
 if TYPE_CHECKING:  # it needs what comes with the extra
@@ -46,9 +45,9 @@ class Server:
         with contextlib.ExitStack() as stack:
             # pictures that visitors send lie here, and go with the server
             sent = stack.enter_context(tempfile.TemporaryDirectory(prefix="reid-hash-"))
-            self.desk = Desk(settings)
-            stack.callback(self.desk.close)
-            self.gate = _application(self.desk, Path(sent))
+            self.page_gallery = PageGallery(settings)
+            stack.callback(self.page_gallery.close)
+            self.gate = _application(self.page_gallery, Path(sent))
             self._server, listening, self.url = _listen(self.gate, settings)
             stack.callback(listening.close)
             self._kept = stack.pop_all()
@@ -62,15 +61,19 @@ class Server:
         self._ended = threading.Event()
         threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
+    def __repr__(self) -> str:
+        return f"Server({self.url}, {self.page_gallery!r})"
+
     def _sweep(self) -> None:
         while not self._ended.wait(_SWEPT):
             self.gate.inbox.sweep()
 
     def _warm(self) -> None:
         with contextlib.suppress(Exception):  # whoever sends a picture is told why
-            self.desk.encode(np.zeros((8, 4, 3), np.uint8))
+            self.page_gallery.encode(np.zeros((8, 4, 3), np.uint8))
         with contextlib.suppress(Exception):
-            importlib.import_module("reid_hash.web.curves")
+            importlib.import_module("reid_hash.metrics")
+            importlib.import_module("reid_hash.report.plots.cmc_curves")
 
     def wait(self, stopped: Callable[[], bool]) -> None:
         """Block until the server ends, or what is asked several times a second is true."""
@@ -92,15 +95,15 @@ class Server:
         self.close()
 
 
-def _application(desk: Desk, sent: Path) -> "Gate":
-    settings = desk.settings
+def _application(page_gallery: PageGallery, sent: Path) -> "Gate":
+    settings = page_gallery.settings
     # read when gradio is imported, or a page is made
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(sent)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
-        with _no_stubs_of("gradio"):
+        with without_stubs_of("gradio"):
             import gradio as gr
         from fastapi import FastAPI
     except ImportError as error:
@@ -112,12 +115,11 @@ def _application(desk: Desk, sent: Path) -> "Gate":
     from reid_hash.web.gate import Gate
     from reid_hash.web.inbox import Inbox
     from reid_hash.web.inputs import kinds_of
-    from reid_hash.web.page import TITLE, make_page
-    from reid_hash.web.style import CSS, theme
+    from reid_hash.web.page import CSS, TITLE, make_page, theme
 
     Pillow.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses twice as many, whoever calls it
     inbox = Inbox(sent)
-    page = make_page(desk, inbox)
+    page = make_page(page_gallery, inbox)
     page.state_session_capacity = _SESSIONS
     app = gr.mount_gradio_app(
         FastAPI(openapi_url=None),
@@ -126,7 +128,7 @@ def _application(desk: Desk, sent: Path) -> "Gate":
         server_name=settings.host,
         server_port=settings.port,
         allowed_paths=[],
-        blocked_paths=[str(desk.folder.resolve())],
+        blocked_paths=[str(page_gallery.folder.resolve())],
         max_file_size=MOST_VIDEO_BYTES,
         show_error=False,
         ssr_mode=False,
@@ -144,20 +146,23 @@ def _application(desk: Desk, sent: Path) -> "Gate":
 
 
 @contextlib.contextmanager
-def _no_stubs_of(package: str) -> Iterator[None]:
+def without_stubs_of(package: str) -> Iterator[None]:
     """Keep Gradio from writing type stubs of its components beside them while it is imported.
 
     That takes half of the time of the import. It makes none of classes that are in no file.
     """
     getfile = inspect.getfile
 
-    def of_no_file(thing: Any) -> str:
-        if isinstance(thing, type) and thing.__module__.startswith(f"{package}."):
-            raise OSError(f"{thing.__name__} is to have no stub")
-        return getfile(thing)
+    def of_no_file(object: Any) -> str:
+        if isinstance(object, type) and object.__module__.startswith(f"{package}."):
+            raise OSError(f"{object.__name__} is to have no stub")
+        return getfile(object)
 
-    with mock.patch.object(inspect, "getfile", of_no_file):
+    inspect.getfile = of_no_file
+    try:
         yield
+    finally:
+        inspect.getfile = getfile
 
 
 def _listen(app: Any, settings: Settings) -> tuple[Any, socket.socket, str]:

@@ -1,7 +1,7 @@
 """Where the page is served, what it takes, and from whom."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,7 +32,7 @@ class Settings:
             count.
         model: the network that makes the gallery's codes; None for the one it was made with.
         dataset: whose newest run is used where that is not known.
-        detector: of the video page; see `video.detectors.choose.open_detector`.
+        detector: of the video page; see `video.detectors.detector.open_detector`.
         device: where networks compute.
         demo: whether the gallery is that of the drawn walkers.
         url: the page's address as visitors see it, such as https://people.example.org, where a
@@ -44,7 +44,7 @@ class Settings:
     gallery: Path
     host: str = "127.0.0.1"
     port: int = 7860
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     model: Path | None = None
     dataset: str = "cuhk03"
     detector: str = "auto"

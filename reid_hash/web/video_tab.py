@@ -16,11 +16,10 @@ from reid_hash.errors import GalleryError, ReidHashError
 from reid_hash.video.draw.boxes import identity_colour
 from reid_hash.video.summary import Person
 from reid_hash.video.types import Picture
-from reid_hash.web.cards import picture
 from reid_hash.web.follow import Follower, follow_files
+from reid_hash.web.html import note, picture, problem
 from reid_hash.web.inbox import Inbox
-from reid_hash.web.page_gallery import Desk
-from reid_hash.web.parts import note, problem
+from reid_hash.web.page_gallery import PageGallery
 from reid_hash.web.uploads import VIDEOS, check_video
 
 _EVERY = 0.15  # seconds between two frames that are sent to the browser
@@ -29,9 +28,9 @@ _IDLE = 20.0  # seconds without a frame after which a webcam is taken as gone
 _MOST = 4  # webcams at a time
 
 
-def build(desk: Desk, inbox: Inbox, page: gr.Blocks) -> None:
+def build(page_gallery: PageGallery, inbox: Inbox, page: gr.Blocks) -> None:
     """Lay out the page, and connect it."""
-    webcams = Webcams(desk)
+    webcams = Webcams(page_gallery)
     stops: dict[str, threading.Event] = {}
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
@@ -42,7 +41,9 @@ def build(desk: Desk, inbox: Inbox, page: gr.Blocks) -> None:
             )
             with gr.Tab("File"):
                 file = gr.File(label="Video", file_types=VIDEOS, height=130)
-                film = gr.Button("Film the walkers", visible=desk.settings.demo, elem_id="film")
+                film = gr.Button(
+                    "Film the walkers", visible=page_gallery.settings.demo, elem_id="film"
+                )
                 stop = gr.Button("Stop", elem_id="stop")
             with gr.Tab("Webcam"):
                 camera = gr.Image(
@@ -55,7 +56,7 @@ def build(desk: Desk, inbox: Inbox, page: gr.Blocks) -> None:
     def run(files: list[Path], kept: bool, session: str) -> Iterator[tuple[str, str]]:
         stopped = stops[session] = threading.Event()
         try:
-            yield from _frames(desk, files, kept, stopped)
+            yield from _frames(page_gallery, files, kept, stopped)
         except Exception as error:
             yield problem(error), ""
         finally:
@@ -74,7 +75,7 @@ def build(desk: Desk, inbox: Inbox, page: gr.Blocks) -> None:
     def walkers(kept: bool, request: gr.Request) -> Iterator[tuple[str, str]]:
         yield note("Two cameras film the walkers …"), ""
         try:
-            files = desk.film()
+            files = page_gallery.film()
         except ReidHashError as error:
             yield problem(error), ""
             return
@@ -88,7 +89,7 @@ def build(desk: Desk, inbox: Inbox, page: gr.Blocks) -> None:
         if frame is None:
             return gr.skip(), gr.skip()
         try:
-            return webcams.look(str(request.session_hash), frame, kept)
+            return webcams.follow(str(request.session_hash), frame, kept)
         except Exception as error:
             return problem(error), ""
 
@@ -112,15 +113,15 @@ class Webcams:
     """The followers of the webcams that are on, one a session.
 
     Args:
-        desk: the gallery, and the network.
+        page_gallery: the gallery, and the network.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, page_gallery: PageGallery) -> None:
+        self._page_gallery = page_gallery
         self._turn = threading.Lock()
         self._open: dict[str, tuple[Follower, bool, float]] = {}
 
-    def look(self, session: str, frame: np.ndarray, keep: bool) -> tuple[str, str]:
+    def follow(self, session: str, frame: np.ndarray, keep: bool) -> tuple[str, str]:
         """A frame [height, width, 3] uint8 RGB → frame and people as HTML."""
         with self._turn:  # frames of one session come in order
             now = time.time()
@@ -132,11 +133,11 @@ class Webcams:
             if session not in self._open:
                 if len(self._open) >= _MOST:
                     raise GalleryError(f"{_MOST} webcams are on already; try again later")
-                made = Follower(self._desk, ["webcam"], [1 / _WEBCAM], keep)
+                made = Follower(self._page_gallery, ["webcam"], [1 / _WEBCAM], keep)
                 self._open[session] = (made, keep, now)
             follower = self._open[session][0]
             self._open[session] = (follower, keep, now)
-            drawn = follower.look(0, now, np.ascontiguousarray(frame[:, :, ::-1]))
+            drawn = follower.update(0, now, np.ascontiguousarray(frame[:, :, ::-1]))
             return frame_html(drawn, "webcam"), people_html(follower.people())
 
     def close(self, session: str) -> None:
@@ -150,18 +151,18 @@ class Webcams:
 
 
 def _frames(
-    desk: Desk, files: list[Path], keep: bool, stop: threading.Event
+    page_gallery: PageGallery, files: list[Path], keep: bool, stop: threading.Event
 ) -> Iterator[tuple[str, str]]:
     sent, last = 0.0, None
-    for looked, follower in follow_files(desk, files, keep, stop):
-        last = looked, follower.people()
+    for frame, follower in follow_files(page_gallery, files, keep, stop):
+        last = frame, follower.people()
         if time.monotonic() - sent >= _EVERY:
             sent = time.monotonic()
-            yield frame_html(looked.picture, _said(looked.frames, keep)), people_html(last[1])
+            yield frame_html(frame.picture, _said(frame.frames, keep)), people_html(last[1])
     if last is not None:
-        looked, people = last
-        words = _said(looked.frames, keep) + (" Stopped." if stop.is_set() else " That was all.")
-        yield frame_html(looked.picture, words), people_html(people)
+        frame, people = last
+        words = _said(frame.frames, keep) + (" Stopped." if stop.is_set() else " That was all.")
+        yield frame_html(frame.picture, words), people_html(people)
 
 
 def _said(frames: int, keep: bool) -> str:

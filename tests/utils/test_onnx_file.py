@@ -8,7 +8,7 @@ import pytest
 from reid_hash.errors import CheckpointError, DataError
 from reid_hash.models.torch_encoder import load_encoder
 from reid_hash.utils.onnx_file import MESSAGES, read_onnx
-from reid_hash.video.detectors.choose import open_detector
+from reid_hash.video.detectors.detector import open_detector
 from tests.offline import offline
 
 WHY = "needs the extra: pip install 'reid-hash[onnx]'"

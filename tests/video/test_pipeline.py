@@ -143,7 +143,7 @@ def test_nobody_and_odd_sizes(options, tmp_path):
 
 
 def test_an_error_in_the_middle_keeps_what_was_seen(options, tmp_path, monkeypatch):
-    from reid_hash.video.detectors.motion import Motion
+    from reid_hash.video.detectors.classical import Motion
 
     calls = []
     detect = Motion.detect

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from reid_hash.app.walkers import make_walkers_gallery
-from reid_hash.web.page_gallery import Desk
+from reid_hash.web.page_gallery import PageGallery
 from reid_hash.web.settings import Settings
 
 
@@ -24,11 +24,11 @@ def folder(walkers, tmp_path):
 
 
 @pytest.fixture
-def desk(folder):
+def page_gallery(folder):
     """The open gallery of a page."""
-    desk = Desk(Settings(folder, detector="motion"))
-    yield desk
-    desk.close()
+    page_gallery = PageGallery(Settings(folder, detector="motion"))
+    yield page_gallery
+    page_gallery.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,13 @@ from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.metrics import summarise, tie_groups, valid_mask
 from reid_hash.report.plots.difference import difference_plot
-from reid_hash.web.curves import code_of_person, compare, figures_of, measure, plot_html
+from reid_hash.web.curves_tab import code_of_person, compare, figures_of, measure, plot_html
 
 
-def test_figures_are_those_of_a_plain_ranking(desk):
-    found = measure(desk.gallery)
-    labels, cameras, ids = desk.gallery.labelled(1000)
-    codes, _ = desk.gallery.codes(ids=ids)
+def test_figures_are_those_of_a_plain_ranking(page_gallery):
+    found = measure(page_gallery.gallery)
+    labels, cameras, ids = page_gallery.gallery.labelled(1000)
+    codes, _ = page_gallery.gallery.codes(ids=ids)
     who = np.array(labels)
     valid = valid_mask("market", labels, labels, cameras, cameras)
     for record in found.records:
@@ -58,13 +58,13 @@ def test_nobody_seen_twice_is_told(tmp_path):
             measure(gallery)
 
 
-def test_the_code_of_a_person_is_the_majority(desk):
-    seen = [one.id for one in desk.gallery.sightings(identities=[4])]
-    codes, _ = desk.gallery.codes(ids=seen)
-    code = code_of_person(desk.gallery, 4)
+def test_the_code_of_a_person_is_the_majority(page_gallery):
+    seen = [one.id for one in page_gallery.gallery.sightings(identities=[4])]
+    codes, _ = page_gallery.gallery.codes(ids=seen)
+    code = code_of_person(page_gallery.gallery, 4)
     share = codes.unpack().mean(axis=0)
     assert (code.unpack()[0] == np.where(share == 0.5, codes.unpack()[0], share > 0.5)).all()
-    figure = compare(desk.gallery, [4, 4], ("Ann", "Ann"), 64)
+    figure = compare(page_gallery.gallery, [4, 4], ("Ann", "Ann"), 64)
     assert "0 of 64 bits differ, with 0 % of the weight" in figure.get_label()
 
 

@@ -10,90 +10,93 @@ from reid_hash.distances import hamming, weighted
 from reid_hash.errors import CodeError, ConfigError, GalleryError
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.web import cards
-from reid_hash.web.ranking import Question, View, question_of, rank
+from reid_hash.web import html
+from reid_hash.web.ranking import Query, View, query_of, rank
 from reid_hash.web.uploads import read_upload
 
 
-def test_a_sighting_finds_others_of_the_person_and_not_itself(desk):
-    found = rank(desk, question_of(desk, 1), View(desk.bits, top=47))
-    codes, ids = desk.gallery.codes()
+def test_a_sighting_finds_others_of_the_person_and_not_itself(page_gallery):
+    found = rank(page_gallery, query_of(page_gallery, 1), View(page_gallery.bits, top=47))
+    codes, ids = page_gallery.gallery.codes()
     distances = weighted(codes[:1], codes)[0]
     order = [i for i in np.lexsort((ids, distances)) if ids[i] != 1]
-    assert [hit.sighting.id for hit in found.hits] == [int(ids[i]) for i in order]
-    assert [hit.distance for hit in found.hits] == [distances[i] for i in order]
+    assert [match.sighting.id for match in found.matches] == [int(ids[i]) for i in order]
+    assert [match.distance for match in found.matches] == [distances[i] for i in order]
     assert (found.searched, found.of_person) == (47, 3)
-    assert sum(hit.right is True for hit in found.hits) == 3
+    assert sum(found.right(match) is True for match in found.matches) == 3
     # walker 08 has four sightings and no identity: nobody knows whether they are right
-    assert sum(hit.right is None for hit in found.hits) == 4
-    assert all(hit.thumbnail[:2] == b"\xff\xd8" for hit in found.hits)
-    assert found.farthest == pytest.approx(desk.gallery.weights.sum())
+    assert sum(found.right(match) is None for match in found.matches) == 4
+    assert all(match.sighting.thumbnail[:2] == b"\xff\xd8" for match in found.matches)
+    assert found.farthest == pytest.approx(page_gallery.gallery.weights.sum())
 
 
 @pytest.mark.parametrize("bits", [8, 9, 64])
-def test_the_first_bits_alone_count(desk, bits):
-    codes, _ = desk.gallery.codes()
+def test_the_first_bits_alone_count(page_gallery, bits):
+    codes, _ = page_gallery.gallery.codes()
     short = codes.prefix(bits)
-    found = rank(desk, question_of(desk, 5), View(bits, weighted=False, top=10))
-    assert found.hits[0].distance == sorted(hamming(short[4:5], short)[0])[1]
+    found = rank(page_gallery, query_of(page_gallery, 5), View(bits, weighted=False, top=10))
+    assert found.matches[0].distance == sorted(hamming(short[4:5], short)[0])[1]
     assert found.farthest == bits
 
 
-def test_filters_by_camera_and_time(desk):
-    question = question_of(desk, 1)
+def test_filters_by_camera_and_time(page_gallery):
+    query = query_of(page_gallery, 1)
     assert {
-        hit.sighting.camera for hit in rank(desk, question, View(64, cameras=["hall"])).hits
+        match.sighting.camera
+        for match in rank(page_gallery, query, View(64, cameras=["hall"])).matches
     } == {"hall"}
-    others = rank(desk, question, View(64, others=True))
-    assert {hit.sighting.camera for hit in others.hits} == {"hall"}
+    others = rank(page_gallery, query, View(64, others=True))
+    assert {match.sighting.camera for match in others.matches} == {"hall"}
     assert others.searched == 24
-    early = rank(desk, question, View(64, until="2026-03-02T08:01:00Z")).hits
+    early = rank(page_gallery, query, View(64, until="2026-03-02T08:01:00Z")).matches
     assert early
-    assert max(hit.sighting.time for hit in early) < 1772438460
-    assert not rank(desk, question, View(64, since="2026-03-03")).hits
+    assert max(match.sighting.time for match in early) < 1772438460
+    assert not rank(page_gallery, query, View(64, since="2026-03-03")).matches
     with pytest.raises(ConfigError, match="no time in ISO 8601"):
-        rank(desk, question, View(64, since="yesterday"))
+        rank(page_gallery, query, View(64, since="yesterday"))
     with pytest.raises(CodeError, match="choose 1 to 128"):
-        rank(desk, question, View(129))
+        rank(page_gallery, query, View(129))
 
 
-def test_a_new_picture_finds_the_person(desk, crop):
-    code = desk.encode(read_upload(crop))
-    found = rank(desk, Question(code, "walker.png"), View(desk.bits, top=5))
-    assert found.hits[0].sighting.name == "walker 03"
+def test_a_new_picture_finds_the_person(page_gallery, crop):
+    code = page_gallery.encode(read_upload(crop))
+    found = rank(page_gallery, Query(code, "walker.png"), View(page_gallery.bits, top=5))
+    assert found.matches[0].sighting.name == "walker 03"
     assert found.of_person is None
-    assert {hit.right for hit in found.hits} == {None}
+    assert {found.right(match) for match in found.matches} == {None}
 
 
-def test_a_sighting_that_is_gone_is_told(desk):
+def test_a_sighting_that_is_gone_is_told(page_gallery):
     with pytest.raises(GalleryError, match="no sighting 999 in the gallery any more"):
-        question_of(desk, 999)
+        query_of(page_gallery, 999)
 
 
-def test_someone_forgotten_while_being_searched_for_is_found_no_more(desk):
-    question, view = question_of(desk, 1), View(128)
-    with desk.writing() as gallery:
+def test_someone_forgotten_while_being_searched_for_is_found_no_more(page_gallery):
+    query, view = query_of(page_gallery, 1), View(128)
+    with page_gallery.writing() as gallery:
         gallery.forget(identities=["walker 01"])
-    found = rank(desk, question, view)
+    found = rank(page_gallery, query, view)
     assert found.of_person == 0
-    assert "walker 01" not in {hit.sighting.name for hit in found.hits}
+    assert "walker 01" not in {match.sighting.name for match in found.matches}
 
 
-def test_searches_go_on_while_the_gallery_is_written(desk):
+def test_searches_go_on_while_the_gallery_is_written(page_gallery):
     """Fifty threads search while sightings come in and people are forgotten."""
-    codes, _ = desk.gallery.codes()
+    codes, _ = page_gallery.gallery.codes()
     failed, answered = [], []
     done = threading.Event()
 
     def search():
         try:
             while not done.is_set():
-                answered.append(len(rank(desk, question_of(desk, 9), View(64, top=5)).hits))
+                answered.append(
+                    len(rank(page_gallery, query_of(page_gallery, 9), View(64, top=5)).matches)
+                )
         except Exception as error:
             failed.append(error)
 
     threads = [threading.Thread(target=search) for _ in range(50)]
-    with Gallery.open(desk.folder) as writer:  # as another program does
+    with Gallery.open(page_gallery.folder) as writer:  # as another program does
         for thread in threads:
             thread.start()
         until = time.monotonic() + 60
@@ -108,25 +111,25 @@ def test_searches_go_on_while_the_gallery_is_written(desk):
     assert len(answered) >= 50
 
 
-def test_another_writer_is_told_and_nothing_changes(desk):
+def test_another_writer_is_told_and_nothing_changes(page_gallery):
     told = pytest.raises(GalleryError, match="another process writes")
-    with Gallery.open(desk.folder), told, desk.writing():
+    with Gallery.open(page_gallery.folder), told, page_gallery.writing():
         pass
-    with desk.writing() as one, desk.writing() as same:
+    with page_gallery.writing() as one, page_gallery.writing() as same:
         assert one is same
         same.name(1, "Ann")
-    Gallery.open(desk.folder).close()  # the page has let go of it
-    assert desk.gallery.identities()[0].name == "Ann"
+    Gallery.open(page_gallery.folder).close()  # the page has let go of it
+    assert page_gallery.gallery.identities()[0].name == "Ann"
 
 
-def test_html_escapes_what_comes_from_the_gallery(desk):
+def test_html_escapes_what_comes_from_the_gallery(page_gallery):
     evil = "<img src=x onerror=alert(1)>'\""
-    with desk.writing() as gallery:
+    with page_gallery.writing() as gallery:
         codes, _ = gallery.codes(ids=[1])
         (number,) = gallery.add(codes, [Sighting(camera=evil, source=evil, name=evil)])
-    question, view = question_of(desk, 1), View(128, top=3)
-    page = cards.ranking_html(question, view, rank(desk, question, view))
-    own = cards.query_card(question_of(desk, int(number)))
+    query, view = query_of(page_gallery, 1), View(128, top=3)
+    page = html.ranking_html(query, view, rank(page_gallery, query, view))
+    own = html.query_card(query_of(page_gallery, int(number)))
     assert "no picture kept" in page
     for text in (page, own):
         assert "&lt;img src=x" in text

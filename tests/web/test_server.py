@@ -47,13 +47,13 @@ def test_the_page_is_there_and_loads_nothing_from_elsewhere(client):
 def test_the_page_waits_for_neither_torch_nor_matplotlib():
     source = (
         "import inspect, pathlib, sys\n"
-        "from reid_hash.web.server import _no_stubs_of\n"
+        "from reid_hash.web.server import without_stubs_of\n"
         "before, read, sources = inspect.getfile, pathlib.Path.read_text, []\n"
         "def reading(path, *options, **named):\n"
         "    sources.extend([path] * (path.suffix == '.py'))\n"  # stubs are made of sources
         "    return read(path, *options, **named)\n"
         "pathlib.Path.read_text = reading\n"
-        "with _no_stubs_of('gradio'):\n"
+        "with without_stubs_of('gradio'):\n"
         "    import gradio\n"
         "assert inspect.getfile is before\n"
         "assert not sources, sources\n"
@@ -62,6 +62,12 @@ def test_the_page_waits_for_neither_torch_nor_matplotlib():
     )
     out = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
     assert (out.stdout, out.stderr) == ("[]\n", "")
+
+
+def test_the_page_asks_one_thing_when_it_is_opened(client):
+    functions = client.http.get("/config").json()["dependencies"]
+    opening = [one for one in functions if "load" in [event for _, event in one["targets"]]]
+    assert len(opening) == 1
 
 
 def test_a_sighting_is_searched_for(client):

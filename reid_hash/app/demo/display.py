@@ -11,10 +11,9 @@ from rich.text import Text
 
 from reid_hash.utils.mp4 import VideoFile
 from reid_hash.video.draw.canvas import Canvas
-from reid_hash.video.draw.output import Window
-from reid_hash.video.scene import Scene
-from reid_hash.video.timing import Stopwatch
-from reid_hash.video.types import Picture
+from reid_hash.video.draw.window import Window
+from reid_hash.video.stages import Stopwatch
+from reid_hash.video.types import Picture, Scene
 
 
 class Screen:

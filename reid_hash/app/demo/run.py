@@ -31,17 +31,15 @@ from reid_hash.report.pages.timeline import write_timeline
 from reid_hash.utils.signals import stop_signals
 from reid_hash.utils.visible import remark
 from reid_hash.video.crops import CropOptions
-from reid_hash.video.detectors.choose import open_detector
+from reid_hash.video.detectors.detector import open_detector
 from reid_hash.video.draw.canvas import Canvas
-from reid_hash.video.draw.output import has_display
+from reid_hash.video.draw.window import has_display
 from reid_hash.video.events import Events
 from reid_hash.video.identity.identify import Identifier, IdentifyOptions, Watched
-from reid_hash.video.identity.limit import make_limit
-from reid_hash.video.identity.recognition import People
+from reid_hash.video.identity.recognition import People, make_limit
 from reid_hash.video.pipeline import Pipeline
 from reid_hash.video.score import Record, Truth, read_truth
-from reid_hash.video.sources.address import parse_sources
-from reid_hash.video.sources.source import Source, open_source
+from reid_hash.video.source import Source, open_source, parse_sources
 from reid_hash.video.summary import people_of
 
 WALKERS = "walkers"
@@ -200,8 +198,8 @@ def run_demo(
         finally:
             pipeline.close()
         return DemoResult(
-            people=people_of(identifier.presences, people, cameras, before),
-            nameless=sum(one.identity is None for one in identifier.presences.all.values()),
+            people=people_of(identifier.tracks, people, cameras, before),
+            nameless=sum(one.identity is None for one in identifier.tracks.all.values()),
             cameras=[
                 {
                     "name": a.name,
@@ -223,7 +221,7 @@ def run_demo(
             },
             facts={**facts, "threshold": people.limit.about, "FAR": f"{options.far:g}"},
             notes=notes,
-            score=record.score(identifier.presences, truths) if truths is not None else None,
+            score=record.score(identifier.tracks, truths) if truths is not None else None,
             start=start,
             interrupted=stop.stopped,
             error=error,

@@ -1,1 +1,1 @@
-"""Detectors of people; `choose.open_detector` finds the one that a name or a file means."""
+"""Detectors of people; `detector.open_detector` opens the one that a name or a file means."""

@@ -58,8 +58,11 @@ class Coco:
             ) from error
         finally:
             socket.setdefaulttimeout(before)
-        self._device = torch.device(device)
+        self._name, self._device = name, torch.device(device)
         self._net: Any = net.eval().to(self._device)
+
+    def __repr__(self) -> str:
+        return f"Coco({self._name})"
 
     def another(self) -> "Coco":
         """See `Detector`: it keeps nothing between frames."""

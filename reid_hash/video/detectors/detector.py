@@ -1,12 +1,18 @@
-"""What every detector offers, and what several of them need."""
+"""What every detector offers, what several of them need, and the one that a name or file means."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_hash.errors import ConfigError, DataError
 from reid_hash.video.types import Boxes, Detections, Picture
+
+NAMES = ("auto", "torchvision", "hog", "motion")
+"""What --detector takes besides a file and torchvision:MODEL."""
 
 SURE = 0.5
 """Detections of at least this score start a track; those below only carry one on (ByteTrack)."""
@@ -54,3 +60,71 @@ def suppress(
     rectangles = np.concatenate([boxes[:, :2], sides], axis=1).tolist()
     kept = np.array(cv2.dnn.NMSBoxes(rectangles, scores.tolist(), LEAST, overlap), np.int64)
     return Detections(boxes[kept.reshape(-1)], scores[kept.reshape(-1)].astype(np.float32))
+
+
+def open_detector(
+    name: str, device: str = "cpu", threads: int | None = None, say: Callable[[str], object] = print
+) -> Detector:
+    """Open a detector by its name, or an ONNX file in YOLOX form.
+
+    Args:
+        name: one of `NAMES`, "torchvision:MODEL", or a file.
+        device: where a network of torchvision computes.
+        threads: of an ONNX network; all cores when left out.
+        say: told in a line which detector it is, and for "auto" why.
+
+    Raises:
+        ConfigError: there is no detector of that name.
+        DataError: the file cannot be used, or weights are not to be had.
+    """
+    if name == "auto":
+        return _auto(device, say)
+    if name == "hog":
+        from reid_hash.video.detectors.classical import Hog
+
+        say("detector: hog, OpenCV's; upright people some 60 pixels high or more")
+        return Hog()
+    if name == "motion":
+        from reid_hash.video.detectors.classical import Motion
+
+        say("detector: motion; whatever moves before a fixed camera and has a person's shape")
+        return Motion()
+    if name.split(":")[0] == "torchvision":
+        from reid_hash.video.detectors.coco import USUAL, Coco
+
+        model = name.partition(":")[2] or USUAL
+        detector = Coco(model, device)
+        say(f"detector: {model} of torchvision, trained on COCO")
+        return detector
+    if Path(name).suffix.lower() != ".onnx" and not Path(name).is_file():
+        raise ConfigError(
+            f"there is no detector {name}; choose {', '.join(NAMES)}, torchvision:MODEL, or an "
+            "ONNX file in YOLOX form"
+        )
+    from reid_hash.video.detectors.yolox import Yolox
+
+    found = Yolox(Path(name), threads)
+    say(f"detector: {Path(name).name} in YOLOX form, run by {found.engine}")
+    return found
+
+
+def _auto(device: str, say: Callable[[str], object]) -> Detector:
+    from reid_hash.video.detectors.coco import USUAL, Coco, cached_file
+
+    there = cached_file().is_file()
+    if not there:
+        say(f"detector: auto looks for the weights of torchvision's {USUAL} …")
+    try:
+        detector = Coco(USUAL, device)
+    except DataError:
+        from reid_hash.video.detectors.classical import Hog
+
+        say(
+            "detector: auto chose hog, OpenCV's, because torchvision's weights are neither on this "
+            f"machine ({cached_file()}) nor to be downloaded; a file in YOLOX form (--detector "
+            "FILE.onnx) finds more, and for a fixed camera --detector motion is quicker"
+        )
+        return Hog()
+    why = "are on this machine" if there else "could be downloaded"
+    say(f"detector: auto chose {USUAL} of torchvision, because its weights {why}")
+    return detector

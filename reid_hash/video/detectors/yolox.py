@@ -1,6 +1,6 @@
 """Detectors in YOLOX form, from an ONNX file (Ge et al. 2021)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import CheckpointError, DataError
-from reid_hash.utils.onnx_file import read_onnx
+from reid_hash.utils.onnx_file import fields, read_onnx
 from reid_hash.video.detectors.detector import suppress
-from reid_hash.video.detectors.onnx_input import input_shape
 from reid_hash.video.types import Detections, Picture
 
 _STRIDES = (8, 16, 32)
+# where an ONNX file, a protocol buffer, tells its first input's shape: ModelProto.graph,
+# GraphProto.input, ValueInfoProto.type, TypeProto.tensor_type, Tensor.shape
+_SHAPE = (7, 11, 2, 1, 2)
 _FILL = 114  # the grey that YOLOX is trained with around a picture
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -44,7 +46,7 @@ class Yolox:
             content = read_onnx(file)
         except CheckpointError as error:  # it is no checkpoint that is looked for here
             raise DataError(str(error)) from error
-        self._size = input_shape(file, content)
+        self._size = _input_shape(file, content)
         self._run, self.engine = _load(file, content, threads)
         grids, strides = _cells(self._size)
         self._grids, self._strides = grids, strides
@@ -57,6 +59,9 @@ class Yolox:
                 f"{file} is no detector in YOLOX form: its output is {list(found)}, not "
                 f"[1, {len(grids)}, 5 + classes]"
             )
+
+    def __repr__(self) -> str:
+        return f"Yolox({self._size[1]} × {self._size[0]} pixels, run by {self.engine})"
 
     def another(self) -> "Yolox":
         """See `Detector`: it keeps nothing between frames."""
@@ -127,3 +132,39 @@ def _load_opencv(file: Path, content: bytes) -> Run:
         return np.asarray(net.forward(), np.float32)
 
     return run
+
+
+def _input_shape(file: Path, content: bytes) -> tuple[int, int]:
+    """Height and width of the pictures that a network takes, read without a package for ONNX.
+
+    Args:
+        file: its name, for messages.
+        content: its bytes.
+
+    Raises:
+        DataError: it is no ONNX file, or takes no pictures of fixed size.
+    """
+    data = memoryview(content)
+    try:
+        for field in _SHAPE:
+            data = next(_messages(data, field))
+        sizes = [_value(dimension) for dimension in _messages(data, 1)]
+    except (StopIteration, IndexError, ValueError) as error:
+        raise DataError(f"{file} is no ONNX file") from error
+    if len(sizes) != 4 or sizes[1] != 3 or min(sizes[2:]) < 32:
+        raise DataError(
+            f"{file} is no detector in YOLOX form: its input is {sizes}, not [1, 3, height, width]"
+        )
+    return sizes[2], sizes[3]
+
+
+def _value(dimension: memoryview) -> int:
+    """A dimension's number; 0 where it has a name instead."""
+    return next((value for number, value in fields(dimension) if number == 1), 0)  # type: ignore[misc, return-value]
+
+
+def _messages(data: memoryview, wanted: int) -> Iterator[memoryview]:
+    """All sub-messages of a field."""
+    for number, value in fields(data):
+        if number == wanted and isinstance(value, memoryview):
+            yield value

@@ -8,8 +8,7 @@ import numpy as np
 
 from reid_hash.video.draw import text
 from reid_hash.video.draw.text import Colour
-from reid_hash.video.scene import Scene
-from reid_hash.video.types import Picture
+from reid_hash.video.types import Picture, Scene
 
 UNKNOWN: Colour = (170, 170, 170)
 ALARM: Colour = (40, 40, 235)
@@ -60,18 +59,18 @@ def draw_scene(scene: Scene, size: tuple[int, int], label: Callable[[int], str])
     canvas: Picture = np.array(cv2.resize(picture, size, interpolation=how), np.uint8)
     # whoever stands nearer is drawn later, and not hidden
     for i in np.argsort(scene.boxes[:, 3]) if len(scene.boxes) else ():
-        presence = scene.people[int(i)]
+        track = scene.people[int(i)]
         left, top, right, bottom = (int(v) for v in np.round(scene.boxes[i] * scale))
-        colour = identity_colour(presence.identity)
+        colour = identity_colour(track.identity)
         line = cv2.LINE_AA
         cv2.rectangle(canvas, (left, top), (right, bottom), (20, 20, 20), 4, line)
         cv2.rectangle(canvas, (left, top), (right, bottom), colour, 2, line)
-        if presence.watched:
+        if track.watched:
             cv2.rectangle(canvas, (left - 5, top - 5), (right + 5, bottom + 5), ALARM, 3, line)
-        name = "…" if presence.identity is None else label(presence.identity)
+        name = "…" if track.identity is None else label(track.identity)
         tag(canvas, name, left - 1, top, colour)
-        if presence.watched:
-            tag(canvas, f"watch: {presence.watched}", left - 6, bottom + 24, ALARM)
+        if track.watched:
+            tag(canvas, f"watch: {track.watched}", left - 6, bottom + 24, ALARM)
     return canvas
 
 

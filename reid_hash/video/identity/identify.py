@@ -14,13 +14,12 @@ from reid_hash.gallery.sighting import Sighting
 from reid_hash.video.crops import Crop, CropOptions, cut, network_input
 from reid_hash.video.events import Events
 from reid_hash.video.identity.recognition import People
-from reid_hash.video.identity.track_code import Look, Vote
-from reid_hash.video.identity.tracks import Key, Presence, Presences, Shot
-from reid_hash.video.scene import Scene
-from reid_hash.video.sources.address import Address
-from reid_hash.video.timing import Stopwatch
+from reid_hash.video.identity.tracks import Key, Shot, Track, Tracks
+from reid_hash.video.source import Address
+from reid_hash.video.stages import Stopwatch
+from reid_hash.video.track_code import CropCode, TrackDescriptor
 from reid_hash.video.tracker import LOST, Tracker
-from reid_hash.video.types import Detections, Encodes, Frame, box_tuple
+from reid_hash.video.types import Detections, Encodes, Frame, Scene, box_tuple
 
 DECIDE = 3
 """Crops after which a track's identity is decided. One that ends before may join an identity, but
@@ -72,7 +71,7 @@ class Identifier:
         watched: people who are looked for.
 
     Attributes:
-        presences: all tracks so far.
+        tracks: all tracks so far.
         watch: time spent, by stage.
     """
 
@@ -91,10 +90,13 @@ class Identifier:
         self._trackers = [
             Tracker(rate, options.tracker, options.lost, options.shapes) for rate in fps
         ]
-        self.presences = Presences()
+        self.tracks = Tracks()
         self.watch = Stopwatch()
         self._open: set[Key] = set()
         self._origin: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Identifier({len(self._trackers)} cameras, {self.tracks!r})"
 
     def update(self, frame: Frame, found: Detections) -> Scene:
         """Take up a frame; those of one camera come in order."""
@@ -106,22 +108,22 @@ class Identifier:
         found = Detections(found.boxes[tall], found.scores[tall])
         with self.watch("track"):
             tracked = self._trackers[camera].update(found, frame.time)
-            people = self.presences.see(camera, tracked.tracks.tolist(), frame.time)
+            people = self.tracks.see(camera, tracked.tracks.tolist(), frame.time)
         with self.watch("hash"):
             due = [i for i, one in enumerate(people) if one.code.wants(moment)]
             crops = cut(frame.picture, tracked.boxes, tracked.boxes, self._options.crops, due)
-            looks = self._encode(crops)
+            encoded = self._encode(crops)
         with self.watch("search"):
-            for crop, look in zip(crops, looks, strict=True):
+            for crop, (code, values) in zip(crops, encoded, strict=True):
                 row = crop.row
-                vote = Vote(look.code, crop.quality, moment, look.values)
-                if not people[row].code.add(vote):
+                crop_code = CropCode(code, crop.quality, moment, values)
+                if not people[row].code.add(crop_code):
                     people[row] = self._hand_over(people, row, int(tracked.tracks[row]))
-                if vote not in people[row].code.doubts:
+                if not any(crop_code is doubt for doubt in people[row].code.doubts):
                     self._take(people[row], frame, crop, tracked.boxes[row])
-            self._open |= {presence.key for presence in people}
-            for number in tracked.ended:
-                self._end(self.presences.of_track(camera, number))
+            self._open |= {track.key for track in people}
+            for tracker_id in tracked.ended:
+                self._end(self.tracks.of_tracker(camera, tracker_id))
         # copies: it is drawn by another thread, when more may be known
         return Scene(frame, tracked.boxes, [copy.copy(one) for one in people])
 
@@ -129,144 +131,144 @@ class Identifier:
         """End all tracks: whoever was seen is in the gallery then."""
         with self.watch("search"):
             for key in sorted(self._open):
-                self._end(self.presences.all[key])
+                self._end(self.tracks.all[key])
 
-    def _encode(self, crops: list[Crop]) -> list[Look]:
+    def _encode(self, crops: list[Crop]) -> list[tuple[Codes, NDArray[np.float32]]]:
         if not crops:
             return []
         outputs, _ = self._encoder.outputs(network_input(crops, self._encoder.size))
         codes = self._people.fit(self._encoder.binarise(outputs))
         values = query_values(outputs[:, : codes.bits])
-        return [Look(codes[[i]], row) for i, row in enumerate(values)]
+        return [(codes[[i]], row) for i, row in enumerate(values)]
 
-    def _hand_over(self, people: list[Presence], row: int, track: int) -> Presence:
+    def _hand_over(self, people: list[Track], row: int, tracker_id: int) -> Track:
         """The tracker has handed a track over to somebody else; gives that person."""
         before = people[row]
-        votes = list(before.code.doubts)
+        doubts = list(before.code.doubts)
         assert self._origin is not None
-        since, until = (self._origin + vote.time for vote in (votes[0], votes[-1]))
+        since, until = (self._origin + one.time for one in (doubts[0], doubts[-1]))
         before.last = since
         self._end(before)
         others = [one for i, one in enumerate(people) if i != row]
-        after = self.presences.begin(before.key[0], track, since, others)
-        for vote in votes:
-            after.code.add(vote)
-        after.last, after.frames = until, len(votes)
+        after = self.tracks.begin(before.key[0], tracker_id, since, others)
+        for crop_code in doubts:
+            after.code.add(crop_code)
+        after.last, after.frames = until, len(doubts)
         return after
 
-    def _take(self, presence: Presence, frame: Frame, crop: Crop, box: NDArray[np.float32]) -> None:
+    def _take(self, track: Track, frame: Frame, crop: Crop, box: NDArray[np.float32]) -> None:
         """Keep the picture of a crop that was taken up, and decide if there are crops enough."""
-        if presence.shot is None or crop.quality > presence.shot.quality:
+        if track.shot is None or crop.quality > track.shot.quality:
             picture = crop.picture.copy()
-            presence.shot = Shot(crop.quality, frame.number, frame.time, box_tuple(box), picture)
-        if presence.code.offered >= max(DECIDE, _AGAIN * presence.written):
-            self._decide(presence)
+            track.shot = Shot(crop.quality, frame.number, frame.time, box_tuple(box), picture)
+        if track.code.offered >= max(DECIDE, _AGAIN * track.written):
+            self._decide(track)
 
-    def _decide(self, presence: Presence) -> None:
+    def _decide(self, track: Track) -> None:
         """Say who it is, if that is not known yet, and write a sighting."""
-        look = presence.code.look()
-        code = look.code
-        if presence.identity is None:
-            found = self._people.find(look, self.presences.taken(presence))
-            presence.take(found)
-            presence.written = presence.code.offered
+        descriptor = track.code.descriptor()
+        code = descriptor.code
+        if track.identity is None:
+            found = self._people.find(descriptor, self.tracks.taken(track))
+            track.remember(found)
+            track.written = track.code.offered
             if found.identity is not None:
                 identity = found.identity
-                self._people.join(code, self._sighting(presence), identity)
-            elif presence.code.offered < DECIDE:
+                self._people.join(code, self._sighting(track), identity)
+            elif track.code.offered < DECIDE:
                 # too little to say that it is nobody known: it can be found, but has no identity
-                self._people.keep(code, self._sighting(presence))
-                self._look_out(presence, look)
+                self._people.keep(code, self._sighting(track))
+                self._watch_for(track, descriptor)
                 return
             else:
-                presence.started = True
-                identity = self._people.start(code, self._sighting(presence))
-            self.presences.assign(presence, identity)
-            kind = "new" if presence.started else "join"
-            self._say(kind, presence, distance=found.distance, limit=found.limit)
-            self._learn(presence, look)
+                track.started = True
+                identity = self._people.start(code, self._sighting(track))
+            self.tracks.assign(track, identity)
+            kind = "new" if track.started else "join"
+            self._say(kind, track, distance=found.distance, limit=found.limit)
+            self._learn(track, descriptor)
         else:
-            self._people.join(code, self._sighting(presence), presence.identity)
-        presence.written = presence.code.offered
-        self._look_out(presence, look)
+            self._people.join(code, self._sighting(track), track.identity)
+        track.written = track.code.offered
+        self._watch_for(track, descriptor)
 
-    def _end(self, presence: Presence) -> None:
-        self._open.discard(presence.key)
-        grown = presence.code.offered > presence.written
-        if not presence.code or (presence.identity is not None and not grown):
+    def _end(self, track: Track) -> None:
+        self._open.discard(track.key)
+        grown = track.code.offered > track.written
+        if not track.code or (track.identity is not None and not grown):
             pass  # no crop was good enough, or all is written
         else:
-            self._decide(presence)
-        if presence.started and presence.identity is not None:
-            self._reconsider(presence)
-        seconds = round(presence.last - presence.first, 3)
-        self._say("leave", presence, seconds=seconds, frames=presence.frames)
+            self._decide(track)
+        if track.started and track.identity is not None:
+            self._reconsider(track)
+        seconds = round(track.last - track.first, 3)
+        self._say("leave", track, seconds=seconds, frames=track.frames)
 
-    def _reconsider(self, presence: Presence) -> None:
+    def _reconsider(self, track: Track) -> None:
         """Look again, now that the whole track is known, whether the new identity is an old one."""
-        own = presence.identity
+        own = track.identity
         assert own is not None
-        tracks = self.presences.of(own)
-        found = self._people.find(presence.code.look(), {own} | self.presences.taken(*tracks))
+        tracks = self.tracks.of(own)
+        found = self._people.find(track.code.descriptor(), {own} | self.tracks.taken(*tracks))
         if found.identity is None:
             return
         # people who were seen together are two, whichever of their tracks that was
-        other = self.presences.of(found.identity)
-        if own in self.presences.taken(*other):
+        other = self.tracks.of(found.identity)
+        if own in self.tracks.taken(*other):
             return
-        presence.take(found)
-        presence.started = False
+        track.remember(found)
+        track.started = False
         self._people.merge(found.identity, own)
-        self.presences.merge(found.identity, own)
-        self._say("merge", presence, other=own, distance=found.distance, limit=found.limit)
+        self.tracks.merge(found.identity, own)
+        self._say("merge", track, other=own, distance=found.distance, limit=found.limit)
 
-    def _learn(self, presence: Presence, look: Look) -> None:
+    def _learn(self, track: Track, descriptor: TrackDescriptor) -> None:
         """Whoever was seen beside it is somebody else: a distance between strangers."""
-        for key in presence.others:
-            other = self.presences.all[key]
+        for key in track.others:
+            other = self.tracks.all[key]
             if other.identity is not None:
-                apart = self._people.distances(look, other.code.code())
+                apart = self._people.distances(descriptor, other.code.code())
                 self._people.limit.stranger(float(apart[0]))
 
-    def _look_out(self, presence: Presence, look: Look) -> None:
-        if self._watched is None or presence.watched:
+    def _watch_for(self, track: Track, descriptor: TrackDescriptor) -> None:
+        if self._watched is None or track.watched:
             return
-        distances = self._people.distances(look, self._watched.codes)
+        distances = self._people.distances(descriptor, self._watched.codes)
         nearest = int(np.argmin(distances))
         limit = self._people.limit.distance(len(self._watched.names))
         if distances[nearest] <= limit:
-            presence.watched = self._watched.names[nearest]
+            track.watched = self._watched.names[nearest]
             self._say(
                 "watch",
-                presence,
-                image=presence.watched,
+                track,
+                image=track.watched,
                 distance=float(distances[nearest]),
                 limit=limit,
             )
 
-    def _sighting(self, presence: Presence) -> Sighting:
-        camera, track = presence.key
-        shot = presence.shot
+    def _sighting(self, track: Track) -> Sighting:
+        camera, number = track.key
+        shot = track.shot
         assert shot is not None
         address = self._cameras[camera]
         return Sighting(
             camera=address.name,
             time=shot.time,
             source=address.shown,
-            track=track,
+            track=number,
             frame=shot.frame,
             box=shot.box,
             thumbnail=thumbnail(shot.picture[:, :, ::-1]),
         )
 
-    def _say(self, kind: str, presence: Presence, **facts: object) -> None:
-        camera, track = presence.key
-        identity = presence.identity
+    def _say(self, kind: str, track: Track, **facts: object) -> None:
+        camera, number = track.key
+        identity = track.identity
         self._events.add(
             kind,
-            presence.last,
+            track.last,
             camera=self._cameras[camera].name,
-            track=track,
+            track=number,
             identity=identity,
             name=None if identity is None else self._people.label(identity),
             **facts,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from reid_hash.gallery.sighting import Match
 from reid_hash.video.identity.recognition import Found
-from reid_hash.video.identity.track_code import TrackCode
+from reid_hash.video.track_code import TrackCode
 from reid_hash.video.types import Picture
 
 Key = tuple[int, int]
@@ -35,9 +35,12 @@ class Shot(NamedTuple):
     box: tuple[float, float, float, float]
     picture: Picture
 
+    def __repr__(self) -> str:
+        return f"Shot(frame={self.frame}, quality={self.quality:.3f}, box={self.box})"
+
 
 @dataclass(eq=False)
-class Presence:
+class Track:
     """One track: somebody before one camera, from coming to leaving.
 
     Attributes:
@@ -62,13 +65,13 @@ class Presence:
     last: float
     frames: int = 0
     code: TrackCode = field(default_factory=TrackCode)
-    shot: Shot | None = None
+    shot: Shot | None = field(default=None, repr=False)
     identity: int | None = None
     started: bool = False
     distance: float | None = None
     limit: float = 0.0
-    matches: list[Match] = field(default_factory=list)
-    beside: dict[Key, int] = field(default_factory=dict)
+    matches: list[Match] = field(default_factory=list, repr=False)
+    beside: dict[Key, int] = field(default_factory=dict, repr=False)
     watched: str = ""
     written: int = 0
 
@@ -77,12 +80,12 @@ class Presence:
         """Tracks of people who were seen with this one, and are therefore somebody else."""
         return {key for key, frames in self.beside.items() if frames >= TOGETHER}
 
-    def take(self, found: Found) -> None:
+    def remember(self, found: Found) -> None:
         """Keep what a search found."""
         self.matches, self.distance, self.limit = found.matches, found.distance, found.limit
 
 
-class Presences:
+class Tracks:
     """All tracks of a run, and which identities cannot be one because they were seen together.
 
     They have numbers of their own: a track of the tracker may go over to somebody else.
@@ -92,71 +95,74 @@ class Presences:
     """
 
     def __init__(self) -> None:
-        self.all: dict[Key, Presence] = {}
+        self.all: dict[Key, Track] = {}
         self._now: dict[tuple[int, int], Key] = {}
         self._numbers: dict[int, int] = {}
         self._of: dict[int, set[Key]] = {}
 
-    def see(self, camera: int, tracks: Iterable[int], time: float) -> list[Presence]:
+    def __repr__(self) -> str:
+        return f"Tracks({len(self.all)} of {len(self._of)} identities)"
+
+    def see(self, camera: int, tracker_ids: Iterable[int], time: float) -> list[Track]:
         """Note who is in a frame.
 
         Args:
             camera: index of the source.
-            tracks: the tracker's numbers.
+            tracker_ids: the tracker's numbers of the tracks in it.
             time: of the frame.
 
         Returns:
-            One for each track in order, new ones made.
+            The tracks in order, new ones made.
         """
         seen = []
-        for track in tracks:
-            if (camera, track) not in self._now:
-                self.begin(camera, track, time)
-            seen.append(self.of_track(camera, track))
-        together = {presence.key for presence in seen}
-        for presence in seen:
-            presence.last = time
-            presence.frames += 1
-            for key in together - {presence.key}:
-                presence.beside[key] = presence.beside.get(key, 0) + 1
+        for tracker_id in tracker_ids:
+            if (camera, tracker_id) not in self._now:
+                self.begin(camera, tracker_id, time)
+            seen.append(self.of_tracker(camera, tracker_id))
+        together = {track.key for track in seen}
+        for track in seen:
+            track.last = time
+            track.frames += 1
+            for key in together - {track.key}:
+                track.beside[key] = track.beside.get(key, 0) + 1
         return seen
 
     def begin(
-        self, camera: int, track: int, time: float, beside: Iterable[Presence] = ()
-    ) -> Presence:
-        """From now on a track of the tracker is that of somebody new, with others beside."""
+        self, camera: int, tracker_id: int, time: float, beside: Iterable[Track] = ()
+    ) -> Track:
+        """Begin a track; it has the tracker's number from now on, and others beside it."""
         number = self._numbers[camera] = self._numbers.get(camera, 0) + 1
-        self._now[camera, track] = (camera, number)
-        presence = self.all[camera, number] = Presence((camera, number), time, time)
+        self._now[camera, tracker_id] = (camera, number)
+        track = self.all[camera, number] = Track((camera, number), time, time)
         for other in beside:
-            presence.beside[other.key] = other.beside[presence.key] = TOGETHER
-        return presence
+            track.beside[other.key] = other.beside[track.key] = TOGETHER
+        return track
 
-    def of_track(self, camera: int, track: int) -> Presence:
-        """Who has a track of the tracker now."""
-        return self.all[self._now[camera, track]]
+    def of_tracker(self, camera: int, tracker_id: int) -> Track:
+        """The track that has one of the tracker's numbers now."""
+        return self.all[self._now[camera, tracker_id]]
 
-    def of(self, identity: int) -> list[Presence]:
+    def of(self, identity: int) -> list[Track]:
         """The tracks of an identity."""
         return [self.all[key] for key in sorted(self._of.get(identity, ()))]
 
-    def assign(self, presence: Presence, identity: int) -> None:
+    def assign(self, track: Track, identity: int) -> None:
         """Say whose track it is."""
-        presence.identity = identity
-        self._of.setdefault(identity, set()).add(presence.key)
+        track.identity = identity
+        self._of.setdefault(identity, set()).add(track.key)
 
     def merge(self, kept: int, other: int) -> None:
         """Give all tracks of `other` to `kept`."""
-        for presence in self.of(other):
-            self.assign(presence, kept)
+        for track in self.of(other):
+            self.assign(track, kept)
         self._of.pop(other, None)
 
     def identities(self) -> list[int]:
         """The identities that were seen, by number."""
         return sorted(self._of)
 
-    def taken(self, *presences: Presence) -> set[int]:
+    def taken(self, *tracks: Track) -> set[int]:
         """Identities of people who were seen in one frame with one of these tracks."""
-        beside = set[Key]().union(*(presence.others for presence in presences))
+        beside = set[Key]().union(*(track.others for track in tracks))
         found = {self.all[key].identity for key in beside}
         return {identity for identity in found if identity is not None}

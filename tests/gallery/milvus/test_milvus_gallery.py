@@ -10,7 +10,7 @@ from reid_hash.codes import Codes
 from reid_hash.distances import asymmetric, hamming, weighted
 from reid_hash.errors import CodeError, GalleryError
 from reid_hash.gallery.sighting import Sighting
-from reid_hash.video.identity.limit import make_limit
+from reid_hash.video.identity.recognition import make_limit
 from tests.gallery.galleries import BITS, some_codes, some_sightings
 from tests.gallery.milvus.milvus_galleries import address_in, make, require_milvus
 

@@ -8,18 +8,17 @@ from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.video.events import Events
 from reid_hash.video.identity.identify import Identifier, IdentifyOptions
-from reid_hash.video.identity.limit import LearnedLimit
-from reid_hash.video.identity.recognition import People
-from reid_hash.video.identity.track_code import Look
-from reid_hash.video.sources.address import Address
+from reid_hash.video.identity.recognition import LearnedLimit, People
+from reid_hash.video.source import Address
+from reid_hash.video.track_code import TrackDescriptor
 from reid_hash.video.types import Detections, Frame
 
 BITS = 16
 
 
-def look(values):
+def descriptor(values):
     values = np.array(values, np.float32)
-    return Look(Codes.from_outputs(values[None], model="m"), values)
+    return TrackDescriptor(Codes.from_outputs(values[None], model="m"), values)
 
 
 @pytest.fixture(params=[True, False], ids=["codes", "real values"])
@@ -29,12 +28,12 @@ def people(tmp_path, request):
         limit = LearnedLimit(float(BITS), 0.05, of_codes=request.param)
         people = People(gallery, BITS, limit)
         for signs in (np.ones(BITS), np.repeat([-1, 1], 8)):
-            people.start(look(signs).code, Sighting(camera="a"))
+            people.start(descriptor(signs).code, Sighting(camera="a"))
         yield people
 
 
 def test_a_search_tells_the_distances_that_the_limit_is_for(people):
-    query = look(np.linspace(-0.4, 0.9, BITS))
+    query = descriptor(np.linspace(-0.4, 0.9, BITS))
     found = people.find(query, set())
     told = [match.distance for match in found.matches]
     stored = [people.gallery.codes(ids=[match.sighting.id])[0] for match in found.matches]
@@ -45,17 +44,17 @@ def test_a_search_tells_the_distances_that_the_limit_is_for(people):
 
 
 def test_somebody_may_be_found_or_not_or_be_taken(people):
-    near = look([0.9] * 15 + [-0.9])
+    near = descriptor([0.9] * 15 + [-0.9])
     first = people.find(near, set()).identity
     assert first is not None
     assert people.find(near, {first}).identity is None
     assert people.find(near, {first}).distance > people.find(near, set()).distance
-    assert people.find(look([0.9] * 8 + [-0.9] * 8), set()).identity is None
+    assert people.find(descriptor([0.9] * 8 + [-0.9] * 8), set()).identity is None
 
 
 def test_bits_of_which_the_values_are_not_sure_count_less_but_for_codes(people):
     """Four bits of 16 differ, beyond the limit; the values are hardly sure of them."""
-    query = look([-0.05] * 4 + [0.9] * 12)
+    query = descriptor([-0.05] * 4 + [0.9] * 12)
     found = people.find(query, set())
     assert (found.identity is None) == people.limit.of_codes
     if not people.limit.of_codes:
@@ -69,7 +68,7 @@ def test_a_prefix_of_weighted_bits_is_compared(tmp_path, of_codes):
     outputs = random.normal(size=(9, BITS))
     with Gallery.create(tmp_path / "g", BITS, weights, "m") as gallery:
         people = People(gallery, 12, LearnedLimit(float(weights[:12].sum()), 0.05, of_codes))
-        query = look(np.tanh(random.normal(size=BITS)))
+        query = descriptor(np.tanh(random.normal(size=BITS)))
         assert people.find(query, set()) == (None, None, people.limit.distance(0), [])
         stored = Codes.from_outputs(outputs, weights, "m")
         for i in range(len(stored)):
@@ -82,10 +81,10 @@ def test_a_prefix_of_weighted_bits_is_compared(tmp_path, of_codes):
 
 
 def test_whoever_hides_behind_many_sightings_of_a_taken_person_is_found(people):
-    first = people.find(look([0.9] * BITS), set()).identity
+    first = people.find(descriptor([0.9] * BITS), set()).identity
     for _ in range(60):
-        people.join(look([0.9] * BITS).code, Sighting(camera="a"), first)
-    found = people.find(look([0.9] * BITS), {first})
+        people.join(descriptor([0.9] * BITS).code, Sighting(camera="a"), first)
+    found = people.find(descriptor([0.9] * BITS), {first})
     assert found.distance == pytest.approx(8)
     assert {match.sighting.identity for match in found.matches} == {first + 1}
 
@@ -111,8 +110,8 @@ def test_what_is_seen_of_somebody_is_kept_at_the_gallerys_length(people):
     box = Detections(np.array([[40, 60, 90, 200]], np.float32), np.array([0.9], np.float32))
     for number in range(15):
         identifier.update(Frame(0, number, 1e9 + number / 10, picture), box)
-    (presence,) = identifier.presences.all.values()
-    seen = presence.code.look()
-    assert len(presence.code) >= 3
+    (track,) = identifier.tracks.all.values()
+    seen = track.code.descriptor()
+    assert len(track.code) >= 3
     assert (seen.code.bits, len(seen.values)) == (BITS, BITS)
     np.testing.assert_allclose(seen.values, np.tanh(Fake.row[:BITS] / 2), atol=1e-6)

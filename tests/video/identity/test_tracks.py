@@ -12,15 +12,14 @@ from reid_hash.data.images import thumbnail
 from reid_hash.errors import ConfigError
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.video.crops import CropOptions, covered_shares, cut, network_input
-from reid_hash.video.identity.limit import BOUNDS, ENOUGH, LearnedLimit, make_limit
-from reid_hash.video.identity.track_code import MOST, TrackCode, Vote, majority
-from reid_hash.video.shapes import Splitter
-from reid_hash.video.tracker import TRACKERS, Tracker
+from reid_hash.video.identity.recognition import BOUNDS, ENOUGH, LearnedLimit, make_limit
+from reid_hash.video.track_code import MOST, CropCode, TrackCode, majority
+from reid_hash.video.tracker import TRACKERS, Splitter, Tracker
 from reid_hash.video.types import Detections, iou
 
 
-def vote(code, quality, time):
-    return Vote(code, quality, time, np.where(code.unpack()[0], 0.9, -0.9).astype(np.float32))
+def crop_code(code, quality, time):
+    return CropCode(code, quality, time, np.where(code.unpack()[0], 0.9, -0.9).astype(np.float32))
 
 
 def boxes(*rows):
@@ -62,10 +61,10 @@ def test_a_majority_is_nearer_to_the_person_than_most_crops():
 def test_a_track_keeps_its_best_crops():
     code = TrackCode()
     for i in range(MOST + 5):
-        assert code.add(vote(bits([1, 1, 1, 1]), 0.1, i))
+        assert code.add(crop_code(bits([1, 1, 1, 1]), 0.1, i))
     assert len(code) == MOST
     for i in range(MOST):
-        code.add(vote(bits([1, 1, 1, 0]), 0.9, 100 + i))
+        code.add(crop_code(bits([1, 1, 1, 0]), 0.9, 100 + i))
     assert code.code().unpack()[0].tolist() == [True, True, True, False]
 
 
@@ -73,8 +72,8 @@ def test_a_track_looks_as_its_good_crops_do():
     code = TrackCode()
     for i, (values, quality) in enumerate((([0.8, -0.2], 3.0), ([0.4, 0.6], 1.0))):
         row = np.array(values, np.float32)
-        assert code.add(Vote(Codes.from_outputs(row[None]), quality, i, row))
-    seen = code.look()
+        assert code.add(CropCode(Codes.from_outputs(row[None]), quality, i, row))
+    seen = code.descriptor()
     np.testing.assert_allclose(seen.values, [0.7, 0.0], atol=1e-6)
     assert seen.values.dtype == np.float32
     assert seen.code.unpack().tolist() == [[True, False]]
@@ -84,8 +83,8 @@ def test_a_track_of_crops_that_are_worth_nothing_still_looks_like_somebody():
     code = TrackCode()
     for i, values in enumerate(([0.5, -0.5], [0.7, -0.1])):
         row = np.array(values, np.float32)
-        code.add(Vote(Codes.from_outputs(row[None]), 0.0, i, row))
-    np.testing.assert_allclose(code.look().values, [0.6, -0.3], atol=1e-6)
+        code.add(CropCode(Codes.from_outputs(row[None]), 0.0, i, row))
+    np.testing.assert_allclose(code.descriptor().values, [0.6, -0.3], atol=1e-6)
 
 
 def test_crops_are_taken_at_times_that_all_tracks_share():
@@ -95,7 +94,7 @@ def test_crops_are_taken_at_times_that_all_tracks_share():
     for time in times:
         for code, own in ((first, 0), (second, 1)):
             if time >= 0.1 * own and code.wants(time):
-                code.add(vote(bits([1]), 1.0, time))
+                code.add(crop_code(bits([1]), 1.0, time))
                 taken[own].append(round(float(time), 2))
     assert taken[0][1:] == taken[1][1:]
     gaps = np.diff(taken[0])
@@ -111,12 +110,12 @@ def test_a_track_that_is_well_known_is_looked_at_less_often_but_for_doubts():
         return next(t for t in np.arange(time + 0.1, time + 9, 0.1) if code.wants(t)) - time
 
     for i in range(MOST):
-        assert code.add(vote(bits(one), 1.0, 0.6 * i))
+        assert code.add(crop_code(bits(one), 1.0, 0.6 * i))
     last = 0.6 * (MOST - 1)  # 9.0: the next of the times that are 2.4 apart is 9.6
     assert next_after(last) == pytest.approx(0.6, abs=0.05)
-    assert code.add(vote(bits(one), 1.0, 9.6))
+    assert code.add(crop_code(bits(one), 1.0, 9.6))
     assert next_after(9.6) == pytest.approx(2.4, abs=0.05)
-    assert code.add(vote(bits(other), 1.0, 12.0))
+    assert code.add(crop_code(bits(other), 1.0, 12.0))
     assert next_after(12.0) == pytest.approx(0.3, abs=0.05)
 
 
@@ -124,14 +123,14 @@ def test_a_track_that_goes_over_to_somebody_else_is_noticed():
     one, other = [1] * 16, [0] * 8 + [1] * 8
     code = TrackCode()
     for i in range(5):
-        assert code.add(vote(bits(one), 1.0, i))
-    assert code.add(vote(bits(other), 1.0, 5))  # one crop may be hidden by a pole
-    assert code.add(vote(bits(one), 1.0, 6))
+        assert code.add(crop_code(bits(one), 1.0, i))
+    assert code.add(crop_code(bits(other), 1.0, 5))  # one crop may be hidden by a pole
+    assert code.add(crop_code(bits(one), 1.0, 6))
     assert code.doubts == []
-    assert code.add(vote(bits(other), 1.0, 7))
-    assert code.add(vote(bits(other), 1.0, 8))
-    assert not code.add(vote(bits(other), 1.0, 9))
-    assert [vote.time for vote in code.doubts] == [7, 8, 9]
+    assert code.add(crop_code(bits(other), 1.0, 7))
+    assert code.add(crop_code(bits(other), 1.0, 8))
+    assert not code.add(crop_code(bits(other), 1.0, 9))
+    assert [one.time for one in code.doubts] == [7, 8, 9]
     assert code.code().unpack()[0].all()
 
 

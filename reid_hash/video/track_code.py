@@ -23,7 +23,7 @@ def majority(codes: Codes, quality: ArrayLike) -> Codes:
 
     Args:
         codes: n ≥ 1 codes of one person.
-        quality: [n] real ≥ 0, the weight of each vote.
+        quality: [n] real ≥ 0, the weight of each crop_code.
 
     Returns:
         One code. A tied vote goes to the code of the highest quality.
@@ -40,7 +40,7 @@ def majority(codes: Codes, quality: ArrayLike) -> Codes:
     return Codes(pack(won[None]), codes.bits, codes.weights, codes.model)
 
 
-class Vote(NamedTuple):
+class CropCode(NamedTuple):
     """What a network makes of a crop.
 
     Attributes:
@@ -55,9 +55,12 @@ class Vote(NamedTuple):
     time: float
     values: NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        return f"CropCode({self.code.bits} bits, quality={self.quality:.3f}, time={self.time:.3f})"
 
-class Look(NamedTuple):
-    """How somebody looks.
+
+class TrackDescriptor(NamedTuple):
+    """What a track is recognised by.
 
     Attributes:
         code: one code, which a gallery keeps.
@@ -67,6 +70,9 @@ class Look(NamedTuple):
 
     code: Codes
     values: NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        return f"TrackDescriptor({self.code.bits} bits)"
 
 
 class TrackCode:
@@ -82,12 +88,15 @@ class TrackCode:
 
     def __init__(self) -> None:
         self.offered = 0
-        self.doubts: list[Vote] = []
-        self._votes: list[Vote] = []
+        self.doubts: list[CropCode] = []
+        self._crop_codes: list[CropCode] = []
         self._last: float | None = None
 
     def __len__(self) -> int:
-        return len(self._votes)
+        return len(self._crop_codes)
+
+    def __repr__(self) -> str:
+        return f"TrackCode({len(self)} crops of {self.offered})"
 
     def wants(self, time: float) -> bool:
         """Whether it is time for another crop.
@@ -102,39 +111,39 @@ class TrackCode:
             return True
         return (self._last + _ROUNDING) // gap < (time + _ROUNDING) // gap
 
-    def add(self, vote: Vote) -> bool:
+    def add(self, crop_code: CropCode) -> bool:
         """Take up a crop; False where the track has gone over to somebody else.
 
         Then `doubts` are that person's crops, and nothing of them is in the code.
         """
-        self._last = vote.time
+        self._last = crop_code.time
         if len(self) >= _DOUBTS:
-            apart = float(weighted(self.code(), vote.code)[0, 0])
-            if apart > _BREAK * float(vote.code.weights.sum()):
-                self.doubts.append(vote)
+            apart = float(weighted(self.code(), crop_code.code)[0, 0])
+            if apart > _BREAK * float(crop_code.code.weights.sum()):
+                self.doubts.append(crop_code)
                 return len(self.doubts) < _DOUBTS
         self.doubts.clear()
         if len(self) == MOST:
-            worst = min(range(MOST), key=lambda i: self._votes[i].quality)
-            if self._votes[worst].quality >= vote.quality:
+            worst = min(range(MOST), key=lambda i: self._crop_codes[i].quality)
+            if self._crop_codes[worst].quality >= crop_code.quality:
                 return True
-            del self._votes[worst]
-        self._votes.append(vote)
+            del self._crop_codes[worst]
+        self._crop_codes.append(crop_code)
         self.offered += 1
         return True
 
-    def look(self) -> Look:
+    def descriptor(self) -> TrackDescriptor:
         """The track's code so far, and the mean of the crops' values; there must be a crop.
 
         A bit that the network is not sure of, or the crops do not agree on, is near 0 in the mean.
         """
-        rows = np.array([vote.values for vote in self._votes])
-        quality = np.array([vote.quality for vote in self._votes]) + 1e-9  # all of them may be 0
-        return Look(self.code(), (quality @ rows / quality.sum()).astype(np.float32))
+        rows = np.array([one.values for one in self._crop_codes])
+        quality = np.array([one.quality for one in self._crop_codes]) + 1e-9  # all of them may be 0
+        return TrackDescriptor(self.code(), (quality @ rows / quality.sum()).astype(np.float32))
 
     def code(self) -> Codes:
         """The track's code so far; there must be a crop."""
-        like = self._votes[0].code
-        packed = np.concatenate([vote.code.packed for vote in self._votes])
+        like = self._crop_codes[0].code
+        packed = np.concatenate([one.code.packed for one in self._crop_codes])
         codes = Codes(packed, like.bits, like.weights, like.model)
-        return majority(codes, [vote.quality for vote in self._votes])
+        return majority(codes, [one.quality for one in self._crop_codes])

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from reid_hash.errors import ConfigError, DataError
-from reid_hash.video.sources.address import parse_source, parse_sources
-from reid_hash.video.sources.reader import Reader
-from reid_hash.video.sources.source import open_source
+from reid_hash.video.source import open_source, parse_source, parse_sources
+from reid_hash.video.stages import Reader
 from tests.video.streams import Camera, plain_frames, write_frames
 
 
@@ -185,3 +184,11 @@ def test_stopping_ends_at_once(tmp_path):
         reader.stop()
     reader.close()
     assert count < 10
+
+
+def test_a_source_is_shown_in_one_line_without_its_password(tmp_path):
+    assert "secret" not in repr(parse_source("rtsp://user:secret@10.0.0.7/front?token=secret"))
+    path = write_frames(tmp_path / "a.mp4", plain_frames(6), fps=10)
+    source = open_source(parse_source(str(path)))
+    assert repr(source) == f"VideoSource({path}, 160 × 120 pixels, 10 fps)"
+    source.close()

@@ -1,19 +1,21 @@
-"""Frames from files, folders, cameras and streams, each with its time."""
+"""Where frames come from: files, folders, cameras and streams, each frame with its time."""
 
 import os
 import re
+import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 
 from reid_hash.data.images import SUFFIXES, read_image
-from reid_hash.errors import DataError
-from reid_hash.video.sources.address import Address
+from reid_hash.errors import ConfigError, DataError
 from reid_hash.video.types import Picture
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our own message names the bad file
@@ -24,9 +26,99 @@ USUAL_FPS = 25.0
 _TIMEOUT = 5000  # milliseconds that a stream may take to open, or be silent
 _PAUSES = (0.25, 0.5, 1.0, 2.0)  # seconds between attempts to get a source back; the last repeats
 _MISSING = 0.01  # share of the announced frames that may be missing: some formats only estimate
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 Note = Callable[[str, str], object]
 """Called with a kind ("lost", "back", "ended", "note") and a line that says what happened."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where frames come from.
+
+    Attributes:
+        kind: "file" (a video), "images" (a folder of frames, or one image), "camera" (its number)
+            or "stream" (RTSP, HTTP, a pipe).
+        target: what is opened; an address with its password, which nothing else here has.
+        name: what the camera is called in the gallery and on the screen.
+        shown: the target as it may be printed and kept.
+    """
+
+    kind: str
+    target: str = field(repr=False)
+    name: str
+    shown: str
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come when they come, and are lost where nobody takes them."""
+        return self.kind in ("camera", "stream")
+
+
+def parse_source(text: str) -> Address:
+    """Read a source.
+
+    Raises:
+        DataError: there is no such file, or it cannot hold a video.
+
+    Example:
+        >>> address = parse_source("rtsp://user:secret@10.0.0.7:554/front?token=x")
+        >>> address.kind, address.name, address.shown
+        ('stream', '10.0.0.7/front', 'rtsp://10.0.0.7:554/front')
+    """
+    if text.isdecimal():
+        return Address("camera", text, f"camera {int(text)}", f"camera {int(text)}")
+    if text.lower() == "webcam":
+        return parse_source("0")
+    if _SCHEME.match(text):
+        return _stream(text)
+    path = Path(text)
+    if not path.exists():
+        raise DataError(f"no such file or folder: {text}")
+    if path.is_dir():
+        return Address("images", text, path.resolve().name, text)
+    if stat.S_ISFIFO(path.stat().st_mode):
+        return Address("stream", text, path.name, text)
+    if path.stat().st_size == 0:
+        raise DataError(f"{text}: the file is empty")
+    kind = "images" if path.suffix.lower() in SUFFIXES else "file"
+    return Address(kind, text, path.stem, text)
+
+
+def _stream(text: str) -> Address:
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ConfigError(f"{text.split('@')[-1]} is no address: {error}") from error
+    # passwords stand before the host, tokens behind the question mark: neither is ever shown
+    shown = f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
+    return Address("stream", text, f"{host}{parts.path}".rstrip("/") or shown, shown)
+
+
+def parse_sources(texts: Sequence[str], names: Sequence[str] = ()) -> list[Address]:
+    """Read several sources; two cameras never have one name.
+
+    Args:
+        texts: what the user wrote.
+        names: of the cameras, one a source; none to take those of the files and hosts.
+
+    Raises:
+        ConfigError: there are names, but not one a source, or one twice.
+        DataError: see `parse_source`.
+    """
+    found = [parse_source(text) for text in texts]
+    if names:
+        if len(names) != len(found) or len(set(names)) != len(names):
+            raise ConfigError(f"{len(found)} sources need as many names of cameras, all different")
+        return [replace(one, name=name) for one, name in zip(found, names, strict=True)]
+    taken: dict[str, int] = {}
+    unique = []
+    for one in found:
+        taken[one.name] = taken.get(one.name, 0) + 1
+        number = taken[one.name]
+        unique.append(one if number == 1 else replace(one, name=f"{one.name} ({number})"))
+    return unique
 
 
 class Source(Protocol):
@@ -93,6 +185,9 @@ class ImageSource:
             raise DataError(f"{address.shown}: no image in it can be read")
         self.size = _size(first)
 
+    def __repr__(self) -> str:
+        return f"ImageSource({self.address.shown}, {_rate(self)})"
+
     def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, Picture]]:
         """See `Source`; images that cannot be read are left out, and noted."""
         bad = []
@@ -131,6 +226,9 @@ class VideoSource:
             self.close()
             raise DataError(f"{address.shown}: no frame of it can be decoded; empty or damaged")
         self._first, self.size = first, _size(first)
+
+    def __repr__(self) -> str:
+        return f"VideoSource({self.address.shown}, {_rate(self)})"
 
     def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, Picture]]:
         """See `Source`; says where the file ends before the frames that it announces."""
@@ -175,6 +273,9 @@ class LiveSource:
         self.length = int(count) if address.kind == "stream" and 0 < count < 1e9 else None
         self.live = self.length is None
 
+    def __repr__(self) -> str:
+        return f"LiveSource({self.address.shown}, {_rate(self)})"
+
     def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, Picture]]:
         """See `Source`; "lost" and "back" say where it was away, "ended" that it stayed away."""
         began, count = time.monotonic(), 0
@@ -208,6 +309,10 @@ class LiveSource:
     def close(self) -> None:
         """See `Source`."""
         self._capture.release()
+
+
+def _rate(source: Source) -> str:
+    return f"{source.size[0]} × {source.size[1]} pixels, {source.fps:g} fps"
 
 
 def _connect(address: Address) -> cv2.VideoCapture:

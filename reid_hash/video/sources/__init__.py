@@ -1,1 +1,0 @@
-"""Where frames come from: files, folders, cameras and streams."""
