@@ -12,7 +12,7 @@ import threading
 
 import numpy as np
 
-from reid_hash.app.runs import find_model
+from reid_hash.app.runs import RUNS, find_model
 from reid_hash.distances import by_certainty, query_values
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
@@ -30,7 +30,7 @@ def main(video: str, detector_name: str = "motion") -> None:
     source = open_source(parse_source(video))
     detector = open_detector(detector_name)
     tracker = Tracker(source.fps, shapes=detector.shapes)
-    encoder = load_encoder(find_model(None, "cuhk03"))
+    encoder = load_encoder(find_model(None, "cuhk03", RUNS))
     tracks: dict[int, TrackCode] = {}
 
     # frames → boxes → tracks → crops → codes: a track's code is the majority of its best crops

@@ -13,18 +13,14 @@ from pathlib import Path
 from rich.console import Console
 
 from reid_hash.app.demo.options import DemoOptions
-from reid_hash.app.demo.recognise import run_demo
-from reid_hash.app.runs import new_run
+from reid_hash.app.demo.run import run_demo
 
 
 def main(sources: list[str]) -> None:
     options = DemoOptions(
         sources=sources or ["0"],
-        folder=new_run("demo"),
-        detector="auto",
         gallery=Path("people"),
-        window=True,
-        far=0.05,
+        runs=Path("runs"),  # a network trained here is used before a shipped one
     )
     result = run_demo(options, print, Console(stderr=True))
     for person in result.people:

@@ -34,7 +34,7 @@ from reid_hash.evaluation.reid import evaluate
 from reid_hash.models.torch_encoder import Encoder
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.hashnet import HashNet
-from reid_hash.training.bit_weights import likelihood_weights
+from reid_hash.training.refit import likelihood_weights
 from reid_hash.utils.files import replacing
 
 VARIANTS: Mapping[str, Sequence[str]] = {
@@ -150,7 +150,7 @@ def figures(
             LENGTHS,
             weightings=[True],
             embedding=own,
-            real_query=own,
+            asymmetric=own,
         )
         for row in rows:
             about, length = kind, str(row.figures["bits"])

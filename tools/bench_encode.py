@@ -24,7 +24,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from reid_hash.app.runs import find_model
+from reid_hash.app.runs import RUNS, find_model
 from reid_hash.data.walkers import walkers
 from reid_hash.models.onnx_encoder import INPUT, OUTPUTS, OnnxEncoder
 from reid_hash.models.onnx_export import export_onnx
@@ -96,7 +96,7 @@ def main() -> None:
     cv2.setNumThreads(args.threads)
     args.device = pick_device(args.device).type
     batches = [int(part) for part in args.batches.split(",")]
-    checkpoint = load_checkpoint(find_model(args.model, "cuhk03"))
+    checkpoint = load_checkpoint(find_model(args.model, "cuhk03", RUNS))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         export_onnx(checkpoint, file)

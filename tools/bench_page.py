@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from reid_hash.codes import Codes
+from reid_hash.data.images import thumbnail
 from reid_hash.data.walkers import walkers
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.video.crops import thumbnail
 from reid_hash.web.cards import ranking_html
 from reid_hash.web.page_gallery import Desk
 from reid_hash.web.ranking import View, question_of, rank
@@ -43,7 +43,7 @@ def main() -> None:
 def make(folder: Path, count: int) -> None:
     random = np.random.default_rng(0)
     pictures = walkers(train_identities=1, test_identities=10).gallery
-    jpegs = [thumbnail(pictures.read(i)[:, :, ::-1]) for i in range(len(pictures))]
+    jpegs = [thumbnail(pictures.read(i)) for i in range(len(pictures))]
     with Gallery.create(folder, BITS, np.linspace(1.5, 1.0, BITS), "bench") as gallery:
         for start in range(0, count, BATCH):
             rows = range(start, min(start + BATCH, count))

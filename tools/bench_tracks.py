@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from reid_hash.app.runs import find_model
+from reid_hash.app.runs import RUNS, find_model
 from reid_hash.codes import Codes
 from reid_hash.data.walkers import walkers
 from reid_hash.distances import asymmetric, query_values
@@ -85,7 +85,7 @@ def main() -> None:
     if arguments.mot is None and not arguments.walkers:
         parser.error("name data: --mot DIR, or --walkers")
     encoder = load_encoder(
-        find_model(arguments.model, "walkers" if arguments.walkers else "cuhk03")
+        find_model(arguments.model, "walkers" if arguments.walkers else "cuhk03", RUNS)
     )
     sides = walker_crops(arguments.identities) if arguments.walkers else mot_crops(arguments.mot)
     people = sorted(person for person in sides[0] if person in sides[1])

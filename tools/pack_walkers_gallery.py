@@ -8,7 +8,7 @@ Writes reid_hash/models/walkers-gallery.npz: drawn walkers alone.
 import tempfile
 from pathlib import Path
 
-from reid_hash.app.walkers_gallery import make_walkers_gallery
+from reid_hash.app.walkers import make_walkers_gallery
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.models.shipped import WALKERS_GALLERY
 

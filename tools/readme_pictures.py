@@ -15,7 +15,7 @@ import cv2
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from reid_hash.app.walkers_gallery import make_walkers_gallery
+from reid_hash.app.walkers import make_walkers_gallery
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.report.style import save_figure
 from reid_hash.web.curves import figures_of, measure

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import torch
 
-from reid_hash.app.runs import find_model
+from reid_hash.app.runs import RUNS, find_model
 from reid_hash.app.train import load_for
 from reid_hash.config.reading import load_config
 from reid_hash.data.images import decode
 from reid_hash.errors import ConfigError, ReidHashError
 from reid_hash.nn.checkpoint import load_checkpoint, save_checkpoint
-from reid_hash.training.bit_weights import freeze
+from reid_hash.training.refit import freeze
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def refit_run(args: argparse.Namespace) -> None:
-    checkpoint = load_checkpoint(find_model(args.model, "cuhk03"))
+    checkpoint = load_checkpoint(find_model(args.model, "cuhk03", RUNS))
     net = checkpoint.net
     options = {"steps": 400, "prefixes": [16, 32, 64, 128]}
     values = net.config.model_dump() | {"refit": options}

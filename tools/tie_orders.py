@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.app.runs import find_model
+from reid_hash.app.runs import RUNS, find_model
 from reid_hash.config.schema import DataConfig
 from reid_hash.data import load_dataset
 from reid_hash.evaluation.encoded import encode_dataset
@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
 
     dataset = load_dataset(DataConfig(dataset=args.dataset, protocol=args.protocol), args.data)
-    encoded = encode_dataset(load_encoder(find_model(args.model, args.dataset)), dataset)
+    encoded = encode_dataset(load_encoder(find_model(args.model, args.dataset, RUNS)), dataset)
     bits = encoded.gallery.bits
     distinct = len(np.unique(encoded.gallery.packed, axis=0))
     print(f"{bits} bits, {distinct:,} different codes of {len(encoded.gallery):,} in the database")

@@ -9,7 +9,6 @@ from reid_hash.codes import Codes
 from reid_hash.data.dataset import ImageSet
 from reid_hash.data.images import SUFFIXES, decode, read_image
 from reid_hash.errors import DataError
-from reid_hash.models.torch_encoder import load_encoder
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -53,6 +52,8 @@ def encode_files(
     Returns:
         (codes, names, why each unreadable image was left out).
     """
+    from reid_hash.models.torch_encoder import load_encoder  # torch takes seconds to import
+
     encoder = load_encoder(model, device)
     files = find_images(paths)
     zeros = np.zeros(len(files), np.int64)

@@ -1,35 +1,32 @@
-"""Images into a gallery, and a query image or file of codes into codes that fit it."""
+"""Images and files of codes into a gallery, and the network that makes its codes."""
 
+import logging
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from reid_hash.app.encode import find_images
 from reid_hash.app.runs import find_model
 from reid_hash.codes import Codes, load_codes
 from reid_hash.data.dataset import Image, ImageSet
-from reid_hash.data.images import decode, read_image, resize
-from reid_hash.distances import query_values
+from reid_hash.data.images import decode, read_image, thumbnail
 from reid_hash.errors import CheckpointError, CodeError, DataError
 from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.models.encoder import AnyEncoder
 from reid_hash.models.shipped import shipped_models
-from reid_hash.models.torch_encoder import load_encoder
 from reid_hash.utils.files import is_elsewhere, is_trustworthy
+
+_log = logging.getLogger(__name__)
 
 CODES = ".npz"
 """Suffix of files that hold codes in place of images."""
 
 _BLOCK = 512  # images a transaction: what an interrupted run has to do again at most
-_THUMBNAIL = (128, 64)  # height and width at most, in pixels: some 3 KB
 _MARKET = re.compile(r"(-1|\d+)_c(\d+)(?:s\d+_(\d+))?.*")
 
 
@@ -69,34 +66,27 @@ class Added:
     unreadable: list[str] = field(default_factory=list)
 
 
-class Query(NamedTuple):
-    """What is searched for.
-
-    Attributes:
-        codes: of the gallery's length and model.
-        names: one a code.
-        values: [n, bits] float32 in (-1, 1), of which the codes are the signs (`query_values`);
-            None where codes are all there is.
-    """
-
-    codes: Codes
-    names: list[str]
-    values: NDArray[np.float32] | None = None
-
-
-def checkpoint_codes(model: Path | None, dataset: str) -> tuple[Codes, str]:
+def checkpoint_codes(
+    model: Path | None, dataset: str, runs: Path | None = None
+) -> tuple[Codes, str]:
     """What a gallery for a model's codes is made of; see `find_model`.
 
     Returns:
         (no code, but with the model's length, weights and fingerprint, the checkpoint's file).
     """
-    file = find_model(model, dataset)
+    from reid_hash.models.torch_encoder import load_encoder  # torch takes seconds to import
+
+    file = find_model(model, dataset, runs)
     encoder = load_encoder(file, "cpu")
     return encoder.binarise(np.zeros((0, encoder.bits))), str(file.absolute())
 
 
 def gallery_encoder(
-    gallery: AnyGallery, model: Path | None, dataset: str, device: str = "auto"
+    gallery: AnyGallery,
+    model: Path | None,
+    dataset: str,
+    device: str = "auto",
+    runs: Path | None = None,
 ) -> AnyEncoder:
     """The network that makes a gallery's codes.
 
@@ -107,12 +97,15 @@ def gallery_encoder(
             there, else the newest run of `dataset`.
         dataset: name of the data set.
         device: where to compute.
+        runs: folder of all runs; None to look at none.
 
     Raises:
         CodeError: it is another network.
         CheckpointError: there is none, or the gallery names something that is not opened.
     """
-    file = _model_of(gallery, dataset) if model is None else find_model(model, dataset)
+    from reid_hash.models.torch_encoder import load_encoder  # torch takes seconds to import
+
+    file = _model_of(gallery, dataset, runs) if model is None else find_model(model, dataset, runs)
     encoder = load_encoder(file, device)
     if encoder.fingerprint != gallery.model:
         raise CodeError(
@@ -122,7 +115,7 @@ def gallery_encoder(
     return encoder
 
 
-def _model_of(gallery: AnyGallery, dataset: str) -> Path:
+def _model_of(gallery: AnyGallery, dataset: str, runs: Path | None) -> Path:
     """The file of the network that made a gallery's codes, where nobody names one.
 
     A gallery may be a copy from elsewhere, so that the file it names is only a hint: what might
@@ -130,21 +123,18 @@ def _model_of(gallery: AnyGallery, dataset: str) -> Path:
     """
     for one in shipped_models():
         if one.facts["fingerprint"] == gallery.model:
+            _log.info("model: %s, which made the gallery's codes", one.file)
             return one.file
     noted = gallery.model_file
     if noted and is_trustworthy(noted):
+        _log.info("model: %s, which the gallery names", noted)
         return Path(noted)
     if noted and (is_elsewhere(noted) or os.path.lexists(noted)):
         raise CheckpointError(
             f"gallery {gallery.place} names {noted} as its model, which is not opened: it is not a "
             "file on this machine that belongs to you or to root; name the model with --model"
         )
-    return find_model(None, dataset)
-
-
-def fit(gallery: AnyGallery, codes: Codes) -> Codes:
-    """Codes at a gallery's length, where it keeps only their first bits."""
-    return codes.prefix(gallery.bits) if codes.bits > gallery.bits else codes
+    return find_model(None, dataset, runs)
 
 
 def add_images(
@@ -206,7 +196,7 @@ def _add_block(
     names = [str(files[i]) for i in rows]
     numbers = np.array(rows, np.int64)  # as labels: which of them could be read
     pixels = decode(ImageSet(read, names, numbers, zeros), *encoder.size, options.skip_unreadable)
-    codes = fit(gallery, encoder.encode(pixels.images, progress))
+    codes = encoder.encode(pixels.images, progress).shortened(gallery.bits)
     gallery.add(codes, [replace(sightings[i], thumbnail=small.get(i)) for i in pixels.labels])
     added.sightings += len(codes)
     added.unreadable += pixels.unreadable
@@ -218,7 +208,7 @@ def add_codes(gallery: AnyGallery, file: Path, options: AddOptions) -> Added:
     if not names:
         names = [str(file)] * len(codes)
     sightings = [_described(Path(name), options) for name in names]
-    gallery.add(fit(gallery, codes), sightings)
+    gallery.add(codes.shortened(gallery.bits), sightings)
     return Added(len(codes))
 
 
@@ -241,41 +231,3 @@ def _described(file: Path, options: AddOptions) -> Sighting:
         # −1 is a bad detection, 0 anybody else: neither is one person
         name=identity if int(identity) > 0 else None,
     )
-
-
-def thumbnail(image: Image) -> bytes:
-    """A small JPEG of an image, of its own proportions.
-
-    Args:
-        image: [height, width, 3] uint8 RGB.
-    """
-    height, width = image.shape[:2]
-    scale = min(1.0, _THUMBNAIL[0] / height, _THUMBNAIL[1] / width)
-    small = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
-    _, data = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return bytes(data)
-
-
-def read_query(
-    gallery: AnyGallery, file: Path, model: Path | None, dataset: str, device: str = "auto"
-) -> Query:
-    """Codes and values of an image file, or of all of a folder; or the codes of an .npz file.
-
-    Args:
-        gallery: to be searched.
-        file: image, folder or codes.
-        model: see `gallery_encoder`; not needed for codes.
-        dataset: likewise.
-        device: where to compute.
-    """
-    if file.suffix.lower() == CODES:
-        codes, names = load_codes(file)
-        return Query(fit(gallery, codes), names or [f"{file}[{i}]" for i in range(len(codes))])
-    files = find_images([file])
-    encoder = gallery_encoder(gallery, model, dataset, device)
-    zeros = np.zeros(len(files), np.int64)
-    names = [str(one) for one in files]
-    pixels = decode(ImageSet(lambda i: read_image(files[i]), names, zeros, zeros), *encoder.size)
-    outputs, _ = encoder.outputs(pixels.images)
-    codes = fit(gallery, encoder.binarise(outputs))
-    return Query(codes, names, query_values(outputs[:, : codes.bits]))

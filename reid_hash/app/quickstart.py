@@ -7,13 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from reid_hash.app.demo.options import DemoOptions
 from reid_hash.app.demo.result import DemoResult
-from reid_hash.app.demo.run import FILM, TIMELINE, VIDEO, Wanted, demo
-from reid_hash.app.run_report import write_run_report
-from reid_hash.app.runs import new_run
-from reid_hash.app.train import RunResult, train_run
+from reid_hash.app.demo.run import TIMELINE, VIDEO, demo
+from reid_hash.app.train import RunResult, train
 from reid_hash.codes import save_codes
-from reid_hash.config.reading import load_config
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,17 +38,17 @@ class QuickstartResult:
 
 
 def quickstart(
-    output: Path | None = None,
+    output: Path,
     seed: int = 0,
     device: str = "auto",
     console: Console | None = None,
     settings: Sequence[str] = (),
-    film: float = FILM,
+    film: float = DemoOptions.film,
 ) -> QuickstartResult:
     """Train on `walkers`, write model, codes and report, and recognise walkers in a video.
 
     Args:
-        output: folder of the run; a new one in `runs/walkers/` where it is None.
+        output: folder of the run.
         seed: of the drawn figures and of the training.
         device: where to compute.
         console: for progress.
@@ -58,16 +56,22 @@ def quickstart(
         film: length of the video, in seconds.
     """
     began = time.monotonic()
-    config = load_config("walkers", [f"seed={seed}", *settings])
-    run = train_run(config, [], output or new_run("walkers"), device=device, console=console)
+    run = train(
+        "walkers",
+        settings=[f"seed={seed}", *settings],
+        output=output,
+        device=device,
+        console=console,
+    )
     if run is None or run.encoded is None:
         raise AssertionError("walkers has a test set, and the quickstart is one process")
     codes = run.folder / "codes.npz"
     save_codes(codes, run.encoded.query, run.encoded.query_pixels.names)
-    report = write_run_report(run)
     folder = run.folder / "demo"
-    wanted = Wanted(folder=folder, model=run.folder, seed=seed, device=device, film=film)
-    shown = demo(wanted, lambda line: None, console)
+    asked = DemoOptions(
+        folder=folder, model=run.folder, seed=seed, device=device, film=film, no_window=True
+    )
+    shown = demo(asked, lambda line: None, console)
     video, timeline = folder / VIDEO, folder / TIMELINE
     seconds = time.monotonic() - began
-    return QuickstartResult(run, codes, report, shown.result, video, timeline, seconds)
+    return QuickstartResult(run, codes, run.report, shown, video, timeline, seconds)

@@ -3,18 +3,16 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from reid_hash import __version__
 from reid_hash.app.runs import RUN_FILE
-from reid_hash.app.train import RunResult
 from reid_hash.distances import weighted
 from reid_hash.evaluation import describe
-from reid_hash.evaluation.encoded import Encoded
-from reid_hash.evaluation.ranking_row import ranking_row
+from reid_hash.evaluation.encoded import Encoded, ranking_row
 from reid_hash.evaluation.reid import Row, curves
 from reid_hash.evaluation.retrieval import TOP
 from reid_hash.metrics import valid_mask
@@ -22,11 +20,16 @@ from reid_hash.report.grid import RankingRow, ranking_grid
 from reid_hash.report.pages.html import Report, write_report
 from reid_hash.report.plots import bits_plot, cmc_plot, loss_plot
 
+if TYPE_CHECKING:
+    from reid_hash.app.train import RunResult
+
+REPORT_FILE = "report.html"
+
 PLOTTED = (16, 32, 64, 128)
 """Code lengths whose CMC curves are drawn, where there are that many: more are hard to read."""
 
 
-def write_run_report(run: RunResult) -> Path:
+def write_run_report(run: "RunResult") -> Path:
     """Write `report.html` into the run's folder.
 
     Args:
@@ -35,7 +38,7 @@ def write_run_report(run: RunResult) -> Path:
     Returns:
         The file.
     """
-    path = run.folder / "report.html"
+    path = run.folder / REPORT_FILE
     config = run.checkpoint.net.config
     figures = [("Loss and evaluation over the training.", loss_plot(read_history(run.folder)))]
     if run.encoded is not None:
@@ -61,7 +64,7 @@ def write_run_report(run: RunResult) -> Path:
     return path
 
 
-def _reid_figures(run: RunResult, where: str) -> list[tuple[str, Figure]]:
+def _reid_figures(run: "RunResult", where: str) -> list[tuple[str, Figure]]:
     bits = run.checkpoint.net.config.model.bits
     shown = [
         row for row in run.rows if isinstance(row, Row) and row.figures["bits"] in {*PLOTTED, bits}
@@ -78,7 +81,7 @@ def _reid_figures(run: RunResult, where: str) -> list[tuple[str, Figure]]:
     ]
 
 
-def _retrieval_figures(run: RunResult) -> list[tuple[str, Figure]]:
+def _retrieval_figures(run: "RunResult") -> list[tuple[str, Figure]]:
     return [
         (
             f"{said} by code length; every length is a prefix of one code.",
@@ -106,7 +109,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     return history
 
 
-def ranking_rows(run: RunResult, rows: int = 8, top: int = 8) -> list[RankingRow]:
+def ranking_rows(run: "RunResult", rows: int = 8, top: int = 8) -> list[RankingRow]:
     """Ranking lists of some queries: evenly spread over the query set, not chosen by their result.
 
     Args:
@@ -133,7 +136,7 @@ def _ranking_row(encoded: Encoded, camera_rule: str, i: int, top: int) -> Rankin
     return ranking_row(encoded, i, distances, top, valid)
 
 
-def _summary(run: RunResult) -> str:
+def _summary(run: "RunResult") -> str:
     if not run.rows:
         return "Trained; the data set has no query and gallery to evaluate."
     figure = "map" if run.dataset.by_class else "rank1"
@@ -143,7 +146,7 @@ def _summary(run: RunResult) -> str:
     return f"{name} on {run.dataset.name}, weighted Hamming distance: {', '.join(said)}."
 
 
-def _facts(run: RunResult) -> list[tuple[str, str]]:
+def _facts(run: "RunResult") -> list[tuple[str, str]]:
     trained: Mapping[str, Any] = run.checkpoint.trained_on
     noted = _noted(run.folder)
     return [

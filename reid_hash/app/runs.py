@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import logging
 import os
 import platform
 import shlex
@@ -13,8 +14,9 @@ from reid_hash import __version__
 from reid_hash.data import data_root
 from reid_hash.errors import CheckpointError
 from reid_hash.models.shipped import default_model, shipped_model, shipped_models
-from reid_hash.training.loop import MODEL_FILE, STATE_FILE
 from reid_hash.utils.files import is_elsewhere, is_ordinary, write_text
+
+StrPath = str | os.PathLike[str]
 
 RUN_FILE = "run.json"
 """What a run notes of the machine it ran on; not part of the model."""
@@ -28,48 +30,67 @@ RETRIEVAL_LENGTHS = (16, 24, 32, 48, 64, 128)
 PERSONS = ("cuhk03", "market1501", "walkers")
 """Data sets that the shipped models, trained on pedestrians, are of use for."""
 
+USUAL_DATASET = "cuhk03"
+"""Whose newest run is used where neither a model nor a data set is named."""
+
 RUNS = Path("runs")
-"""The folder of all runs, below the working directory."""
+"""The folder of all runs that the command line uses, below the working directory."""
+
+_log = logging.getLogger(__name__)
 
 
-def new_run(dataset: str) -> Path:
-    """A folder name for a run that starts now: runs/DATASET/TIME."""
+def new_run(dataset: str, runs: Path) -> Path:
+    """A folder name for a run that starts now: RUNS/DATASET/TIME."""
     now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    return RUNS / dataset / now
+    return runs / dataset / now
 
 
-def newest_run(dataset: str, file: str) -> Path | None:
+def newest_run(dataset: str, file: str, runs: Path | None) -> Path | None:
     """The newest run of a data set that holds `file`, or None; by the time of the file."""
-    runs = sorted((RUNS / dataset).glob(f"*/{file}"), key=lambda path: path.stat().st_mtime)
-    return runs[-1].parent if runs else None
+    if runs is None:
+        return None
+    found = sorted((runs / dataset).glob(f"*/{file}"), key=lambda path: path.stat().st_mtime)
+    return found[-1].parent if found else None
 
 
-def resumable_run(dataset: str) -> Path:
+def resumable_run(dataset: str, runs: Path | None) -> Path:
     """The newest run of a data set that was stopped.
 
     Raises:
         CheckpointError: there is none.
     """
-    run = newest_run(dataset, STATE_FILE)
+    from reid_hash.training.loop import STATE_FILE  # torch takes seconds to import
+
+    run = newest_run(dataset, STATE_FILE, runs)
     if run is None:
+        where = "" if runs is None else f" in {runs / dataset}"
         raise CheckpointError(
-            f"no stopped run of {dataset} in {RUNS / dataset}; name the run's folder with --output"
+            f"no stopped run of {dataset}{where}; name the run's folder with --output"
         )
     return run
 
 
-def find_model(model: Path | None, dataset: str) -> Path:
-    """The checkpoint that a command uses: the given one, else the newest run's, else a shipped one.
+def find_model(model: StrPath | None, dataset: str, runs: Path | None = None) -> Path:
+    """Find a checkpoint: the named one, else the newest run's, else a shipped one.
 
     Args:
-        model: a checkpoint, the folder of a run, or the name of a shipped model; None for the
-            newest run of `dataset`, or, where that is a data set of persons that was never trained
-            on here, the shipped model.
+        model: a checkpoint, the folder of a run, or the name of a shipped model. None for the
+            newest run of `dataset`; where there is no run and `dataset` shows persons, for the
+            shipped model.
         dataset: name of the data set.
+        runs: folder of all runs; None to look at none.
 
     Raises:
         CheckpointError: there is none.
     """
+    file = _find_model(None if model is None else Path(model), dataset, runs)
+    _log.info("model: %s", file)
+    return file
+
+
+def _find_model(model: Path | None, dataset: str, runs: Path | None) -> Path:
+    from reid_hash.training.loop import MODEL_FILE  # torch takes seconds to import
+
     if model is not None:
         shipped = shipped_model(str(model))
         if shipped is not None:
@@ -78,16 +99,18 @@ def find_model(model: Path | None, dataset: str) -> Path:
             known = ", ".join(one.name for one in shipped_models())
             raise CheckpointError(f"no such file: {model}; shipped models are: {known}")
         return model / MODEL_FILE if model.is_dir() else model
-    run = newest_run(dataset, MODEL_FILE)
+    run = newest_run(dataset, MODEL_FILE, runs)
     if run is None and dataset in PERSONS:
         shipped = default_model(dataset)
         if shipped is not None:
             return shipped.file
     if run is None:
-        others = sorted({path.parent.parent.name for path in RUNS.glob(f"*/*/{MODEL_FILE}")})
+        files = () if runs is None else runs.glob(f"*/*/{MODEL_FILE}")
+        others = sorted({path.parent.parent.name for path in files})
+        where = "" if runs is None else f" in {runs / dataset}"
         hint = f" (there are models of: {', '.join(others)}; see --dataset)" if others else ""
         raise CheckpointError(
-            f"there is no trained model for {dataset} in {RUNS / dataset}{hint}; train one with "
+            f"there is no trained model for {dataset}{where}{hint}; train one with "
             f"`reid-hash train {dataset}`, or name one with --model"
         )
     return run / MODEL_FILE

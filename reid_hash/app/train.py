@@ -1,5 +1,7 @@
-"""A training run from end to end: data, loop, evaluation, report."""
+"""A training run from end to end: configuration, data, loop, evaluation, report."""
 
+import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +11,19 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from reid_hash.app.runs import LENGTHS, RETRIEVAL_LENGTHS, lengths_up_to, new_run, record_run
+from reid_hash.app.run_report import REPORT_FILE, write_run_report
+from reid_hash.app.runs import (
+    LENGTHS,
+    RETRIEVAL_LENGTHS,
+    StrPath,
+    find_model,
+    lengths_up_to,
+    new_run,
+    record_run,
+    resumable_run,
+)
 from reid_hash.codes import Codes
+from reid_hash.config.reading import configs_folder, load_config
 from reid_hash.config.schema import Config, DataConfig
 from reid_hash.data import data_root, load_dataset
 from reid_hash.data.dataset import Dataset
@@ -18,18 +31,56 @@ from reid_hash.data.hold_out import hold_out
 from reid_hash.data.images import Pixels, decode
 from reid_hash.data.several import join
 from reid_hash.errors import ConfigError, DataError
+from reid_hash.evaluation import describe
 from reid_hash.evaluation.encoded import Encoded, encode_dataset
 from reid_hash.evaluation.reid import Row, evaluate
 from reid_hash.evaluation.retrieval import TOP, RetrievalRow, evaluate_retrieval
+from reid_hash.models.shipped import is_shipped
 from reid_hash.models.torch_encoder import Encoder, network_outputs
-from reid_hash.nn.checkpoint import Checkpoint
+from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.training.distributed import world_size
-from reid_hash.training.loop import train
+from reid_hash.training.loop import CONFIG_FILE, MODEL_FILE
+from reid_hash.training.loop import train as train_network
 from reid_hash.utils.visible import remark
 
+_log = logging.getLogger(__name__)
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What `train` and `reid-hash train` take.
+
+    Attributes:
+        dataset: name of a data set, or of several joined by +; the first is evaluated.
+        data: the data root, or one for each of several joined data sets; none for the usual one.
+        config: a YAML file, or the name of a shipped one; see `training_config` for the default.
+        start: the network to start from: a checkpoint, the folder of a run, or a shipped model.
+        bits: length of the code, `model.bits`; None for the configuration's.
+        settings: changes to the configuration, "section.key=value" each.
+        resume: continue the stopped run in `output`, else the newest one in `runs`.
+        output: folder of the run; None for a new one, `runs`/DATASET/TIME.
+        seed: of all random draws; None for the configuration's.
+        device: where to compute: auto, cpu, cuda or mps.
+        skip_unreadable: leave out images that cannot be read.
+        runs: folder of all runs; None where there are none.
+    """
+
+    dataset: str
+    data: StrPath | Sequence[StrPath] = ()
+    config: str | None = None
+    start: StrPath | None = None
+    bits: int | None = None
+    settings: str | Sequence[str] = ()
+    resume: bool = False
+    output: StrPath | None = None
+    seed: int | None = None
+    device: str = "auto"
+    skip_unreadable: bool = False
+    runs: Path | None = None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class RunResult:
     """What a finished run leaves.
 
@@ -49,8 +100,119 @@ class RunResult:
 
     @property
     def records(self) -> list[Mapping[str, Any]]:
-        """Flat records of the rows."""
+        """Flat records of the rows, as `--json` has them."""
         return [row.figures for row in self.rows]
+
+    @property
+    def model(self) -> Path:
+        """The file of the trained network."""
+        return self.folder / MODEL_FILE
+
+    @property
+    def report(self) -> Path:
+        """The HTML page about the run."""
+        return self.folder / REPORT_FILE
+
+    def __repr__(self) -> str:
+        return f"<run on {self.dataset.name} in {self.folder}: {describe.summary(self.records)}>"
+
+
+def train(dataset: str, *, console: Console | None = None, **options: Any) -> RunResult | None:
+    """Train a hash network, evaluate it, and write the report: what `reid-hash train` does.
+
+    Args:
+        dataset: name of a data set, or of several joined by +.
+        console: for progress and remarks; None for none.
+        **options: see `TrainOptions`.
+
+    Returns:
+        The run, or None in all but the first of several processes.
+
+    Raises:
+        ReidHashError: a file, a setting or the data is missing or wrong.
+        TypeError: there is no option of that name.
+
+    Example:
+        run = train("walkers", bits=64, settings=["train.epochs=1"], output="my-run")
+        print(run.model, run.records[0]["rank1"])
+    """
+    asked = TrainOptions(dataset, **options)
+    roots = [asked.data] if isinstance(asked.data, str | os.PathLike) else asked.data
+    folder = None if asked.output is None else Path(asked.output)
+    if folder is None and asked.resume:
+        folder = resumable_run(dataset, asked.runs)
+    settings = [asked.settings] if isinstance(asked.settings, str) else [*asked.settings]
+    if asked.bits is not None:
+        settings.append(f"model.bits={asked.bits}")
+    if asked.seed is not None:
+        settings.append(f"seed={asked.seed}")
+    config = training_config(
+        dataset, asked.config, settings, asked.start, folder if asked.resume else None, asked.runs
+    )
+    if folder is None:
+        if asked.runs is None:
+            raise ConfigError("name a folder for the run: output=…, or runs=… for all runs")
+        folder = new_run(dataset, asked.runs)
+    run = train_run(
+        config,
+        [Path(root) for root in roots],
+        folder,
+        resume=asked.resume,
+        device=asked.device,
+        skip_unreadable=asked.skip_unreadable,
+        console=console,
+    )
+    if run is not None:
+        write_run_report(run)
+    return run
+
+
+def training_config(
+    dataset: str,
+    name: str | None = None,
+    settings: Sequence[str] = (),
+    start: StrPath | None = None,
+    resumed: Path | None = None,
+    runs: Path | None = None,
+) -> Config:
+    """The configuration of a training.
+
+    Args:
+        dataset: or several, joined by +.
+        name: of the configuration, or its file; None for that of the run which is resumed, else
+            that of the network which is started from, else configs/DATASET.yaml of the (first) data
+            set where there is one.
+        settings: "section.key=value" each; they win.
+        start: the network to start from: checkpoint, folder of a run, or name of a shipped model.
+        resumed: folder of the run that is resumed.
+        runs: folder of all runs; None where there are none.
+
+    Raises:
+        ConfigError, CheckpointError: a file is missing or wrong.
+    """
+    changes = [*settings, f"data.dataset={dataset}"]
+    saved = None if resumed is None else resumed / CONFIG_FILE
+    if start is not None:
+        file = find_model(start, dataset, runs)
+        changes.append(f"train.start={json.dumps(file.stem if is_shipped(file) else str(file))}")
+        changes.append("model.pretrained=null")  # its weights would be replaced at once
+        if name is None and (saved is None or not saved.is_file()):
+            return load_config(None, changes, base=_recipe(file))
+    if name is None and saved is not None and saved.is_file():
+        name = str(saved)
+    first = dataset.split("+")[0]
+    if name is None and (configs_folder() / f"{first}.yaml").is_file():
+        name = first
+    _log.info("configuration: %s", name or "defaults")
+    return load_config(name, changes)
+
+
+def _recipe(file: Path) -> dict[str, Any]:
+    """How a network was trained, without which images: those are another data set's."""
+    config = load_checkpoint(file).net.config
+    values = config.model_dump(mode="json", exclude={"seed"})
+    values["data"] = {"height": config.data.height, "width": config.data.width}
+    return values
 
 
 def load_for(config: Config, roots: Sequence[Path]) -> Dataset:
@@ -89,7 +251,7 @@ def load_for(config: Config, roots: Sequence[Path]) -> Dataset:
 def train_run(
     config: Config,
     data: Sequence[Path],
-    folder: Path | None,
+    folder: Path,
     *,
     resume: bool = False,
     device: str = "auto",
@@ -101,7 +263,7 @@ def train_run(
     Args:
         config: the run.
         data: the data root, or one for each of several joined data sets; none for the usual one.
-        folder: of the run; a new one in `runs/` where it is None.
+        folder: of the run.
         resume: go on with the run in `folder`.
         device: where to compute.
         skip_unreadable: leave out images that cannot be read.
@@ -112,8 +274,8 @@ def train_run(
     """
     if int(os.environ.get("RANK", "0")):
         console = None  # of several processes the first one speaks
-    folder = folder or new_run(config.data.dataset)
     dataset = load_for(config, data)
+    _log.info("data: %s; run: %s", ", ".join(map(str, data)) or data_root(None), folder)
     if not len(dataset.train):
         raise DataError(f"{dataset.name} has no training images here")
     if console is not None:
@@ -126,7 +288,7 @@ def train_run(
     evaluate_net = None
     if config.train.evaluate_every and len(dataset.query):
         evaluate_net = _Watcher(dataset, config, pixels, skip_unreadable)
-    checkpoint = train(
+    checkpoint = train_network(
         config,
         pixels,
         folder,

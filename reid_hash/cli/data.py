@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import click
+import numpy as np
 
-from reid_hash.app.prepare import describe_set, write_walkers
+from reid_hash.app.walkers import write_walkers
 from reid_hash.cli import options, show
 from reid_hash.config.reading import load_config
 from reid_hash.data import DATASETS, load_dataset
+from reid_hash.data.dataset import ImageSet
 
 
 @click.group("data", short_help="What a data set holds; write the built-in one to files")
@@ -40,7 +42,7 @@ def info(
         ("query", found.query),
         ("gallery", found.gallery),
     ):
-        show.line(f"{name:8} {describe_set(images, found.by_class)}")
+        show.line(f"{name:8} {_described(images, found.by_class)}")
     for note in found.notes:
         show.line(f"note: {note}")
 
@@ -54,3 +56,12 @@ def prepare(dataset: str, folder: Path, seed: int | None) -> None:
     """Write the built-in data set to FOLDER, as images in Market-1501's naming and two videos."""
     for path in write_walkers(folder, seed or 0, options.progress_console()):
         show.written(path)
+
+
+def _described(images: ImageSet, by_class: bool) -> str:
+    """How many images a set has, of how many classes, or identities and cameras."""
+    if by_class:
+        used = images.labels.any(0).sum() if images.labels.ndim == 2 else len(set(images.labels))
+        return f"{len(images):6,} images of {used} classes"
+    identities, cameras = len(np.unique(images.labels)), len(np.unique(images.cameras))
+    return f"{len(images):6,} images, {identities:5,} identities, {cameras} cameras"

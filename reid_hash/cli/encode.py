@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from reid_hash.app.encode import encode_files
-from reid_hash.app.runs import find_model
+from reid_hash.app.runs import RUNS, find_model
 from reid_hash.cli import options, show
 from reid_hash.codes import save_codes
 from reid_hash.utils.progress import counting
@@ -16,7 +16,7 @@ from reid_hash.utils.progress import counting
 @click.option("-o", "--output", type=options.FILE, required=True, help="File of the codes (.npz).")
 @click.option("--bits", type=click.IntRange(1), help="Cut the codes to this length.")
 @options.model_option
-@click.option("--dataset", default="cuhk03", show_default=True, help="Whose newest run to use.")
+@options.dataset_option
 @options.device_option
 @options.skip_option
 @options.verbosity_options
@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Encode IMAGES (files, or folders with all images below) to packed codes in one .npz file."""
     console = options.progress_console()
-    file = find_model(model, dataset)
+    file = find_model(model, dataset, RUNS)
     with counting(console, "encoding", None) as progress:
         codes, names, unreadable = encode_files(
             images, file, bits, device, skip_unreadable, progress

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from reid_hash.app.runs import find_model
+from reid_hash.app.runs import RUNS, find_model
 from reid_hash.cli import options, show
 from reid_hash.errors import CheckpointError
 from reid_hash.models.onnx_encoder import is_onnx
@@ -20,7 +20,7 @@ def command() -> None:
 @command.command("onnx", short_help="A model as one ONNX file")
 @click.option("-o", "--output", type=options.FILE, required=True, help="The ONNX file.")
 @options.model_option
-@click.option("--dataset", default="cuhk03", show_default=True, help="Whose newest run to use.")
+@options.dataset_option
 @options.verbosity_options
 def onnx(output: Path, model: Path | None, dataset: str) -> None:
     """Write a model as ONNX: pictures in, real outputs and embedding out.
@@ -30,7 +30,7 @@ def onnx(output: Path, model: Path | None, dataset: str) -> None:
     of other commands takes such a file too. Before it is written, the graph is compared with
     torch. Needs pip install 'reid-hash[onnx]'.
     """
-    file = find_model(model, dataset)
+    file = find_model(model, dataset, RUNS)
     if is_onnx(file):
         raise CheckpointError(f"{file} is an ONNX file already; export a checkpoint")
     checkpoint = load_checkpoint(file)

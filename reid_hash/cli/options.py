@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,11 +9,28 @@ from typing import Any
 import click
 from rich.console import Console
 
+from reid_hash.app.runs import USUAL_DATASET
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.milvus.address import is_milvus, parse_address
 from reid_hash.gallery.place import Place
+from reid_hash.utils.visible import visible
 
 Command = Callable[..., Any]
+
+
+def option(owner: type, *names: str, **settings: Any) -> Callable[[Command], Command]:
+    """A click option that fills a field of a dataclass, and has its default from there.
+
+    Args:
+        owner: the dataclass of the command's options.
+        names: as click takes them. The field is the name without dashes, else the first one.
+        settings: what else click takes.
+    """
+    named = [name for name in names if not name.startswith("-")]
+    field = named[0] if named else names[-1].split("/")[0].lstrip("-").replace("-", "_")
+    return click.option(*names, default=getattr(owner, field), **settings)
+
+
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -64,6 +83,9 @@ model_option = click.option(
     help="Checkpoint, ONNX file, folder of a run, or name of a shipped model (see reid-hash "
     "models); else the newest run of the data set, else a shipped model.",
 )
+dataset_option = click.option(
+    "--dataset", default=USUAL_DATASET, show_default=True, help="Whose newest run to use."
+)
 seed_option = click.option(
     "--seed", type=click.IntRange(0), default=None, help="Of all random draws."
 )
@@ -110,19 +132,45 @@ fast_option = click.option(
 )
 
 
+class _Details(logging.Handler):
+    """Prints what rooms log on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(visible(record.getMessage()), err=True)
+
+
+def _print_details(ctx: click.Context) -> None:
+    """Print until the command ends which files it chose, and at the end how long it took."""
+    logger, handler = logging.getLogger("reid_hash"), _Details()
+    level, began = logger.level, time.monotonic()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+    @ctx.call_on_close
+    def stop() -> None:
+        logger.info("took %.1f s", time.monotonic() - began)
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
 def verbosity_options(command: Command) -> Command:
-    """Add -q and -v; the command gets `verbosity`: 0 quiet, 1 usual, 2 more."""
+    """Add -q, for results and errors only, and -v, for files chosen and times taken."""
 
     def quiet(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
-            ctx.meta["verbosity"] = 0
+            ctx.meta["quiet"] = True
 
     def verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
-            ctx.meta["verbosity"] = 2
+            _print_details(ctx)
 
     command = click.option(
-        "-v", "--verbose", is_flag=True, expose_value=False, callback=verbose, help="Say more."
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=False,
+        callback=verbose,
+        help="Say which model, data and settings are used, and how long it takes.",
     )(command)
     return click.option(
         "-q",
@@ -134,14 +182,10 @@ def verbosity_options(command: Command) -> Command:
     )(command)
 
 
-def verbosity() -> int:
-    """0 after -q, 2 after -v, else 1."""
-    return int(click.get_current_context().meta.get("verbosity", 1))
-
-
 def progress_console() -> Console | None:
     """Where progress and remarks go: standard error, or nowhere after -q."""
-    return Console(stderr=True, highlight=False) if verbosity() else None
+    quiet = click.get_current_context().meta.get("quiet", False)
+    return None if quiet else Console(stderr=True, highlight=False)
 
 
 def parse_bits(_: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:

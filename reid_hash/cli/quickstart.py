@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 from reid_hash.app.quickstart import quickstart
-from reid_hash.cli import demo_show, options, show
+from reid_hash.app.runs import RUNS, new_run
+from reid_hash.cli import options, show
+from reid_hash.cli.demo import print_score
 from reid_hash.evaluation import describe
 
 
@@ -21,10 +23,10 @@ def command(output: Path | None, seed: int | None, device: str) -> None:
     codes, a report, the drawn video and a page of who was where and when.
     """
     console = options.progress_console()
-    result = quickstart(output, seed or 0, device, console)
+    result = quickstart(output or new_run("walkers", RUNS), seed or 0, device, console)
     show.line(describe.protocol_line(result.run.dataset, describe.DRAWS))
     show.results_table(result.run.records)
-    demo_show.score(result.demo)
+    print_score(result.demo)
     for path in (result.codes, result.report, result.video, result.timeline):
         show.written(path)
     show.line(

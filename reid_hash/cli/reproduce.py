@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,13 +10,11 @@ from rich.console import Console
 
 from reid_hash.app.runs import RUNS
 from reid_hash.cli import options, show
-from reid_hash.evaluation import describe
 from reid_hash.paper.figures.reproduce import FIGURES, ReproduceOptions, reproduce
-from reid_hash.paper.figures.write import write_reproduction
 from reid_hash.paper.methods.catalogue import Variant
+from reid_hash.paper.result import Result
 from reid_hash.paper.table1.plan import KINDS
 from reid_hash.paper.table1.table import NAME, PLAIN, table1
-from reid_hash.paper.table1.write import write_table1
 
 COLUMNS = (*show.RETRIEVAL_COLUMNS, "map_at_50000", "precision_at_10")
 
@@ -75,46 +74,37 @@ def command(
         skip_unreadable,
     )
     console = options.progress_console()
-    command_line = shlex.join(["reid-hash", *sys.argv[1:]])
     if NAME in figures:
-        _table1(chosen, features, output, console, command_line)
+        table = table1(
+            chosen.methods,
+            chosen.lengths,
+            chosen.variant,
+            KINDS if features is None else (features,),
+            chosen.data,
+            device=chosen.device,
+            skip_unreadable=chosen.skip_unreadable,
+            console=console,
+        )
+        _show(table, output, fast, console, show.COLUMNS[:6], PLAIN)
     drawn = [name for name in figures if name != NAME]
     for result in reproduce(drawn, chosen, console) if drawn else ():
-        name = result.spec.name
-        folder = output or RUNS / "reproduce" / (f"{name}-fast" if fast else name)
-        show.line(result.heading.title)
-        show.line(f"{describe.protocol_line(result.dataset, 0)} (split {result.split})")
-        if result.heading.notice:
-            show.line(result.heading.notice)
-        show.notes(result.notes, console)
-        show.results_table(result.records, COLUMNS)
-        for path in write_reproduction(result, folder, command_line):
-            show.written(path)
+        _show(result, output, fast, console, COLUMNS)
 
 
-def _table1(
-    chosen: ReproduceOptions,
-    features: str | None,
+def _show(
+    result: Result,
     output: Path | None,
+    fast: bool,
     console: Console | None,
-    command_line: str,
+    columns: Sequence[str],
+    plain: Sequence[tuple[str, str]] = (),
 ) -> None:
-    table = table1(
-        chosen.methods,
-        chosen.lengths,
-        chosen.variant,
-        KINDS if features is None else (features,),
-        chosen.data,
-        device=chosen.device,
-        skip_unreadable=chosen.skip_unreadable,
-        console=console,
-    )
-    folder = output or RUNS / "reproduce" / (f"{NAME}-fast" if chosen.variant.fast else NAME)
-    show.line(table.title)
-    show.line(f"{describe.protocol_line(table.dataset, describe.DRAWS)} (split {table.split})")
-    if table.scaled_down:
-        show.line(table.scaled_down)
-    show.notes(table.notes, console)
-    show.results_table(table.records, show.COLUMNS[:6], plain=PLAIN)
-    for path in write_table1(table, folder, command_line):
+    show.line(result.page.title)
+    show.line(result.protocol)
+    if result.scaled_down:
+        show.line(result.scaled_down)
+    show.notes(result.page.notes, console)
+    show.results_table(result.records, columns, plain=plain)
+    folder = output or RUNS / "reproduce" / (f"{result.name}-fast" if fast else result.name)
+    for path in result.write(folder, shlex.join(["reid-hash", *sys.argv[1:]])):
         show.written(path)

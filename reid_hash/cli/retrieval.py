@@ -1,10 +1,13 @@
 """`reid-hash retrieval DATASET`."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
-from reid_hash.app.benchmark import RetrievalReport, run_retrieval
+from reid_hash.app.evaluate import EvaluateOptions, Evaluation, evaluate
+from reid_hash.app.runs import RUNS
 from reid_hash.cli import options, show
 from reid_hash.errors import ConfigError
 from reid_hash.evaluation.describe import write_json
@@ -12,10 +15,12 @@ from reid_hash.paper.methods.catalogue import Variant
 from reid_hash.paper.methods.report import MethodsReport, run_methods
 from reid_hash.report.plots import save_figure
 
+option = partial(options.option, EvaluateOptions)
+
 
 @click.command("retrieval", short_help="Evaluate image retrieval: mAP, precision, look-up")
 @click.argument("dataset")
-@click.option(
+@option(
     "--bits",
     callback=options.parse_bits,
     help="Code length, or several: 16,24,32,48,64. All the usual ones when left out.",
@@ -25,8 +30,8 @@ from reid_hash.report.plots import save_figure
 @options.features_option
 @options.fast_option
 @options.data_option
-@click.option("--protocol", help="full or 5k; else the one that the model was trained under.")
-@click.option("--split", type=click.IntRange(0), help="Which split, or draw of the 5k protocol.")
+@option("--protocol", help="full or 5k; else the one that the model was trained under.")
+@option("--split", type=click.IntRange(0), help="Which split, or draw of the 5k protocol.")
 @options.json_option
 @click.option(
     "--output",
@@ -38,18 +43,12 @@ from reid_hash.report.plots import save_figure
 @options.verbosity_options
 def command(
     dataset: str,
-    bits: list[int] | None,
-    model: Path | None,
     methods: list[str] | None,
     features: str | None,
     fast: bool,
-    data: Path | None,
-    protocol: str | None,
-    split: int | None,
     json_file: Path | None,
     output: Path | None,
-    device: str,
-    skip_unreadable: bool,
+    **given: Any,
 ) -> None:
     """Evaluate a trained network's codes by image retrieval on DATASET.
 
@@ -64,35 +63,25 @@ def command(
     training images, BRE, MLH and KSH to 5,000 drawn ones; their bits have no weights, and every
     row is kept as soon as it is there.
     """
-    if methods is not None and model is not None:
+    if methods is not None and given["model"] is not None:
         raise ConfigError("--methods trains networks of its own: leave out --model")
     if fast and methods is None:
         raise ConfigError("--fast scales trainings down: it goes with --methods")
     if features is not None and methods is None:
         raise ConfigError("--features is of hash functions: it goes with --methods")
     console = options.progress_console()
-    report: RetrievalReport | MethodsReport
-    if methods is not None:
+    report: Evaluation | MethodsReport
+    if methods is None:
+        report = evaluate(dataset, task="retrieval", runs=RUNS, console=console, **given)
+    else:
         report = run_methods(
             dataset,
             methods,
-            bits,
-            Variant(protocol, split, fast=fast, features=features or "network"),
-            data,
-            device=device,
-            skip_unreadable=skip_unreadable,
-            console=console,
-        )
-    else:
-        report = run_retrieval(
-            dataset,
-            bits,
-            model,
-            data,
-            protocol=protocol,
-            split=split,
-            device=device,
-            skip_unreadable=skip_unreadable,
+            given["bits"],
+            Variant(given["protocol"], given["split"], fast=fast, features=features or "network"),
+            given["data"],
+            device=given["device"],
+            skip_unreadable=given["skip_unreadable"],
             console=console,
         )
     show.notes(report.notes, console)

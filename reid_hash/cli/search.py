@@ -1,55 +1,51 @@
 """`reid-hash search QUERY --gallery DIR`."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from reid_hash.app.runs import RUNS
+from reid_hash.app.search import SearchOptions, search
 from reid_hash.cli import options, show
 from reid_hash.cli.gallery.fill import dataset_option, gallery_model_option
-from reid_hash.codes import Codes
-from reid_hash.errors import ConfigError
 from reid_hash.evaluation.describe import write_json
-from reid_hash.gallery.answers import Answer, answers
-from reid_hash.gallery.open import open_gallery
-from reid_hash.gallery.place import Place
-from reid_hash.gallery.sighting import Filter, Match
+from reid_hash.gallery.answers import Answer
+from reid_hash.gallery.sighting import Match
 from reid_hash.utils.timestamps import format_time, parse_since
 from reid_hash.utils.visible import visible
+
+option = partial(options.option, SearchOptions)
 
 
 @click.command("search", short_help="Find the sightings nearest to an image")
 @click.argument("query", type=click.Path(path_type=Path))
 @click.option(
     "--gallery",
-    "place",
     type=options.GALLERY,
     required=True,
     help="Its folder, or milvus://HOST:PORT/NAME.",
 )
-@click.option("--bits", type=click.IntRange(1), help="Compare the first so many bits only.")
-@click.option("--unweighted", is_flag=True, help="By plain Hamming distance.")
-@click.option(
+@option("--bits", type=click.IntRange(1), help="Compare the first so many bits only.")
+@option("--unweighted", is_flag=True, help="By plain Hamming distance.")
+@option(
     "--asymmetric",
     is_flag=True,
     help="The query keeps its real values, which finds more.",
 )
-@click.option(
-    "--top", type=click.IntRange(1), default=10, show_default=True, help="How many to find."
-)
-@click.option(
+@option("--top", type=click.IntRange(1), show_default=True, help="How many to find.")
+@option(
     "--far",
     type=click.FloatRange(0, 1),
     help="False accept rate: say who is a stranger (after `gallery calibrate`).",
 )
-@click.option("--camera", "cameras", multiple=True, help="Only of this camera; may be repeated.")
-@click.option("--source", "sources", multiple=True, help="Only from this source; likewise.")
+@option("--camera", "cameras", multiple=True, help="Only of this camera; may be repeated.")
+@option("--source", "sources", multiple=True, help="Only from this source; likewise.")
 @click.option("--since", help="Not before a time in ISO 8601, or an age such as 12h.")
 @click.option("--until", help="Before a time in ISO 8601, or an age.")
 @gallery_model_option
@@ -59,22 +55,7 @@ from reid_hash.utils.visible import visible
 @options.device_option
 @options.verbosity_options
 def command(
-    query: Path,
-    place: Place,
-    bits: int | None,
-    unweighted: bool,
-    asymmetric: bool,
-    top: int,
-    far: float | None,
-    cameras: tuple[str, ...],
-    sources: tuple[str, ...],
-    since: str | None,
-    until: str | None,
-    model: Path | None,
-    dataset: str,
-    plain: bool,
-    json_file: Path | None,
-    device: str,
+    since: str | None, until: str | None, plain: bool, json_file: Path | None, **given: Any
 ) -> None:
     """Find the sightings of a gallery that are nearest to QUERY.
 
@@ -82,49 +63,25 @@ def command(
     distance, whether within the threshold of --far, sighting, camera, time, source, frame, track
     and identity.
     """
-    where: Filter = {}
-    if cameras:
-        where["cameras"] = cameras
-    if sources:
-        where["sources"] = sources
-    if asymmetric and unweighted:
-        raise click.UsageError("--asymmetric distances are weighted: leave out --unweighted")
-    if asymmetric and far is not None:
-        raise click.UsageError(
-            "--far is calibrated for distances between codes: leave out --asymmetric"
-        )
     now = time.time()
-    if since is not None:
-        where["since"] = parse_since(since, now)
-    if until is not None:
-        where["until"] = parse_since(until, now)
-    # torch takes seconds to import, and --help needs none of it
-    from reid_hash.app.gallery import read_query
-
-    with open_gallery(place, read_only=True) as gallery:
-        asked = read_query(gallery, query, model, dataset, device)
-        looked_for: Codes | NDArray[np.floating] = asked.codes
-        if asymmetric:
-            if asked.values is None:
-                raise ConfigError(f"--asymmetric: {query} holds codes alone; name an image")
-            looked_for = asked.values
-        found = answers(gallery, looked_for, asked.names, top, bits, not unweighted, far, where)
-        about = {
-            "gallery": gallery.place,
-            "model": gallery.model,
-            "bits": bits or gallery.bits,
-            "weighted": not unweighted,
-            "asymmetric": asymmetric,
-            "far": far,
-        }
+    asked = SearchOptions(
+        since=None if since is None else parse_since(since, now),
+        until=None if until is None else parse_since(until, now),
+        runs=RUNS,
+        **given,
+    )
+    about, found = search(asked)
     if json_file is not None:
         write_json(json_file, {**about, "queries": [_as_object(answer) for answer in found]})
-    kind = "asymmetric" if asymmetric else "Hamming" if unweighted else "weighted Hamming"
+    hamming = "Hamming" if asked.unweighted else "weighted Hamming"
+    kind = "asymmetric" if asked.asymmetric else hamming
     for answer in found:
         if plain:
             _print_plain(answer)
         else:
-            show.line(f"{answer.query}: {about['bits']} bits, {kind}, {_verdict(answer, far)}")
+            show.line(
+                f"{answer.query}: {about['bits']} bits, {kind}, {_verdict(answer, asked.far)}"
+            )
             _print_table(answer)
     if json_file is not None:
         show.written(json_file)

@@ -3,28 +3,33 @@
 import contextlib
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
+from reid_hash.app.runs import RUNS
 from reid_hash.cli import options, show
 from reid_hash.cli.gallery.fill import dataset_option, gallery_model_option
 from reid_hash.errors import ConfigError
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.models.shipped import WALKERS_GALLERY
 from reid_hash.utils.signals import stop_signals
+from reid_hash.web.settings import Settings
+
+option = partial(options.option, Settings)
 
 PASSWORD = "REID_HASH_PASSWORD"  # nosec B105  # the name of a variable
 
 
 @click.command("serve", short_help="The gallery page in a browser")
 @click.option("--gallery", "folder", type=options.FOLDER, help="Its folder.")
-@click.option("--demo", is_flag=True, help="A gallery of drawn walkers; nothing to prepare.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
-@click.option(
+@option("--demo", is_flag=True, help="A gallery of drawn walkers; nothing to prepare.")
+@option("--host", show_default=True, help="Address to listen at.")
+@option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=7860,
     show_default=True,
     help="Port to listen at; 0 takes one that is free.",
 )
@@ -33,12 +38,12 @@ PASSWORD = "REID_HASH_PASSWORD"  # nosec B105  # the name of a variable
     type=options.FILE,
     help="Ask for the password in this file; else for that in $REID_HASH_PASSWORD, if any.",
 )
-@click.option(
+@option(
     "--url",
     help="The page's address as visitors see it, where a proxy stands before it, such as "
     "https://people.example.org.",
 )
-@click.option(
+@option(
     "--proxy",
     "proxies",
     multiple=True,
@@ -59,16 +64,11 @@ PASSWORD = "REID_HASH_PASSWORD"  # nosec B105  # the name of a variable
 def command(
     folder: Path | None,
     demo: bool,
-    host: str,
-    port: int,
     password_file: Path | None,
-    url: str | None,
-    proxies: tuple[str, ...],
     detector: str | None,
     opened: bool,
     model: Path | None,
-    dataset: str,
-    device: str,
+    **given: Any,
 ) -> None:
     """Serve a page to explore a gallery: search by bits, curves, people, video. Ctrl-C ends.
 
@@ -80,7 +80,6 @@ def command(
     password = _first_line(password_file) if password_file else os.environ.get(PASSWORD)
     # gradio takes seconds to import, and --help needs none of it
     from reid_hash.web.server import Server
-    from reid_hash.web.settings import Settings
 
     with contextlib.ExitStack() as stack:
         if folder is None:
@@ -89,17 +88,18 @@ def command(
         if packed:
             model = Path("walkers")  # which made the codes of the packed gallery
         settings = Settings(
-            *(folder, host, port, password, model, dataset),
-            detector or ("motion" if demo else "auto"),
-            device,
-            demo,
-            url,
-            proxies,
+            gallery=folder,
+            password=password,
+            model=model,
+            detector=detector or ("motion" if demo else Settings.detector),
+            demo=demo,
+            runs=RUNS,
+            **given,
         )
         if packed:
             Gallery.load(folder, WALKERS_GALLERY).close()
         elif demo:
-            from reid_hash.app.walkers_gallery import make_walkers_gallery
+            from reid_hash.app.walkers import make_walkers_gallery
 
             make_walkers_gallery(folder, model, console=options.progress_console())
         server = stack.enter_context(Server(settings))

@@ -18,6 +18,7 @@ from reid_hash.data.dataset import Image, ImageSet, Labels
 from reid_hash.errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
+_THUMBNAIL = (128, 64)  # height and width at most, in pixels: some 3 KB
 _BLOCK = 64  # images a task: handing each image of a benchmark over by itself costs more than it
 
 
@@ -75,6 +76,19 @@ def resize(image: Image, height: int, width: int) -> Image:
     shrinks = image.shape[0] * image.shape[1] > height * width
     how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
+
+
+def thumbnail(image: Image) -> bytes:
+    """A small JPEG of an image, of its own proportions.
+
+    Args:
+        image: [height, width, 3] uint8 RGB.
+    """
+    height, width = image.shape[:2]
+    scale = min(1.0, _THUMBNAIL[0] / height, _THUMBNAIL[1] / width)
+    small = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+    _, data = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return bytes(data)
 
 
 def decode(

@@ -63,6 +63,25 @@ def row_name(record: Mapping[str, Any]) -> str:
     return f"{record['bits']} bits, {distance.replace('Hamming', 'unweighted')}"
 
 
+def summary(records: Sequence[Mapping[str, Any]]) -> str:
+    """Records in a few words, for a `repr`.
+
+    Example:
+        >>> summary([{"bits": 16, "rank1": 0.5}, {"bits": 64, "rank1": 0.75}])
+        '2 records of 16 to 64 bits, rank1 0.5 to 0.75'
+    """
+    if not records:
+        return "no records"
+    bits = sorted({record["bits"] for record in records if record["bits"] is not None})
+    name = "rank1" if "rank1" in records[0] else "map"
+    values = sorted(float(f"{record[name]:.3g}") for record in records if name in record)
+    span = [
+        f"{ends[0]} to {ends[-1]}" if len(set(ends)) > 1 else f"{ends[0]}"
+        for ends in (bits, values)
+    ]
+    return f"{len(records)} records of {span[0]} bits, {name} {span[1]}"
+
+
 def result_object(
     dataset: Dataset,
     model: str,

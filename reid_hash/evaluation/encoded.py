@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from reid_hash.codes import Codes
 from reid_hash.data.dataset import Dataset
 from reid_hash.data.images import Pixels, decode
+from reid_hash.data.labels import relevance
 from reid_hash.distances import query_values
 from reid_hash.errors import ConfigError
 from reid_hash.models.encoder import AnyEncoder
+from reid_hash.report.grid import RankingRow
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,3 +92,38 @@ def check_lengths(lengths: Sequence[int], bits: int) -> None:
             raise ConfigError(
                 f"--bits {length}: the model's codes have {bits} bits; choose 1 to {bits}"
             )
+
+
+def ranking_row(
+    encoded: Encoded,
+    i: int,
+    distances: NDArray[np.generic],
+    top: int,
+    valid: NDArray[np.bool_] | None = None,
+) -> RankingRow:
+    """The nearest images of a query.
+
+    Images at equal distance stand in an order drawn once, the same for every query: in the order
+    of the gallery, which class folders are read in, ties would favour a class.
+
+    Args:
+        encoded: queries and gallery.
+        i: index of the query.
+        distances: [G] to each gallery image.
+        top: how many images.
+        valid: [G] False for images that are left out; all count when it is None.
+    """
+    query, gallery = encoded.query_pixels, encoded.gallery_pixels
+    tie = np.random.default_rng(0).permutation(len(gallery))
+    order = np.lexsort((tie, distances))
+    if valid is not None:
+        order = order[valid[order]]
+    order = order[:top]
+    return RankingRow(
+        query=query.images[i],
+        query_name=query.names[i],
+        images=[gallery.images[j] for j in order],
+        names=[gallery.names[j] for j in order],
+        matches=relevance(query.labels[[i]], gallery.labels[order])[0].tolist(),
+        distances=[float(d) for d in np.asarray(distances, np.float64)[order]],
+    )

@@ -8,16 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_hash import distances as distance_functions
 from reid_hash.data.dataset import Dataset
 from reid_hash.data.images import Pixels
 from reid_hash.data.labels import relevance
-from reid_hash.distances import (
-    asymmetric,
-    hamming,
-    hamming_blocks,
-    weighted,
-    weighted_blocks,
-)
+from reid_hash.distances import hamming, hamming_blocks, weighted, weighted_blocks
 from reid_hash.evaluation import describe
 from reid_hash.evaluation.encoded import Encoded, check_lengths
 from reid_hash.evaluation.open_set import OpenSetDraws
@@ -58,10 +53,10 @@ def evaluate(
     lengths: Sequence[int],
     *,
     weightings: Iterable[bool] = (True, False),
-    real_query: bool = False,
+    asymmetric: bool = False,
     embedding: bool = False,
     rerank: bool = False,
-    draws: int = 100,
+    draws: int = describe.DRAWS,
     seed: int = 0,
     open_set: bool = False,
 ) -> Iterator[Row]:
@@ -72,9 +67,9 @@ def evaluate(
         dataset: for its camera rule and protocol.
         lengths: code lengths; each is a prefix of the full code.
         weightings: weighted (True) and plain (False) Hamming distance, in this order.
-        real_query: also a row for each length with the query's real values against the gallery's
-            codes (`asymmetric`), weighted; its `asymmetric` is True. Not re-ranked: queries and
-            gallery have no common distance among themselves.
+        asymmetric: also a row for each length that ranks by `distances.asymmetric`: the query keeps
+            its real values, the gallery has codes. Not re-ranked: queries and gallery have no
+            common distance among themselves.
         embedding: also a row for the float embedding, by cosine; its `bits` are 32 for each
             number, its `method` is "float embedding".
         rerank: k-reciprocal re-ranking (Zhong et al. 2017) of every row.
@@ -112,10 +107,10 @@ def evaluate(
                     weighted=by_weight,
                 )
                 yield _row(about, summarise(groups, CURVE))
-        if real_query and not rerank and encoded.query_values is not None:
+        if asymmetric and not rerank and encoded.query_values is not None:
             about = {"method": "codes", "bits": bits, "weighted": True, "asymmetric": True}
             values = encoded.query_values[:, :bits]
-            yield ranked(asymmetric, values, gallery, about, False)
+            yield ranked(distance_functions.asymmetric, values, gallery, about, False)
     if embedding:
         floats = encoded.query_embedding.shape[1]
         about = {"method": "float embedding", "bits": 32 * floats, "weighted": None}

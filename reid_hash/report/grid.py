@@ -1,7 +1,8 @@
-"""Queries with their nearest gallery images, right and wrong ones marked."""
+"""Queries with their nearest gallery images, right and wrong ones marked; methods side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,9 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from reid_hash.errors import ReidHashError
-from reid_hash.report.colours import GREY, INK, RIGHT, RIGHT_MARK, WRONG, WRONG_MARK
+from reid_hash.report.colours import GREY, INK, RIGHT, RIGHT_MARK, RULE, WRONG, WRONG_MARK
 from reid_hash.report.style import (
     DPI,
+    Heading,
     add_title,
     break_title,
     literal,
@@ -28,6 +30,16 @@ _CAPTION = 0.5
 _EDGE = 0.2
 _CHARACTERS = 16  # that fit below an image
 _FOOT = 0.3
+
+# likewise, of lists side by side
+_SMALL_CELL = 0.5
+_STEP = _SMALL_CELL + 0.07
+_BLOCK_GAP = 0.3
+_COUNT = 0.42  # room behind a list for its number of right images
+_SMALL_EDGE = 0.15
+_FIRST = _SMALL_EDGE + _SMALL_CELL + _BLOCK_GAP
+_COLUMN_HEADS = 0.34
+_SMALL_FOOT = 0.34
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +70,10 @@ class RankingRow:
                 f"{len(self.names)} names, {len(self.matches)} matches and "
                 f"{len(self.distances)} distances"
             )
+
+
+Block = tuple[str, Sequence[RankingRow]]
+"""Name of a method, and its lists."""
 
 
 def ranking_grid(rows: Sequence[RankingRow], title: str) -> Figure:
@@ -146,17 +162,96 @@ def _draw(
     literal(axes.set_xlabel(caption, fontsize=6.5, color=INK, labelpad=4, linespacing=1.25))
 
 
-def _mark(axes: Axes, match: bool) -> None:
+def _mark(axes: Axes, match: bool, small: bool = False) -> None:
     """A badge in the upper right corner: right and wrong differ not in colour alone."""
     axes.annotate(
         RIGHT_MARK if match else WRONG_MARK,
         (1, 1),
         xycoords="axes fraction",
-        xytext=(-6, -7),
+        xytext=(-4.5, -5) if small else (-6, -7),
         textcoords="offset points",
         ha="center",
         va="center",
         color="white",
-        fontsize=8,
-        bbox={"boxstyle": "square,pad=0.2", "color": RIGHT if match else WRONG},
+        fontsize=6 if small else 8,
+        bbox={
+            "boxstyle": f"square,pad={0.15 if small else 0.2}",
+            "color": RIGHT if match else WRONG,
+        },
     )
+
+
+def lists_beside(blocks: Sequence[Block], heading: Heading) -> Figure:
+    """Draw each query once, and to the right of it the list of each method.
+
+    Wrong images have a red frame and a cross, right ones a thin grey frame. Behind each list stands
+    how many of its images are right.
+
+    Args:
+        blocks: all have the same queries in the same order.
+        heading: above all.
+
+    Raises:
+        ReidHashError: the methods have different queries.
+    """
+    if len({tuple(row.query_name for row in rows) for _, rows in blocks}) > 1:
+        raise ReidHashError("lists can stand side by side only where their queries are the same")
+    queries = list(blocks[0][1]) if blocks else []
+    if not queries:
+        return say_empty(new_figure(5, 1.6, heading.title), "no queries")
+    columns = max(len(row.images) for _, rows in blocks for row in rows)
+    width = max(_SMALL_EDGE + _FIRST + len(blocks) * _block_width(columns) - _BLOCK_GAP, 5.0)
+    head = heading.height(width) + _COLUMN_HEADS
+    height = head + len(queries) * _STEP + _SMALL_FOOT
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    heading.draw(figure)
+    over = height - head + 0.09
+    _write_at(figure, _SMALL_EDGE + _SMALL_CELL / 2, over, "query", ha="center")
+    for number, row in enumerate(queries):
+        axes = _place(figure, _SMALL_EDGE, height - head - number * _STEP, row.query)
+        axes.spines[:].set(color=INK, linewidth=2)
+    for place, (name, rows) in enumerate(blocks):
+        left = _FIRST + place * _block_width(columns)
+        _write_at(figure, left, over, name, weight="bold")
+        for number, row in enumerate(rows):
+            _place_list(figure, left, height - head - number * _STEP, row, columns)
+    foot = f"nearest first; red frame and {WRONG_MARK}: wrong; behind each list: right images"
+    _write_at(figure, _FIRST, 0.12, foot, color=GREY)
+    said = "; ".join(
+        f"{name}: {', '.join(str(sum(row.matches)) for row in rows)} right" for name, rows in blocks
+    )
+    figure.set_label(f"Lists of {columns} nearest images for {len(queries)} queries. {said}.")
+    return figure
+
+
+def _block_width(columns: int) -> float:
+    return columns * _STEP + _COUNT + _BLOCK_GAP
+
+
+def _write_at(figure: Figure, x: float, y: float, text: str, **look: str) -> None:
+    """Write at a place in inches from the lower left."""
+    words: dict[str, Any] = {"color": INK, "fontsize": 9, **look}
+    placed = figure.text(x / figure.get_figwidth(), y / figure.get_figheight(), text, **words)
+    literal(placed)
+
+
+def _place(figure: Figure, left: float, top: float, image: NDArray[np.uint8]) -> Axes:
+    width, height = figure.get_figwidth(), figure.get_figheight()
+    place = (left / width, (top - _SMALL_CELL) / height, _SMALL_CELL / width, _SMALL_CELL / height)
+    axes = figure.add_axes(place)
+    axes.imshow(image, interpolation="antialiased")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set(color=RULE, linewidth=1)
+    return axes
+
+
+def _place_list(figure: Figure, left: float, top: float, row: RankingRow, columns: int) -> None:
+    """One ranking list and the number of its right images."""
+    for rank, (image, match) in enumerate(zip(row.images, row.matches, strict=True)):
+        axes = _place(figure, left + rank * _STEP, top, image)
+        if not match:
+            axes.spines[:].set(color=WRONG, linewidth=2.6)
+            _mark(axes, False, small=True)
+    count = f"{sum(row.matches)}/{len(row.matches)}"
+    _write_at(figure, left + columns * _STEP + 0.03, top - _SMALL_CELL / 2, count, va="center")

@@ -1,19 +1,14 @@
 """How long a training will take here: some of its steps, timed."""
 
 import time
-from collections.abc import Callable
 
-import torch
+import numpy as np
 
 from reid_hash.config.schema import Config
 from reid_hash.data.dataset import ImageSet
 from reid_hash.models.torch_encoder import pick_device
-from reid_hash.nn.hashnet import HashNet
-from reid_hash.training.augmentation import Augment
-from reid_hash.training.objective import TrainingModel, objective
-from reid_hash.training.optimiser import build_optimiser
-from reid_hash.training.sampler import BalancedSampler
-from reid_hash.training.setup import set_normalisation, training_targets, use_bf16
+from reid_hash.training.loop import Training, build_sampler
+from reid_hash.training.setup import training_targets
 
 LIMIT = 1.5
 """Seconds after which no further step is timed."""
@@ -24,7 +19,7 @@ STEPS = 12
 
 def training_steps(config: Config, train: ImageSet) -> int:
     """How many steps a training has."""
-    return config.train.epochs * len(_sampler(config, train))
+    return config.train.epochs * len(build_sampler(config, train.labels, train.cameras))
 
 
 def seconds_a_step(config: Config, train: ImageSet, device: str = "auto") -> float:
@@ -38,71 +33,37 @@ def seconds_a_step(config: Config, train: ImageSet, device: str = "auto") -> flo
     Returns:
         Seconds, the mean over the training's steps on whole and on small images.
     """
-    place = pick_device(device)
-    sampler = _sampler(config, train)
-    rows = next(sampler.epoch(0))
+    rows = next(build_sampler(config, train.labels, train.cameras).epoch(0))
     classes, targets = training_targets(train.labels)
-    labels = targets[rows].to(place)
-    height, width = config.data.height, config.data.width
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(
-        256, (len(rows), height, width, 3), dtype=torch.uint8, generator=generator
+    size = (len(rows), config.data.height, config.data.width, 3)
+    images = np.random.default_rng(0).integers(256, size=size, dtype=np.uint8)
+    # no weights are fetched for a network that is thrown away; and a rate that would suit the
+    # middle of a training might diverge on random images
+    config = config.model_copy(
+        update={
+            "model": config.model.model_copy(update={"pretrained": None}),
+            "train": config.train.model_copy(update={"start": None, "learning_rate": 1e-9}),
+        }
     )
-    # no weights are fetched for a network that is thrown away
-    plain = config.model.model_copy(update={"pretrained": None})
-    model = TrainingModel(HashNet(config.model_copy(update={"model": plain})), classes)
-    set_normalisation(model.net, images.numpy())
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model.to(place)
-    optimiser = build_optimiser(model, config.train)
-    augment = Augment(config.augment, config.seed)
-    half = use_bf16(config.train.precision, device)
+    whole = slice(0, len(rows))
+    training = Training(config, images, classes, pick_device(device), whole, len(rows))
 
-    def step(number: int, scale: float) -> None:
-        whole = slice(0, len(rows))
-        batch = augment(
-            model.net.normalise(images.to(place)), number, whole, len(rows), scale=scale
-        )
-        with torch.autocast(place.type, torch.bfloat16, enabled=half):
-            outputs = model(batch)
-        terms = objective(outputs, labels, batch, config.loss, config.loss.margin[0])
-        loss = torch.stack(list(terms.values())).sum()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        # the rate and the clipping of the real loop would change nothing about the time
-        optimiser.step()
-        loss.item()  # waits for the device
+    def timed(progress: float) -> float:
+        began = time.monotonic()
+        training.step(0, progress, images, targets[rows])
+        first = time.monotonic() - began
+        if first > LIMIT:  # warming up matters little to steps this long
+            return first
+        began = time.monotonic()
+        for done in range(1, STEPS + 1):
+            training.step(done, progress, images, targets[rows])
+            if time.monotonic() - began > LIMIT:
+                break
+        return (time.monotonic() - began) / done
 
     small = config.train.small_images
-    seconds = _timed(step, 1.0) if small < 1 else 0.0
-    if small:
-        seconds = (1 - small) * seconds + small * _timed(step, 0.7)
-    return seconds
-
-
-def _timed(step: Callable[[int, float], None], scale: float) -> float:
-    began = time.monotonic()
-    step(0, scale)
-    first = time.monotonic() - began
-    if first > LIMIT:  # warming up matters little to steps this long
-        return first
-    began = time.monotonic()
-    for done in range(1, STEPS + 1):
-        step(done, scale)
-        if time.monotonic() - began > LIMIT:
-            break
-    return (time.monotonic() - began) / done
-
-
-def _sampler(config: Config, train: ImageSet) -> BalancedSampler:
-    options = config.train
-    return BalancedSampler(
-        train.labels,
-        train.cameras,
-        options.identities_per_batch,
-        options.images_per_identity,
-        config.seed,
-    )
+    seconds = timed(small) if small < 1 else 0.0  # the images are whole from here on
+    return seconds if not small else (1 - small) * seconds + small * timed(0.0)
 
 
 def duration(seconds: float) -> str:

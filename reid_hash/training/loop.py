@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 from numpy.typing import NDArray
 from rich.console import Console
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from reid_hash.config.reading import parse_config
@@ -30,16 +33,19 @@ from reid_hash.nn.checkpoint import (
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.nn.head import beta_at
 from reid_hash.training.augmentation import Augment
-from reid_hash.training.bit_weights import freeze
-from reid_hash.training.distributed import convert_batch_norm, gather_batch
+from reid_hash.training.distributed import convert_batch_norm, gather_batch, world_size
 from reid_hash.training.log import TrainingLog
 from reid_hash.training.losses import margin_at
 from reid_hash.training.objective import TrainingModel, code_spread, objective
 from reid_hash.training.optimiser import build_optimiser, learning_rate_at, set_learning_rate
-from reid_hash.training.refit import check_pairs
+from reid_hash.training.refit import check_pairs, freeze
 from reid_hash.training.sampler import BalancedSampler
-from reid_hash.training.setup import prepare_network, training_targets, use_bf16
-from reid_hash.utils.allocator import keep_freed_memory
+from reid_hash.training.setup import (
+    keep_freed_memory,
+    prepare_network,
+    training_targets,
+    use_bf16,
+)
 from reid_hash.utils.files import write_text
 from reid_hash.utils.seeds import mixed_seed
 from reid_hash.utils.signals import stop_signals
@@ -56,6 +62,122 @@ class Stopped(ReidHashError):
     """Training was stopped by Ctrl-C or a signal; its state is saved."""
 
     exit_code = 1
+
+
+class Training:
+    """A network in training: everything that a step reads and changes.
+
+    Args:
+        config: the run.
+        images: [n, height, width, 3] uint8 RGB, from which a new network takes its normalisation.
+        classes: number of identities or classes.
+        device: where to compute.
+        rows: which rows of the whole batch this process computes.
+        batch: images in the whole batch, of all processes together.
+        resume: whether all weights will be loaded from a saved state.
+
+    Attributes:
+        net: the network.
+        result: the network to evaluate and to keep: the average of `net` over the steps where
+            there is one, else `net`.
+        optimiser: of all parameters.
+        modules: by name, what a saved state holds beside the optimiser.
+
+    Raises:
+        CheckpointError, ConfigError: the network to start from is missing, damaged or another one.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        images: NDArray[np.uint8],
+        classes: int,
+        device: torch.device,
+        rows: slice,
+        batch: int,
+        *,
+        resume: bool = False,
+    ) -> None:
+        keep_freed_memory()
+        self.config, self.device, self.rows, self.batch = config, device, rows, batch
+        self.half = use_bf16(config.train.precision, device.type)
+        model = TrainingModel(HashNet(without_download(config) if resume else config), classes)
+        self.net = model.net
+        self.net.config = config
+        if not resume:
+            prepare_network(self.net, images)
+        convert_batch_norm(model)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(device)
+        self.optimiser = build_optimiser(model, config.train)
+        self.model: nn.Module = model
+        if world_size() > 1:
+            self.model = DistributedDataParallel(
+                model,
+                device_ids=[device] if device.type == "cuda" else None,
+                broadcast_buffers=False,
+                find_unused_parameters=True,
+            )
+        self.modules: dict[str, nn.Module] = {"model": model}
+        self.result = self.net
+        self.averaged = None
+        if config.train.average:
+            mean = get_ema_multi_avg_fn(config.train.average)  # type: ignore[no-untyped-call]
+            self.averaged = AveragedModel(self.net, multi_avg_fn=mean, use_buffers=True)
+            self.modules["averaged"] = self.averaged
+            self.result = self.averaged.module  # type: ignore[assignment]
+        self.augment = Augment(config.augment, config.seed)
+
+    def step(
+        self, step: int, progress: float, pixels: NDArray[np.uint8], labels: Tensor
+    ) -> tuple[dict[str, float], Tensor]:
+        """Change the images, compute the objective, and follow its gradient.
+
+        Args:
+            step: number of the step, from which its random changes follow.
+            progress: share of the training that is done, 0 … 1.
+            pixels: [b, height, width, 3] uint8 RGB, this process's rows of the batch.
+            labels: [b] int64 or [b, classes] of 0 and 1, see `training_targets`.
+
+        Returns:
+            (terms, codes): the terms of the loss by name, over the whole batch, and this process's
+            relaxed codes [b, bits], weighted.
+
+        Raises:
+            ReidHashError: the loss is no finite number.
+        """
+        config, options, net = self.config, self.config.train, self.net
+        torch.manual_seed(mixed_seed(config.seed, step))  # dropout
+        set_learning_rate(self.optimiser, learning_rate_at(progress, options))
+        loss_of = config.loss
+        net.tanh.set_beta(
+            beta_at(progress, loss_of.beta, loss_of.beta_growth, loss_of.beta_intervals)
+        )
+
+        scale = 0.7 if progress < options.small_images else 1.0
+        images = torch.from_numpy(pixels).to(self.device)
+        labels = labels.to(self.device)
+        images = self.augment.light(images, step, self.rows, self.batch)
+        images = self.augment(net.normalise(images), step, self.rows, self.batch, scale)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            outputs = self.model(images)
+        margin = margin_at(progress, loss_of.margin, config.model.bits)
+        terms = objective(outputs, labels, images, loss_of, margin)
+        loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            raise ReidHashError(
+                f"the loss is {loss.item()} at step {step}; lower train.learning_rate "
+                f"({options.learning_rate:g}) or set train.clip=1"
+            )
+
+        self.optimiser.zero_grad(set_to_none=True)
+        (loss * world_size()).backward()  # type: ignore[no-untyped-call]  # see gather_batch
+        if options.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
+        self.optimiser.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(net)
+        return {name: term.item() for name, term in terms.items()}, outputs["codes"].detach()
 
 
 def train(
@@ -93,64 +215,35 @@ def train(
         ConfigError, CheckpointError: the state is of another configuration, or damaged.
     """
     options = config.train
-    keep_freed_memory()
-    accelerator = Accelerator(
-        cpu=pick_device(device).type == "cpu",
-        mixed_precision="bf16" if use_bf16(options.precision, device) else "no",
-        kwargs_handlers=[
-            DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=True)
-        ],
-    )
-    first = accelerator.is_main_process
+    # no Accelerator: the first one of a process fixes the precision of all that follow
+    on_cpu = pick_device(device).type == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU")
+    processes = PartialState(cpu=on_cpu)
+    place = torch.device("cpu") if on_cpu else pick_device(device)
+    if processes.num_processes > 1:
+        place = processes.device
+    first = processes.is_main_process
     torch.manual_seed(config.seed)
     classes, labels = training_targets(pixels.labels)
     if classes < 2:
         raise ConfigError(f"training needs at least 2 identities or classes; there is {classes}")
     if config.refit.steps:
         check_pairs(pixels.labels)
-    sampler = BalancedSampler(
-        pixels.labels,
-        pixels.cameras,
-        options.identities_per_batch,
-        options.images_per_identity,
-        config.seed,
-        source_of(pixels.cameras) if config.data.shares else None,
-        config.data.shares,
-    )
-    total_rows = sampler.identities * sampler.images
-    if total_rows % accelerator.num_processes:
+    sampler = build_sampler(config, pixels.labels, pixels.cameras)
+    batch = sampler.identities * sampler.images
+    if batch % processes.num_processes:
         raise ConfigError(
-            f"a batch of {total_rows} images cannot be shared by {accelerator.num_processes} "
+            f"a batch of {batch} images cannot be shared by {processes.num_processes} "
             "processes evenly; change train.identities_per_batch"
         )
-    share = total_rows // accelerator.num_processes
-    rows = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
-
-    # all weights of a resumed run are in its state: nothing is downloaded for it
-    model = TrainingModel(HashNet(without_download(config) if resume else config), classes)
-    net = model.net
-    net.config = config
-    if not resume:
-        prepare_network(net, pixels.images)
-    convert_batch_norm(model)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = build_optimiser(model, options)
-    model, optimiser = accelerator.prepare(model, optimiser)
-    averaged = None
-    if options.average:
-        mean = get_ema_multi_avg_fn(options.average)  # type: ignore[no-untyped-call]
-        averaged = AveragedModel(net, multi_avg_fn=mean, use_buffers=True)
-    result: HashNet = net if averaged is None else averaged.module  # type: ignore[assignment]
-    modules: dict[str, torch.nn.Module] = {"model": accelerator.unwrap_model(model)}
-    if averaged is not None:
-        modules["averaged"] = averaged
-    augment = Augment(config.augment, config.seed)
+    share = batch // processes.num_processes
+    rows = slice(processes.process_index * share, (processes.process_index + 1) * share)
+    training = Training(config, pixels.images, classes, place, rows, batch, resume=resume)
 
     steps = len(sampler) * options.epochs
     start, seconds = 0, 0.0
     if resume:
         check_same_config(folder / STATE_FILE, config)
-        facts = load_state(folder / STATE_FILE, modules, optimiser.optimizer)
+        facts = load_state(folder / STATE_FILE, training.modules, training.optimiser)
         start, seconds = int(facts["step"]), float(facts["seconds"])
     elif first:
         write_text(folder / CONFIG_FILE, config.to_yaml())
@@ -163,7 +256,7 @@ def train(
             "config": config.model_dump(mode="json"),
         }
         if first:
-            save_state(folder / STATE_FILE, modules, optimiser.optimizer, facts)
+            save_state(folder / STATE_FILE, training.modules, training.optimiser, facts)
 
     log = TrainingLog(folder if first else None, steps, start, console if first else None)
     with log, stop_signals() as stopping:
@@ -172,49 +265,14 @@ def train(
             epoch, position = divmod(step, len(sampler))
             if position == 0 or not batches:
                 batches = list(sampler.epoch(epoch))
-            progress = step / steps
-            torch.manual_seed(mixed_seed(config.seed, step))  # dropout
-            set_learning_rate(optimiser, learning_rate_at(progress, options))
-            net.tanh.set_beta(
-                beta_at(
-                    progress, config.loss.beta, config.loss.beta_growth, config.loss.beta_intervals
-                )
-            )
-
             chosen = batches[position][rows]
-            images = torch.from_numpy(pixels.images[chosen]).to(accelerator.device)
-            scale = 0.7 if progress < options.small_images else 1.0
-            images = augment.light(images, step, rows, total_rows)
-            images = augment(net.normalise(images), step, rows, total_rows, scale)
-            batch_labels = labels[chosen].to(accelerator.device)
-            with accelerator.autocast():
-                outputs = model(images)
-            terms = objective(
-                outputs,
-                batch_labels,
-                images,
-                config.loss,
-                margin_at(progress, config.loss.margin, config.model.bits),
-            )
-            loss = torch.stack(list(terms.values())).sum()
-            if not torch.isfinite(loss):
-                raise ReidHashError(
-                    f"the loss is {loss.item()} at step {step}; lower train.learning_rate "
-                    f"({options.learning_rate:g}) or set train.clip=1"
-                )
-            optimiser.zero_grad(set_to_none=True)
-            accelerator.backward(loss * accelerator.num_processes)  # see gather_batch
-            if options.clip:
-                accelerator.clip_grad_norm_(model.parameters(), options.clip)
-            optimiser.step()
-            if averaged is not None:
-                averaged.update_parameters(net)
+            progress = step / steps
+            terms, codes = training.step(step, progress, pixels.images[chosen], labels[chosen])
+            log.step({"loss": sum(terms.values()), **terms}, batch)
 
-            values = {name: term.item() for name, term in terms.items()}
-            log.step({"loss": sum(values.values()), **values}, total_rows)
             done = step + 1
             if done % len(sampler) == 0:
-                spread = code_spread(gather_batch(outputs["codes"].float())).item()
+                spread = code_spread(gather_batch(codes.float())).item()
                 rate = learning_rate_at(progress, options)
                 log.epoch(done, epoch + 1, spread=spread, learning_rate=rate)
                 if spread < COLLAPSED:
@@ -223,10 +281,10 @@ def train(
                         f"{spread:.3f}); lower train.learning_rate ({options.learning_rate:g})"
                     )
                 if first and evaluate and due(epoch + 1, options):
-                    figures = evaluate(result)
+                    figures = evaluate(training.result)
                     log.write(done, epoch=epoch + 1, **figures)
                     log.say(_figures_line(epoch + 1, figures))
-            if agree(stopping.stopped, accelerator.device):
+            if agree(stopping.stopped, place):
                 save(done)
                 raise Stopped(f"stopped after step {done} of {steps}; go on with --resume")
             if done % len(sampler) == 0 and done < steps:
@@ -234,21 +292,45 @@ def train(
 
     if first and console and config.refit.steps:
         console.print(f"refitting the hash layer, {config.refit.steps} steps …", highlight=False)
-    checkpoint = freeze(result, pixels, accelerator.device)
+    checkpoint = freeze(training.result, pixels, place)
     facts = {
         **(trained_on or {}),
         "images": len(pixels),
         "identities": classes,
         "steps": steps,
         "seconds": round(time.monotonic() - began, 1),
-        "processes": accelerator.num_processes,
+        "processes": processes.num_processes,
     }
     checkpoint = dataclasses.replace(checkpoint, trained_on=facts)
     if first:
         save_checkpoint(folder / MODEL_FILE, checkpoint)
         (folder / STATE_FILE).unlink(missing_ok=True)  # the run is over
-    accelerator.wait_for_everyone()
+    processes.wait_for_everyone()
     return checkpoint
+
+
+def build_sampler(
+    config: Config, labels: NDArray[np.int64] | NDArray[np.bool_], cameras: NDArray[np.int64]
+) -> BalancedSampler:
+    """The batches of a training.
+
+    Args:
+        config: the run.
+        labels: [n] int64 or [n, classes] bool, of the training images.
+        cameras: [n] int64.
+
+    Raises:
+        ConfigError: `data.shares` does not fit the data sets.
+    """
+    return BalancedSampler(
+        labels,
+        cameras,
+        config.train.identities_per_batch,
+        config.train.images_per_identity,
+        config.seed,
+        source_of(cameras) if config.data.shares else None,
+        config.data.shares,
+    )
 
 
 def check_same_config(state: Path, config: Config) -> None:

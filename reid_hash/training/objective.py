@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from reid_hash.config.schema import LossConfig
 from reid_hash.nn.hashnet import HashNet
-from reid_hash.training import compared_losses, losses
+from reid_hash.training import losses
 from reid_hash.training.distributed import gather_batch
 
 
@@ -150,11 +150,11 @@ def objective(
         ]
         terms["distillation"] = config.distillation * torch.stack(of_lengths).mean()
     if "relaxed" in outputs:
-        terms |= compared_losses.semantic_ranking_terms(
+        terms |= losses.semantic_ranking_terms(
             gather_batch(outputs["relaxed"].float()), labels, config, margin
         )
     if "outputs" in outputs:
-        term = compared_losses.relative_distance(gather_batch(outputs["outputs"].float()), labels)
+        term = losses.relative_distance(gather_batch(outputs["outputs"].float()), labels)
         terms["relative_distance"] = config.relative_distance * term
     of_codes: list[Tensor] = []
     for name, out in outputs.items():

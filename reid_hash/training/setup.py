@@ -1,5 +1,7 @@
-"""What a training run fixes before its first step: targets, normalisation, precision."""
+"""What a training run fixes before its first step: targets, weights, precision, memory."""
 
+import ctypes
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -7,13 +9,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from reid_hash.errors import ConfigError
 from reid_hash.models.shipped import shipped_model
 from reid_hash.models.torch_encoder import pick_device
 from reid_hash.nn.airbench import WhitenedNet
 from reid_hash.nn.backbones import TimmBackbone
-from reid_hash.nn.checkpoint import load_checkpoint
+from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.hashnet import HashNet
-from reid_hash.training.start import start_from
+
+_OF_BITS = ("head.project.", "head.norm.", "weight.")
+"""Tensors with a row for each bit, of which a shorter code takes the first."""
+
+_FORM = ("backbone", "stripes", "output_stride", "batch_norm", "weights")
+"""Keys of the section model that decide which tensors a network has, beside `bits`."""
+
+# of malloc.h
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
 
 def training_targets(
@@ -51,6 +62,46 @@ def prepare_network(net: HashNet, images: NDArray[np.uint8]) -> None:
     start_from(net, load_checkpoint(start if shipped is None else shipped.file), start)
 
 
+def start_from(net: HashNet, checkpoint: Checkpoint, name: str) -> None:
+    """Give a network the weights and the normalisation of a trained one, in place.
+
+    A code of fewer bits starts from the first ones, which are the most significant. The classifiers
+    of the training start anew: they are of other identities, and no checkpoint holds them.
+
+    Args:
+        net: of the same backbone; its code may be shorter.
+        checkpoint: the trained network.
+        name: of the trained network, for messages.
+
+    Raises:
+        ConfigError: the networks do not fit; it says where they differ.
+    """
+    there, here = checkpoint.net.config.model, net.config.model
+    if here.bits > there.bits:
+        raise ConfigError(
+            f"train.start: {name} has {there.bits} bits; set model.bits to no more, not {here.bits}"
+        )
+    tensors = {
+        key: tensor[: here.bits]
+        if key.startswith(_OF_BITS) and tensor.ndim and len(tensor) == there.bits
+        else tensor
+        for key, tensor in checkpoint.net.state_dict().items()
+    }
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError as error:
+        differing = [
+            f"model.{key} is {getattr(there, key)} there and {getattr(here, key)} here"
+            for key in _FORM
+            if getattr(there, key) != getattr(here, key)
+        ]
+        reason = "; ".join(differing) or "its input is of another size"
+        raise ConfigError(
+            f"train.start: {name} is another network: {reason}; `reid-hash train --from` without "
+            "--config takes its own configuration"
+        ) from error
+
+
 def set_normalisation(net: HashNet, images: NDArray[np.uint8]) -> None:
     """Set what a network takes from its training images before training, from up to 1,000 of them.
 
@@ -79,3 +130,25 @@ def use_bf16(precision: Literal["auto", "fp32", "bf16"], device: str) -> bool:
     if kind == "cpu" and Path("/proc/cpuinfo").exists():
         return "avx512_bf16" in Path("/proc/cpuinfo").read_text()
     return False
+
+
+def keep_freed_memory() -> bool:
+    """Have freed memory kept by this process for its next allocation, until it ends.
+
+    The C library of GNU systems takes every large block from the kernel and hands it back at
+    once. Each layer of each step then writes to pages that the kernel has to clear first
+    (tools/bench_allocator.py measures what that costs). The process holds its peak afterwards,
+    which training does anyway.
+
+    Returns:
+        Whether it was done: elsewhere than on GNU systems nothing happens.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
+    except (OSError, AttributeError):  # another C library, such as musl
+        return False
+    done = [mallopt(_MMAP_MAX, 0), mallopt(_TRIM_THRESHOLD, 2**31 - 1), mallopt(_TOP_PAD, 2**28)]
+    return all(done)

@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from reid_hash.data.images import resize
 from reid_hash.video.types import Boxes, Picture, areas, overlaps
 
-THUMBNAIL = (128, 64)
-"""Height and width of thumbnails at most, in pixels."""
-
 _SHARPNESS = 150.0  # variance of the Laplacian at which a crop counts as half sharp
 _EDGE = 2.0  # pixels from the frame's edge within which a person is taken to be cut off
 _CUT_OFF = 0.3  # what such a crop counts
@@ -111,18 +108,6 @@ def network_input(crops: list[Crop], size: tuple[int, int]) -> NDArray[np.uint8]
     for out, crop in zip(pixels, crops, strict=True):
         out[:] = resize(crop.picture, *size)[:, :, ::-1]
     return pixels
-
-
-def thumbnail(picture: Picture) -> bytes:
-    """A small JPEG of a crop, of its own proportions.
-
-    Args:
-        picture: [height, width, 3] uint8 BGR.
-    """
-    height, width = picture.shape[:2]
-    scale = min(1.0, THUMBNAIL[0] / height, THUMBNAIL[1] / width)
-    small = resize(picture, max(1, round(height * scale)), max(1, round(width * scale)))
-    return bytes(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])
 
 
 def _sharpness(crop: Picture) -> float:

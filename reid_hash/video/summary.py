@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reid_hash.video.crops import thumbnail
+from reid_hash.data.images import thumbnail
 from reid_hash.video.identity.recognition import People
 from reid_hash.video.identity.tracks import Presence, Presences
 
@@ -76,7 +76,7 @@ def people_of(
 
 def _visit(track: Presence, cameras: Sequence[str]) -> Visit:
     camera, number = track.key
-    small = b"" if track.shot is None else thumbnail(track.shot.picture)
+    small = b"" if track.shot is None else thumbnail(track.shot.picture[:, :, ::-1])
     return Visit(
         camera=cameras[camera],
         track=number,

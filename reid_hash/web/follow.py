@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reid_hash.app.demo.options import DemoOptions
 from reid_hash.errors import DataError
 from reid_hash.video.draw.boxes import draw_scene
 from reid_hash.video.events import Events
@@ -25,7 +26,6 @@ from reid_hash.web.page_gallery import Desk
 from reid_hash.web.settings import MOST_PIXELS
 from reid_hash.web.unsaved_people import Visitors
 
-_FAR = 0.05  # share of strangers that may be taken for somebody known, as `reid-hash demo` has it
 _WIDTH, _HEIGHT = 960, 540  # of the frames that are sent to the browser, at most
 
 
@@ -64,7 +64,7 @@ class Follower:
             encoder, gallery = desk.encoder, desk.gallery
             if keep:
                 gallery = stack.enter_context(desk.writing())
-            limit = make_limit(gallery, gallery.bits, _FAR)
+            limit = make_limit(gallery, gallery.bits, DemoOptions.far)
             if keep:
                 self._people = People(gallery, gallery.bits, limit)
             else:

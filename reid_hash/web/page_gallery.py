@@ -72,7 +72,8 @@ class Desk:
             if self._encoder is None:
                 settings = self.settings
                 self._encoder = gallery_encoder(
-                    self.gallery, settings.model, settings.dataset, settings.device
+                    *(self.gallery, settings.model, settings.dataset),
+                    *(settings.device, settings.runs),
                 )
             return self._encoder
 

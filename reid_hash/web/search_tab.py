@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from reid_hash.video.crops import thumbnail
+from reid_hash.data.images import thumbnail
 from reid_hash.web import cards
 from reid_hash.web.inbox import Inbox
 from reid_hash.web.page_gallery import Desk
@@ -97,7 +97,7 @@ def _read(desk: Desk, file: str | None) -> tuple[Question | None, str]:
     if file is None:
         return None, ""
     image = read_upload(Path(file))
-    asked = Question(desk.encode(image), Path(file).name, thumbnail(image[:, :, ::-1]))
+    asked = Question(desk.encode(image), Path(file).name, thumbnail(image))
     return asked, note(_WIDER) if image.shape[1] > image.shape[0] else ""
 
 

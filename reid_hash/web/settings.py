@@ -38,6 +38,7 @@ class Settings:
         url: the page's address as visitors see it, such as https://people.example.org, where a
             proxy stands before it; None for its own.
         proxies: addresses of proxies that are believed when they say where a visitor is.
+        runs: folder of all runs; None where there are none.
     """
 
     gallery: Path
@@ -51,6 +52,7 @@ class Settings:
     demo: bool = False
     url: str | None = None
     proxies: tuple[str, ...] = ()
+    runs: Path | None = None
 
     def __post_init__(self) -> None:
         if self.password is not None and not self.password.strip():

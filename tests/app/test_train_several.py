@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from reid_hash.app.cmc import CmcOptions, run_cmc
+from reid_hash.app.evaluate import evaluate
 from reid_hash.app.train import load_for
 from reid_hash.cli import main
 from reid_hash.config.reading import load_config
@@ -96,7 +96,7 @@ def test_a_joined_training_and_its_evaluation(roots, tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
     assert exit_.value.code == 0, capsys.readouterr().err
-    result = run_cmc(CmcOptions(lengths=[8]), run, roots[0])
+    result = evaluate(model=run, data=roots[0], bits=8)
     assert result.dataset.name == "market1501"
     assert result.rows[0].figures["queries"] == 8
     assert result.notes[-1].startswith("the model was trained on images of market1501 too")

@@ -15,22 +15,27 @@ from tests.helpers import coloured_pixels, tiny_config
 from tests.helpers import run_cli as run
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A data set in Market-1501's naming and a run trained on it."""
-    folder = tmp_path_factory.mktemp("world")
+def write_market(folder):
+    """Write a data set in Market-1501's naming."""
     for part, seed, identities in (
         ("bounding_box_train", 0, 12),
         ("query", 1, 6),
         ("bounding_box_test", 1, 6),
     ):
-        (folder / "data" / part).mkdir(parents=True)
+        (folder / part).mkdir(parents=True)
         pixels = coloured_pixels(identities=identities, seed=seed)
         for i, image in enumerate(pixels.images):
             if part == "query" and i % 6 > 1:
                 continue
             name = f"{pixels.labels[i] + 1 + 100 * seed:04d}_c{pixels.cameras[i]}s1_{i:06d}_00.png"
-            cv2.imwrite(str(folder / "data" / part / name), image[:, :, ::-1])
+            cv2.imwrite(str(folder / part / name), image[:, :, ::-1])
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A data set in Market-1501's naming and a run trained on it."""
+    folder = tmp_path_factory.mktemp("world")
+    write_market(folder / "data")
     (folder / "config.yaml").write_text(tiny_config("loss.prefixes=[8]").to_yaml())
     with pytest.raises(SystemExit) as stopped:
         main(
@@ -105,6 +110,26 @@ def test_reranking_is_named_in_the_output(world, capsys, tmp_path):
     assert code == 0
     assert "k-reciprocal re-ranking" in out
     assert json.loads((tmp_path / "f.json").read_text())["rerank"] is True
+
+
+def test_verbose_says_what_is_used_and_plots_are_asked_for(world, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    where = ["cmc", "--model", world / "run", "--data", world / "data", "--bits", "8,16"]
+    code, _, err = run(capsys, *where)
+    assert code == 0
+    assert "took" not in err
+    code, _, err = run(capsys, *where, "-v", "--plot", "curves.png")
+    assert code == 0
+    for text in (f"model: {world / 'run' / 'model.safetensors'}", "data: market1501 in", "took"):
+        assert text in err
+    assert not list(world.rglob("cmc.png"))
+    assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+    # what fails says it too, and the next command is as quiet as before
+    code, _, err = run(capsys, "cmc", "--model", world / "run", "--data", "nowhere", "-v")
+    assert code == 1
+    assert "took" in err
+    code, _, err = run(capsys, *where, "-q")
+    assert (code, err) == (0, "")
 
 
 def test_encode_writes_codes_with_names(world, capsys, tmp_path):

@@ -124,11 +124,11 @@ def test_asymmetric_rows_rank_real_queries_against_codes():
     size = random.uniform(0.1, 1, encoded.query.unpack().shape)
     values = (np.where(encoded.query.unpack(), 1, -1) * size).astype(np.float32)
     given = dataclasses.replace(encoded, query_values=values)
-    rows = list(evaluate(given, dataset, [8, 24], weightings=[False], real_query=True, draws=5))
+    rows = list(evaluate(given, dataset, [8, 24], weightings=[False], asymmetric=True, draws=5))
     assert [bool(r.figures.get("asymmetric")) for r in rows] == [False, True, False, True]
     distances = asymmetric(values[:, :8], encoded.gallery.prefix(8))
     drawn = single_shot(distances, labels, labels, cameras, cameras, draws=5, seed=0)
     assert rows[1].figures["rank1"] == pytest.approx(drawn["rank1"].mean())
     signs = dataclasses.replace(encoded, query_values=np.sign(values))
-    both = list(evaluate(signs, dataset, [24], weightings=[True], real_query=True, draws=5))
+    both = list(evaluate(signs, dataset, [24], weightings=[True], asymmetric=True, draws=5))
     assert both[0].figures["rank1"] == both[1].figures["rank1"]

@@ -13,7 +13,7 @@ from reid_hash.nn.checkpoint import (
     save_state,
 )
 from reid_hash.nn.hashnet import HashNet
-from reid_hash.training.muon import Muon
+from reid_hash.training.optimiser import Muon
 from tests.helpers import coloured_pixels, tiny_config
 
 

@@ -10,7 +10,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from reid_hash.app.train_config import training_config
+from reid_hash.app.train import training_config
 from reid_hash.config.reading import load_config
 from reid_hash.config.schema import Config, timm_name
 from reid_hash.errors import CheckpointError, ConfigError

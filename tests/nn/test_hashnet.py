@@ -9,7 +9,7 @@ from reid_hash.nn.backbones import build_backbone
 from reid_hash.nn.checkpoint import load_checkpoint, save_checkpoint
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.nn.slim_resnet import SLIM, StripePool
-from reid_hash.training.bit_weights import freeze, likelihood_weights, order_by_weight
+from reid_hash.training.refit import freeze, likelihood_weights, order_by_weight
 from reid_hash.training.setup import set_normalisation
 from tests.helpers import coloured_pixels, tiny_config
 

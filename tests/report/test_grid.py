@@ -3,10 +3,12 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from reid_hash.errors import ReidHashError
-from reid_hash.report.colours import RIGHT_MARK, WRONG_MARK
-from reid_hash.report.grid import RankingRow, ranking_grid
+from reid_hash.report.colours import RIGHT_MARK, WRONG, WRONG_MARK
+from reid_hash.report.grid import RankingRow, lists_beside, ranking_grid
+from reid_hash.report.style import Heading
 
 
 def picture(value, height=8, width=4):
@@ -108,3 +110,42 @@ def test_no_rows():
 def test_lists_of_different_length_are_refused():
     with pytest.raises(ReidHashError, match="1 images, 2 names"):
         RankingRow(picture(0), "q", [picture(1)], ["a", "b"], [True], [0.0])
+
+
+def named_row(name, matches):
+    images = [np.full((8, 8, 3), i, np.uint8) for i in range(len(matches))]
+    query = np.full((8, 8, 3), 200, np.uint8)
+    names = [str(i) for i in range(len(matches))]
+    return RankingRow(query, name, images, names, matches, [0.0] * len(matches))
+
+
+def test_mistakes_alone_are_framed_in_red():
+    blocks = [
+        ("A", [named_row("q", [True, False, True]), named_row("r", [True] * 3)]),
+        ("B", [named_row("q", [False, False, True]), named_row("r", [True] * 3)]),
+    ]
+    figure = lists_beside(blocks, Heading("Title", notice="scaled down"))
+    texts = [text.get_text() for text in figure.texts]
+    assert [t for t in texts if "/" in t] == ["2/3", "3/3", "1/3", "3/3"]
+    assert {"A", "B", "query", "scaled down"} <= set(texts)
+    frames = [to_hex(axes.spines["left"].get_edgecolor()).upper() for axes in figure.axes]
+    # two queries, then A's six images, then B's
+    wrong = [i for i, frame in enumerate(frames) if frame == WRONG]
+    assert wrong == [3, 8, 9]
+    assert [i for i, axes in enumerate(figure.axes) if axes.texts] == wrong
+    assert figure.axes[4].images[0].get_array()[0, 0, 0] == 2
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert all(b.x0 >= 0 and b.x1 <= 1 and b.y0 >= 0 and b.y1 <= 1 for b in boxes)
+    assert boxes[8].x0 > boxes[4].x1  # the second block is to the right of the first
+
+
+def test_lists_of_other_queries_do_not_stand_beside():
+    with pytest.raises(ReidHashError, match="where their queries are the same"):
+        lists_beside(
+            [("A", [named_row("q", [True])]), ("B", [named_row("r", [True])])], Heading("Title")
+        )
+
+
+@pytest.mark.parametrize("blocks", [[], [("A", [])]])
+def test_lists_without_queries(blocks):
+    assert "no queries" in lists_beside(blocks, Heading("Title")).get_label()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from reid_hash.training.compared_losses import (
+from reid_hash.training.losses import (
     ranking_hinge,
     relative_distance,
     semantic_ranking_terms,

@@ -1,11 +1,14 @@
 """The loop trains something small for real in each of these."""
 
+import dataclasses
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +20,7 @@ from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
 from reid_hash.metrics import rank_codes, summarise
 from reid_hash.models.torch_encoder import Encoder
 from reid_hash.nn.checkpoint import load_checkpoint, read_tensors
+from reid_hash.training.log import TrainingLog
 from reid_hash.training.loop import MODEL_FILE, STATE_FILE, Stopped, train
 from reid_hash.training.setup import use_bf16
 from tests.helpers import coloured_pixels, tiny_config
@@ -98,28 +102,23 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path, settings):
     assert steps == [3, 3, 6, 6, 9, 9, 12, 12]
 
 
-def test_a_run_stopped_in_the_middle_of_an_epoch_goes_on_there(tmp_path):
+def test_a_run_stopped_in_the_middle_of_an_epoch_goes_on_there(tmp_path, monkeypatch):
     pixels = coloured_pixels()
     config = tiny_config()
     whole = train(config, pixels, tmp_path / "whole", device="cpu")
 
-    import reid_hash.training.loop as training
-
     seen = []
-    real = training.objective
+    real = TrainingLog.step
 
-    def interrupting(*args):
+    def interrupting(self, *args):
         seen.append(1)
         if len(seen) == 5:
             os.kill(os.getpid(), signal.SIGTERM)
-        return real(*args)
+        return real(self, *args)
 
-    training.objective = interrupting
-    try:
-        with pytest.raises(Stopped, match="step 5 of 12"):
-            train(config, pixels, tmp_path / "cut", device="cpu")
-    finally:
-        training.objective = real
+    monkeypatch.setattr(TrainingLog, "step", interrupting)
+    with pytest.raises(Stopped, match="step 5 of 12"):
+        train(config, pixels, tmp_path / "cut", device="cpu")
     resumed = train(config, pixels, tmp_path / "cut", device="cpu", resume=True)
     torch.testing.assert_close(resumed.net.state_dict(), whole.net.state_dict(), rtol=0, atol=0)
 
@@ -145,20 +144,58 @@ def test_resuming_what_cannot_be_resumed(tmp_path):
 
 
 def test_a_collapse_is_said(tmp_path):
-    console = Console(record=True, width=200, file=open(os.devnull, "w"))  # noqa: SIM115
-    config = tiny_config(
-        "model.batch_norm=false",
-        "train.learning_rate=3",
-        "train.optimiser=sgd",
-        "train.warmup=0",
-        "train.epochs=2",
+    console = Console(record=True, width=200, file=io.StringIO())
+    # images that are all alike and stay so have one code
+    still = [f"augment.{change}=0" for change in ("shift", "zoom", "colour", "erase", "light")]
+    config = tiny_config("train.epochs=1", *still)
+    pixels = dataclasses.replace(coloured_pixels(), images=np.full((48, 32, 16, 3), 90, np.uint8))
+    train(config, pixels, tmp_path, device="cpu", console=console)
+    assert "training has collapsed" in console.export_text()
+
+
+def test_a_run_without_collapse_says_nothing_of_it(tmp_path):
+    console = Console(record=True, width=200, file=io.StringIO())
+    train(tiny_config(), coloured_pixels(), tmp_path, device="cpu", console=console)
+    text = console.export_text()
+    assert "epoch 4, step 12 of 12" in text
+    assert "collapsed" not in text
+
+
+@pytest.mark.parametrize("order", [("fp32", "bf16"), ("bf16", "fp32")])
+def test_trainings_of_different_precision_follow_each_other(tmp_path, order):
+    """In a process of its own, since no training before it may fix the precision."""
+    code = """
+import json, sys
+from pathlib import Path
+import torch
+from reid_hash.training.loop import train
+from tests.helpers import coloured_pixels, tiny_config
+torch.set_num_threads(1)
+dtypes = []
+def hook(module, given, out):
+    if module.training and isinstance(module, torch.nn.Conv2d):
+        dtypes.append(str(out.dtype))
+torch.nn.modules.module.register_module_forward_hook(hook)
+found = {}
+for precision in sys.argv[2:]:
+    dtypes.clear()
+    config = tiny_config("train.epochs=1", f"train.precision={precision}")
+    folder = Path(sys.argv[1]) / precision
+    checkpoint = train(config, coloured_pixels(), folder, device="cpu")
+    found[precision] = [sorted(set(dtypes)), checkpoint.fingerprint]
+print(json.dumps(found))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), *order],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
     )
-    try:
-        train(config, coloured_pixels(), tmp_path, device="cpu", console=console)
-    except ReidHashError as error:
-        assert "lower train.learning_rate" in str(error)
-    else:
-        assert "training has collapsed" in console.export_text()
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["fp32"][0] == ["torch.float32"]
+    assert "torch.bfloat16" in found["bf16"][0]  # beside a probe of the shapes at the start
+    assert found["fp32"][1] != found["bf16"][1]
 
 
 def test_a_loss_that_is_no_number_is_an_error(tmp_path):

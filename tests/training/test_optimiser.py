@@ -7,9 +7,8 @@ import timm.optim
 import torch
 
 from reid_hash.nn.hashnet import HashNet
-from reid_hash.training.muon import Muon
 from reid_hash.training.objective import TrainingModel
-from reid_hash.training.optimiser import build_optimiser, set_learning_rate
+from reid_hash.training.optimiser import Muon, build_optimiser, set_learning_rate
 from tests.helpers import tiny_config
 
 

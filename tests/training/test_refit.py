@@ -10,9 +10,8 @@ from reid_hash.metrics import rank_codes, summarise
 from reid_hash.models.torch_encoder import Encoder, network_outputs
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.nn.head import HashHead
-from reid_hash.training.bit_weights import freeze
 from reid_hash.training.loop import train
-from reid_hash.training.refit import _Draw, check_pairs, contrast, fold, refit
+from reid_hash.training.refit import _Draw, check_pairs, contrast, fold, freeze, refit
 from tests.helpers import coloured_pixels, tiny_config
 
 CPU = torch.device("cpu")

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from reid_hash.app.train_config import training_config
+from reid_hash.app.train import training_config
 from reid_hash.errors import ConfigError
 from reid_hash.models.shipped import shipped_model
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.training.loop import CONFIG_FILE, MODEL_FILE, Stopped, train
-from reid_hash.training.start import start_from
+from reid_hash.training.setup import start_from
 from tests.helpers import coloured_pixels, tiny_config
 
 STANDING = ("train.epochs=1", "train.learning_rate=1e-9", "train.weight_decay=0")

@@ -12,19 +12,14 @@ import numpy as np
 import pytest
 
 from reid_hash.app.demo.options import DemoOptions
-from reid_hash.app.demo.recognise import run_demo
-from reid_hash.app.demo.run import _page
+from reid_hash.app.demo.run import run_demo
 from reid_hash.errors import CodeError, ReidHashError
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.report.pages.timeline import Timeline, clock, write_timeline
-from reid_hash.video.crops import CropOptions
 from reid_hash.video.draw import text
 from reid_hash.video.draw.boxes import identity_colour, ink_on
-from reid_hash.video.identity.identify import IdentifyOptions
 from reid_hash.video.score import read_truth
 from tests.video.streams import Camera, plain_frames, write_frames
-
-IDENTIFY = IdentifyOptions(crops=CropOptions(least_height=24))
 
 
 @pytest.fixture
@@ -34,12 +29,12 @@ def options(film, model, tmp_path):
         folder=tmp_path / "run",
         detector="motion",
         model=model,
-        far=0.05,
         start=1_000_000.0,
-        video=tmp_path / "out.mp4",
+        output=tmp_path / "out.mp4",
+        no_window=True,
         events=tmp_path / "events.jsonl",
         device="cpu",
-        identify=IDENTIFY,
+        min_height=24,
     )
 
 
@@ -65,7 +60,7 @@ def test_two_cameras_from_end_to_end(film, options, tmp_path):
     assert score.right <= score.people
     assert score.matched <= score.matches
 
-    drawn = frames_of(options.video)
+    drawn = frames_of(options.output)
     assert len(drawn) == 56  # one picture for both cameras at each time
     assert drawn[0].shape[0] % 2 == drawn[0].shape[1] % 2 == 0
 
@@ -92,7 +87,7 @@ def test_two_cameras_from_end_to_end(film, options, tmp_path):
         assert gallery.merge(first, second) == first
 
     page = tmp_path / "timeline.html"
-    write_timeline(page, _page(result))
+    write_timeline(page, result.timeline())
     html = page.read_text(encoding="utf-8")
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:|//)""", html)
     assert all(person.label in html for person in result.people)
@@ -102,7 +97,7 @@ def test_two_cameras_from_end_to_end(film, options, tmp_path):
 def test_the_same_files_give_the_same_result(options, tmp_path):
     found = []
     for name in ("a", "b"):
-        again = replace(options, folder=tmp_path / name, max_frames=30, video=None)
+        again = replace(options, folder=tmp_path / name, max_frames=30, output=None)
         result = run_demo(again, print).to_json()
         found.append((result["people"], result["frames"]))
     assert found[0] == found[1]
@@ -110,7 +105,7 @@ def test_the_same_files_give_the_same_result(options, tmp_path):
 
 def test_people_are_known_the_second_time_and_watched_ones_are_told(options, tmp_path):
     gallery = tmp_path / "gallery"
-    first = run_demo(replace(options, gallery=gallery, video=None), print)
+    first = run_demo(replace(options, gallery=gallery, output=None), print)
     image = tmp_path / "wanted.jpg"
     image.write_bytes(next(v.thumbnail for p in first.people for v in p.visits if v.thumbnail))
     said = []
@@ -122,7 +117,7 @@ def test_people_are_known_the_second_time_and_watched_ones_are_told(options, tmp
     assert watched
     # the mark is in the picture
     red = [
-        (np.abs(f.astype(int) - (40, 40, 235)).max(2) < 60).sum() for f in frames_of(again.video)
+        (np.abs(f.astype(int) - (40, 40, 235)).max(2) < 60).sum() for f in frames_of(again.output)
     ]
     assert max(red) > 200
 
@@ -142,8 +137,8 @@ def test_nobody_and_odd_sizes(options, tmp_path):
     result = run_demo(replace(options, sources=[str(folder)]), print)
     assert result.people == []
     assert result.frames == 4
-    assert len(frames_of(options.video)) == 4
-    write_timeline(tmp_path / "t.html", _page(result))
+    assert len(frames_of(options.output)) == 4
+    write_timeline(tmp_path / "t.html", result.timeline())
     assert "Nobody was identified" in (tmp_path / "t.html").read_text(encoding="utf-8")
 
 
@@ -166,7 +161,7 @@ def test_an_error_in_the_middle_keeps_what_was_seen(options, tmp_path, monkeypat
     assert result.people
     with Gallery.open(tmp_path / "run" / "gallery") as gallery:
         assert len(gallery) >= len(result.people)
-    assert len(frames_of(options.video)) > 20
+    assert len(frames_of(options.output)) > 20
 
 
 @pytest.mark.slow
@@ -192,14 +187,14 @@ def test_a_stream_that_vanishes_and_ctrl_c(film, options, tmp_path):
     assert result.people
     with Gallery.open(tmp_path / "run" / "gallery") as gallery:
         assert len(gallery) >= len(result.people)
-    assert len(frames_of(options.video)) > 8
+    assert len(frames_of(options.output)) > 8
 
 
 def test_several_sources_go_on_where_one_ends(options, film, tmp_path):
     short = write_frames(tmp_path / "short.mp4", plain_frames(5, (384, 216)), fps=8)
     result = run_demo(replace(options, sources=[str(short), str(film[0].video)]), print)
     assert [one["frames"] for one in result.cameras] == [5, 56]
-    assert len(frames_of(options.video)) == 56
+    assert len(frames_of(options.output)) == 56
 
 
 def test_colours_are_far_apart_and_labels_can_be_read():

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from reid_hash.app.walkers_gallery import make_walkers_gallery
+from reid_hash.app.walkers import make_walkers_gallery
 from reid_hash.web.page_gallery import Desk
 from reid_hash.web.settings import Settings
 

@@ -1,55 +1,71 @@
-"""What a run over videos is made of."""
+"""The options of `reid-hash demo`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from reid_hash.gallery.place import Place
+from reid_hash.video.crops import CropOptions
 from reid_hash.video.identity.identify import IdentifyOptions
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What a run is made of.
+    """What to run, and where to write.
 
     Attributes:
-        sources: files, folders, numbers of cameras, addresses.
-        folder: where what has no other place goes.
-        names: of the cameras, one a source; none to take those of the files and hosts.
-        detector: see `open_detector`.
-        gallery: where it is; a new one in `folder` where it is None.
+        sources: video files, folders of frames, camera numbers, stream addresses. Without one, the
+            built-in walkers are filmed by two cameras and the result is scored.
+        detector: see `open_detector`; None for "auto", or "motion" for the built-in video.
+        tracker: see `tracker.TRACKERS`.
+        gallery: where people are looked up and added; None for a new one in `folder`.
+        output: file of the drawn frames; None for `demo.mp4` in `folder`, if no window is opened.
+        watch: images of people to look out for.
         model: see `find_model`; None for the gallery's.
-        dataset: whose newest run is used where no model is named.
-        bits: how many bits are compared; all where it is None.
-        far: share of strangers that may be taken for somebody.
-        watch: images of people who are looked for.
+        dataset: whose newest run is used where no model is named; None for the usual one.
+        bits: how many bits are compared; None for all.
+        far: share of strangers that may be taken for somebody known, 0 to 1.
+        names: of the cameras, one for each source; none to name them after files and hosts.
         start: time of the first frame of files, seconds since 1970, UTC; None for now.
-        fps: of the sources, in place of what they say.
-        max_frames: of each source.
-        patience: seconds that a live source may be away.
-        video: file of the drawn frames; None to write none.
-        window: show them in a window.
-        events: file of the events; None to write none.
+        fps: frames per second of the sources, overriding what they report.
+        max_frames: stop after this many frames of each source.
+        min_height: height in pixels below which a person is ignored.
+        patience: seconds a live source may be away before it counts as ended.
+        no_window: open no window. One is opened only where there is a display.
+        no_video: write no video unless `output` names one.
+        events: file of the events; None for `events.jsonl` in `folder`.
+        timeline: the page of who was where and when; None for `timeline.html` in `folder`.
+        json_file: file of everything found; None to write none.
+        seed: of the built-in walkers; None for 0.
         device: where networks compute.
-        identify: how people are followed and told apart.
+        folder: of everything that has no other place; None for a new one, `runs`/demo/TIME.
+        runs: folder of all runs; None where there are none.
+        film: length in seconds of the built-in video, unless `max_frames` shortens it.
     """
 
-    sources: Sequence[str]
-    folder: Path
-    names: Sequence[str] = ()
-    detector: str = "auto"
+    sources: Sequence[str] = ()
+    detector: str | None = None
+    tracker: str = IdentifyOptions.tracker
     gallery: Place | None = None
-    model: Path | None = None
-    dataset: str = "cuhk03"
-    bits: int | None = None
-    far: float = 0.01
+    output: Path | None = None
     watch: Sequence[Path] = ()
+    model: Path | None = None
+    dataset: str | None = None
+    bits: int | None = None
+    far: float = 0.05
+    names: Sequence[str] = ()
     start: float | None = None
     fps: float | None = None
     max_frames: int | None = None
+    min_height: float = CropOptions.least_height
     patience: float = 60.0
-    video: Path | None = None
-    window: bool = False
+    no_window: bool = False
+    no_video: bool = False
     events: Path | None = None
+    timeline: Path | None = None
+    json_file: Path | None = None
+    seed: int | None = None
     device: str = "auto"
-    identify: IdentifyOptions = field(default_factory=IdentifyOptions)
+    folder: Path | None = None
+    runs: Path | None = None
+    film: float = 20.0

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from reid_hash.report.pages.timeline import Timeline
 from reid_hash.utils.timestamps import format_time
 from reid_hash.video.score import Score
 from reid_hash.video.summary import Person
@@ -26,6 +28,7 @@ class DemoResult:
         start: time of the first frame.
         interrupted: whether somebody stopped it.
         error: what stopped it, in words; "" where nothing did.
+        written: files and folders that `demo` has written.
     """
 
     people: Sequence[Person]
@@ -40,6 +43,7 @@ class DemoResult:
     start: float
     interrupted: bool
     error: str = ""
+    written: Sequence[Path] = ()
 
     @property
     def frames(self) -> int:
@@ -67,6 +71,36 @@ class DemoResult:
             "score": None if self.score is None else asdict(self.score),
             "notes": list(self.notes),
         }
+
+    def timeline(self) -> Timeline:
+        """The page of who was where and when."""
+        facts = [
+            (f"camera {i}", f"{one['name']}: {one['source']}, {one['frames']:,} frames")
+            for i, one in enumerate(self.cameras, 1)
+        ]
+        facts += [(name, text) for name, text in self.facts.items()]
+        score = self.score
+        if score is not None:
+            facts.append(
+                (
+                    "score",
+                    f"{score.matched} of {score.matches} tracks with an identity that several "
+                    f"cameras saw have the right one; {score.right} of {score.people} people have "
+                    f"mostly one identity before all of them; IDF1 {100 * score.idf1:.1f} %",
+                )
+            )
+        notes = list(self.notes)
+        if self.nameless:
+            notes.append(
+                f"{self.nameless} tracks were too short, small or crowded to tell who it was."
+            )
+        if self.interrupted:
+            notes.append("The run was stopped before the end.")
+        if self.error:
+            notes.append(f"The run ended with an error: {self.error}")
+        return Timeline(
+            [str(one["name"]) for one in self.cameras], self.people, self.start, facts, notes
+        )
 
 
 def _person(person: Person) -> dict[str, Any]:

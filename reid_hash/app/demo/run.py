@@ -1,194 +1,304 @@
-"""`reid-hash demo`: what was asked for on the command line, run and written."""
+"""`reid-hash demo`: the people in videos followed, recognised, drawn and reported."""
 
+import contextlib
 import datetime
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
 from rich.console import Console
 
+from reid_hash.app.demo.display import Screen, frame_progress
 from reid_hash.app.demo.options import DemoOptions
-from reid_hash.app.demo.recognise import Say, run_demo
 from reid_hash.app.demo.result import DemoResult
-from reid_hash.app.runs import RUNS
+from reid_hash.app.gallery import gallery_encoder
+from reid_hash.app.runs import USUAL_DATASET, find_model
+from reid_hash.data.images import read_image, resize
 from reid_hash.data.walkers import write_video
+from reid_hash.errors import ConfigError, ReidHashError
 from reid_hash.evaluation.describe import write_json
+from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.milvus.address import MilvusAddress
-from reid_hash.gallery.place import Place
-from reid_hash.report.pages.timeline import Timeline, write_timeline
+from reid_hash.gallery.open import create_gallery, has_gallery, open_gallery
+from reid_hash.models.encoder import AnyEncoder
+from reid_hash.models.torch_encoder import load_encoder, pick_device
+from reid_hash.report.pages.timeline import write_timeline
+from reid_hash.utils.signals import stop_signals
+from reid_hash.utils.visible import remark
 from reid_hash.video.crops import CropOptions
+from reid_hash.video.detectors.choose import open_detector
+from reid_hash.video.draw.canvas import Canvas
 from reid_hash.video.draw.output import has_display
-from reid_hash.video.identity.identify import IdentifyOptions
-from reid_hash.video.score import read_truth
+from reid_hash.video.events import Events
+from reid_hash.video.identity.identify import Identifier, IdentifyOptions, Watched
+from reid_hash.video.identity.limit import make_limit
+from reid_hash.video.identity.recognition import People
+from reid_hash.video.pipeline import Pipeline
+from reid_hash.video.score import Record, Truth, read_truth
+from reid_hash.video.sources.address import parse_sources
+from reid_hash.video.sources.source import Source, open_source
+from reid_hash.video.summary import people_of
 
 WALKERS = "walkers"
 VIDEO, EVENTS, TIMELINE = "demo.mp4", "events.jsonl", "timeline.html"
 """Files that have no other place."""
 
-FILM, FILM_FPS = 20.0, 12.5
-"""Seconds of the built-in video, and its frames a second."""
+FILM_FPS = 12.5
+"""Frames per second of the built-in video."""
+
+Say = Callable[[str], object]
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """The options of the command, see its help, and two more.
-
-    Attributes:
-        folder: in place of a new one in runs/demo/; then no window is opened.
-        film: length of the built-in video in seconds, where `max_frames` does not shorten it.
-    """
-
-    sources: Sequence[str] = ()
-    detector: str | None = None
-    tracker: str = "bytetrack"
-    gallery: Place | None = None
-    output: Path | None = None
-    watch: Sequence[Path] = ()
-    model: Path | None = None
-    dataset: str | None = None
-    bits: int | None = None
-    far: float = 0.05
-    names: Sequence[str] = ()
-    start: float | None = None
-    fps: float | None = None
-    max_frames: int | None = None
-    min_height: float = 40.0
-    patience: float = 60.0
-    no_window: bool = False
-    no_video: bool = False
-    events: Path | None = None
-    timeline: Path | None = None
-    json_file: Path | None = None
-    seed: int | None = None
-    device: str = "auto"
-    folder: Path | None = None
-    film: float = FILM
-
-
-@dataclass(frozen=True)
-class Done:
-    """What came of it.
-
-    Attributes:
-        result: what was found.
-        written: files and folders.
-    """
-
-    result: DemoResult
-    written: Sequence[Path]
-
-
-def demo(wanted: Wanted, say: Say, console: Console | None = None) -> Done:
-    """Run the demo, and write video, events, timeline and figures.
+def demo(options: DemoOptions, say: Say = print, console: Console | None = None) -> DemoResult:
+    """Follow and recognise people, and write video, events, timeline and figures.
 
     Args:
-        wanted: what.
-        say: told lines that are to be read at once.
+        options: what to run, and where to write.
+        say: called with lines to be read at once: watched people, sources that go away.
         console: for progress and remarks; None for none.
+
+    Returns:
+        What was found, with the files in `written`.
 
     Raises:
         ReidHashError: it cannot begin, or a file cannot be written.
     """
-    folder = wanted.folder or _new_folder()
-    window = has_display() and not wanted.no_window and wanted.folder is None
-    video = wanted.output
-    if video is None and not window and not wanted.no_video:
-        video = folder / VIDEO
-    options = DemoOptions(
-        sources=wanted.sources,
-        folder=folder,
-        names=wanted.names,
-        detector=wanted.detector or "auto",
-        gallery=wanted.gallery,
-        model=wanted.model,
-        dataset=wanted.dataset or "cuhk03",
-        bits=wanted.bits,
-        far=wanted.far,
-        watch=wanted.watch,
-        start=wanted.start,
-        fps=wanted.fps,
-        max_frames=wanted.max_frames,
-        patience=wanted.patience,
-        video=video,
-        window=window,
-        events=wanted.events or folder / EVENTS,
-        device=wanted.device,
-        identify=IdentifyOptions(
-            crops=CropOptions(least_height=wanted.min_height), tracker=wanted.tracker
-        ),
-    )
+    folder = options.folder or _new_folder(options)
+    timeline = options.timeline or folder / TIMELINE
     truths = None
-    if not wanted.sources:
-        options, truth_files = _built_in(options, wanted, console)
-        truths = [read_truth(file, wanted.min_height) for file in truth_files]
+    options = replace(options, folder=folder, events=options.events or folder / EVENTS)
+    if options.output is None and not options.no_video and not _opens_window(options):
+        options = replace(options, output=folder / VIDEO)
+    if not options.sources:
+        options, truths = _film_walkers(options, folder / WALKERS, console)
     result = run_demo(options, say, console, truths)
-    timeline = wanted.timeline or folder / TIMELINE
-    write_timeline(timeline, _page(result))
-    files = (video, options.events, timeline)
+    write_timeline(timeline, result.timeline())
+    files = (options.output, options.events, timeline)
     written = [path for path in files if path is not None and path.exists()]
-    if wanted.json_file is not None:
-        write_json(wanted.json_file, result.to_json())
-        written.append(wanted.json_file)
-    if not isinstance(wanted.gallery, MilvusAddress):
+    if options.json_file is not None:
+        write_json(options.json_file, result.to_json())
+        written.append(options.json_file)
+    if not isinstance(options.gallery, MilvusAddress):
         written.append(Path(result.facts["gallery"]))
-    return Done(result, written)
+    return replace(result, written=written)
 
 
-def _built_in(
-    options: DemoOptions, wanted: Wanted, console: Console | None
-) -> tuple[DemoOptions, list[Path]]:
-    """Film the walkers; gives the options for them, and the files with the truth."""
+def _opens_window(options: DemoOptions) -> bool:
+    return not options.no_window and has_display()
+
+
+def _film_walkers(
+    options: DemoOptions, folder: Path, console: Console | None
+) -> tuple[DemoOptions, list[Truth]]:
+    """Film the built-in walkers; gives the options for the films, and who was where."""
     if console is not None:
         console.print("filming the walkers with two cameras …")
-    most = wanted.max_frames
-    seconds = wanted.film if most is None else min(wanted.film, most / FILM_FPS)
-    films = write_video(options.folder / WALKERS, wanted.seed or 0, seconds=seconds, fps=FILM_FPS)
+    most = options.max_frames
+    seconds = options.film if most is None else min(options.film, most / FILM_FPS)
+    films = write_video(folder, options.seed or 0, seconds=seconds, fps=FILM_FPS)
     built_in = replace(
         options,
         sources=[str(film.video) for film in films],
-        detector=wanted.detector or "motion",
-        dataset=wanted.dataset or WALKERS,
+        detector=options.detector or "motion",
+        dataset=options.dataset or WALKERS,
     )
-    return built_in, [film.truth for film in films]
+    return built_in, [read_truth(film.truth, options.min_height) for film in films]
 
 
-def _page(result: DemoResult) -> Timeline:
-    """The page of who was where and when."""
-    facts = [
-        (f"camera {i}", f"{one['name']}: {one['source']}, {one['frames']:,} frames")
-        for i, one in enumerate(result.cameras, 1)
-    ]
-    facts += [(name, text) for name, text in result.facts.items()]
-    score = result.score
-    if score is not None:
-        facts.append(
-            (
-                "score",
-                f"{score.matched} of {score.matches} tracks with an identity that several cameras "
-                f"saw have the right one; {score.right} of {score.people} people have mostly one "
-                f"identity before all of them; IDF1 {100 * score.idf1:.1f} %",
-            )
-        )
-    notes = list(result.notes)
-    if result.nameless:
-        notes.append(
-            f"{result.nameless} tracks were too short, small or crowded to tell who it was."
-        )
-    if result.interrupted:
-        notes.append("The run was stopped before the end.")
-    if result.error:
-        notes.append(f"The run ended with an error: {result.error}")
-    return Timeline(
-        [str(one["name"]) for one in result.cameras], result.people, result.start, facts, notes
-    )
-
-
-def _new_folder() -> Path:
-    """runs/demo/TIME, which is not there yet."""
+def _new_folder(options: DemoOptions) -> Path:
+    """A folder that is not there yet, `runs`/demo/TIME."""
+    if options.runs is None:
+        raise ConfigError("name a folder for what the demo writes: folder=… or runs=…")
     now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for number in itertools.count(1):
-        folder = RUNS / "demo" / (now if number == 1 else f"{now}_{number}")
+        folder = options.runs / "demo" / (now if number == 1 else f"{now}_{number}")
         if not folder.exists():
             return folder
     raise AssertionError("counting has no end")
+
+
+def run_demo(
+    options: DemoOptions,
+    say: Say,
+    console: Console | None = None,
+    truths: Sequence[Truth] | None = None,
+) -> DemoResult:
+    """Follow and recognise the people of all sources.
+
+    Args:
+        options: what to run; only what is named is written, and there is at least one source.
+        say: called with lines to be read at once: watched people, sources that go away.
+        console: for progress and remarks; None for none.
+        truths: who was where, one a source, to score the result.
+
+    Raises:
+        ReidHashError: it cannot begin. What goes wrong later is in the result's `error`: whoever
+            was seen before is in the gallery.
+    """
+    note: Say = (lambda line: remark(console, line)) if console else (lambda line: None)
+    with contextlib.ExitStack() as stack:
+        addresses = parse_sources(options.sources, options.names)
+        sources = [_open(stack, address, options) for address in addresses]
+        facts: dict[str, str] = {}
+        detector = open_detector(
+            options.detector or "auto", str(pick_device(options.device)), say=_noting(facts, note)
+        )
+        gallery, encoder = _gallery(stack, options)
+        bits = options.bits or gallery.bits
+        if not 1 <= bits <= gallery.bits:
+            raise ConfigError(
+                f"--bits {bits}: the gallery has {gallery.bits}; choose 1 to {gallery.bits}"
+            )
+        people = People(gallery, bits, make_limit(gallery, bits, options.far))
+        before = {one.id for one in gallery.identities()}
+        facts |= {"model": encoder.fingerprint, "bits": str(bits), "gallery": gallery.place}
+        watched = _watched(options.watch, encoder, people)
+        notes: list[str] = []
+        events = stack.enter_context(
+            contextlib.closing(Events(options.events, _hearing(say, notes)))
+        )
+        start = time.time() if options.start is None else options.start
+        live = all(source.live for source in sources)
+        cameras = [address.name for address in addresses]
+        stack.enter_context(_one_thread())
+        identifier = Identifier(
+            addresses,
+            [source.fps for source in sources],
+            encoder,
+            people,
+            events,
+            IdentifyOptions(
+                CropOptions(least_height=options.min_height),
+                options.tracker,
+                shapes=detector.shapes,
+            ),
+            watched,
+        )
+        fps = min(max(source.fps for source in sources), 60.0)
+        canvas = Canvas(cameras, [source.size for source in sources], fps, people)
+        screen = stack.enter_context(Screen(canvas, options.output, _opens_window(options)))
+        stop = stack.enter_context(stop_signals())
+        record, error = Record(), ""
+        began = time.monotonic()
+        pipeline = Pipeline(sources, detector, identifier, events, start, options.max_frames)
+        total = None if live else _length(sources, options.max_frames)
+        try:
+            with frame_progress(console, total, lambda: sum(pipeline.dropped)) as progress:
+                for scene in pipeline.scenes(lambda: stop.stopped or screen.closed):
+                    screen.add(scene)
+                    progress(1)
+                    if truths is not None:
+                        record.add(scene)
+            screen.finish()
+        except ReidHashError as problem:
+            error = str(problem)
+        finally:
+            pipeline.close()
+        return DemoResult(
+            people=people_of(identifier.presences, people, cameras, before),
+            nameless=sum(one.identity is None for one in identifier.presences.all.values()),
+            cameras=[
+                {
+                    "name": a.name,
+                    "source": a.shown,
+                    "frames": n,
+                    "frames_dropped": lost,
+                    "fps": s.fps,
+                }
+                for a, s, n, lost in zip(
+                    addresses, sources, pipeline.frames, pipeline.dropped, strict=True
+                )
+            ],
+            undrawn=pipeline.undrawn,
+            seconds=time.monotonic() - began,
+            stages={
+                name: (watch.seconds[name], watch.cpu[name])
+                for watch in (pipeline.watch, identifier.watch, screen.watch)
+                for name in watch.seconds
+            },
+            facts={**facts, "threshold": people.limit.about, "FAR": f"{options.far:g}"},
+            notes=notes,
+            score=record.score(identifier.presences, truths) if truths is not None else None,
+            start=start,
+            interrupted=stop.stopped,
+            error=error,
+        )
+
+
+def _open(stack: contextlib.ExitStack, address: Any, options: DemoOptions) -> Source:
+    source = open_source(address, options.fps, options.patience)
+    stack.callback(source.close)
+    return source
+
+
+def _gallery(stack: contextlib.ExitStack, options: DemoOptions) -> tuple[AnyGallery, AnyEncoder]:
+    """The gallery, made where there is none, and the network whose codes it takes."""
+    place, dataset = options.gallery, options.dataset or USUAL_DATASET
+    if place is None and options.folder is not None:
+        place = options.folder / "gallery"
+    if place is None:
+        raise ConfigError("name a gallery, or a folder for a new one")
+    if has_gallery(place):
+        gallery = stack.enter_context(open_gallery(place))
+        return gallery, gallery_encoder(
+            gallery, options.model, dataset, options.device, options.runs
+        )
+    file = find_model(options.model, dataset, options.runs)
+    encoder = load_encoder(file, options.device)
+    like = encoder.binarise(np.zeros((0, encoder.bits)))
+    return stack.enter_context(create_gallery(place, like, str(file.absolute()))), encoder
+
+
+def _watched(images: Sequence[Path], encoder: AnyEncoder, people: People) -> Watched | None:
+    if not images:
+        return None
+    pixels = np.stack([resize(read_image(image), *encoder.size) for image in images])
+    return Watched(people.fit(encoder.encode(pixels)), [image.name for image in images])
+
+
+def _hearing(say: Say, notes: list[str]) -> Callable[[dict[str, Any]], None]:
+    """What is said at once, and what is kept as a note."""
+
+    def hear(event: dict[str, Any]) -> None:
+        if event["event"] == "watch":
+            say(
+                f"watch: {event['name']} on {event['camera']} at {event['time'][11:19]} looks like "
+                f"{event['image']} (distance {event['distance']:.2f}, limit {event['limit']:.2f})"
+            )
+        elif "text" in event:
+            say(event["text"])
+            if event["event"] in ("note", "ended"):
+                notes.append(event["text"])
+
+    return hear
+
+
+def _noting(facts: dict[str, str], say: Say) -> Say:
+    def note(line: str) -> None:
+        facts["detector"] = line.removeprefix("detector: ")
+        say(line)
+
+    return note
+
+
+def _length(sources: Sequence[Source], most: int | None) -> int | None:
+    lengths = [source.length for source in sources]
+    if any(length is None for length in lengths):
+        return None
+    return sum(min(length or 0, most or length or 0) for length in lengths)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let the hash network compute in one thread: the detector has the other cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

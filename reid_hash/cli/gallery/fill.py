@@ -1,11 +1,24 @@
 """`reid-hash gallery create|add|export|import`."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
+from reid_hash.app.encode import find_images
+from reid_hash.app.gallery import (
+    CODES,
+    AddOptions,
+    add_codes,
+    add_images,
+    checkpoint_codes,
+    gallery_encoder,
+)
+from reid_hash.app.runs import RUNS, USUAL_DATASET
 from reid_hash.cli import options, show
+from reid_hash.codes import load_codes
 from reid_hash.gallery.milvus.address import MilvusAddress
 from reid_hash.gallery.open import create_gallery, open_gallery
 from reid_hash.gallery.place import Place, folder_of
@@ -15,9 +28,11 @@ from reid_hash.gallery.sqlite.tables import DATABASE
 from reid_hash.utils.progress import counting
 from reid_hash.utils.timestamps import parse_time
 
+option = partial(options.option, AddOptions)
+
 dataset_option = click.option(
     "--dataset",
-    default="cuhk03",
+    default=USUAL_DATASET,
     show_default=True,
     help="Whose newest run to use where no model is named or known.",
 )
@@ -62,15 +77,10 @@ def create(
     """Make an empty GALLERY for the codes of one model: a folder, or milvus://HOST:PORT/NAME."""
     if isinstance(place, MilvusAddress) and readable_by != "owner":
         raise click.UsageError("--readable-by is of files: on Milvus the server's users may read")
-    # torch takes seconds to import: commands that need no network do without it
     if codes is not None:
-        from reid_hash.codes import load_codes
-
         like, file = load_codes(codes)[0], ""
     else:
-        from reid_hash.app.gallery import checkpoint_codes
-
-        like, file = checkpoint_codes(model, dataset)
+        like, file = checkpoint_codes(model, dataset, RUNS)
     like = like.prefix(bits or like.bits)
     with create_gallery(place, like, file, expect, readable_by):
         of = f"model {like.model}" if like.model else "an unknown model"
@@ -82,15 +92,15 @@ def create(
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @gallery_model_option
 @dataset_option
-@click.option("--camera", default="", help="Name of the camera.")
+@option("--camera", help="Name of the camera.")
 @click.option("--time", "moment", help="When, in ISO 8601; now when left out.")
-@click.option("--source", help="What they come from; each file's path when left out.")
-@click.option(
+@option("--source", help="What they come from; each file's path when left out.")
+@option(
     "--names",
     type=click.Choice(["market1501"]),
     help="Read identity, camera and frame from names such as 0002_c1s1_000451_03.jpg.",
 )
-@click.option("--thumbnails/--no-thumbnails", default=True, help="Keep a small JPEG of each.")
+@option("--thumbnails/--no-thumbnails", help="Keep a small JPEG of each.")
 @options.device_option
 @options.skip_option
 @options.verbosity_options
@@ -99,43 +109,29 @@ def add(
     images: tuple[Path, ...],
     model: Path | None,
     dataset: str,
-    camera: str,
     moment: str | None,
-    source: str | None,
-    names: str | None,
-    thumbnails: bool,
     device: str,
-    skip_unreadable: bool,
+    **given: Any,
 ) -> None:
     """Encode IMAGES (files, or folders with all images below) and add them to the gallery.
 
     Files of codes (.npz) are added as they are. An image file that is in the gallery already is
     passed over, so that an interrupted command can be given again.
     """
-    from reid_hash.app import gallery as filling
-    from reid_hash.app.encode import find_images
-
     console = options.progress_console()
-    noted = filling.AddOptions(
-        camera=camera,
-        time=None if moment is None else parse_time(moment),
-        source=source,
-        names=names,
-        thumbnails=thumbnails,
-        skip_unreadable=skip_unreadable,
-    )
-    codes = [path for path in images if path.suffix.lower() == filling.CODES]
+    noted = AddOptions(time=None if moment is None else parse_time(moment), **given)
+    codes = [path for path in images if path.suffix.lower() == CODES]
     pictures = find_images([path for path in images if path not in codes])
-    if pictures and thumbnails and isinstance(place, MilvusAddress):
+    if pictures and noted.thumbnails and isinstance(place, MilvusAddress):
         noted = replace(noted, thumbnails=False)
         if console is not None:
             show.notes(["thumbnails are not kept on Milvus"], console)
     with open_gallery(place) as gallery:
-        added = sum(filling.add_codes(gallery, path, noted).sightings for path in codes)
+        added = sum(add_codes(gallery, path, noted).sightings for path in codes)
         if pictures:
-            encoder = filling.gallery_encoder(gallery, model, dataset, device)
+            encoder = gallery_encoder(gallery, model, dataset, device, RUNS)
             with counting(console, "encoding", len(pictures)) as progress:
-                result = filling.add_images(gallery, encoder, pictures, noted, progress)
+                result = add_images(gallery, encoder, pictures, noted, progress)
             added += result.sightings
             if result.known:
                 show.notes([f"{result.known:,} files are in the gallery already"], console)

@@ -9,9 +9,9 @@ from reid_hash.evaluation.retrieval import RADIUS, TOP, RetrievalRow
 from reid_hash.paper.methods import catalogue
 from reid_hash.paper.methods.catalogue import METHODS
 from reid_hash.paper.methods.sources import Plan
-from reid_hash.report.heading import Heading
 from reid_hash.report.numbers import figure_name, has
 from reid_hash.report.plots.panels import Line, Panel, panels_plot
+from reid_hash.report.style import Heading
 
 _REPORTED_LENGTHS = (16, 24, 32, 48)
 # mAP as re-printed by DPSH (Li et al., IJCAI 2016)

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from rich.console import Console
 
-from reid_hash.data.dataset import Dataset
-from reid_hash.evaluation.retrieval import RetrievalRow
-from reid_hash.paper.figures import panels as reproduce_panels
-from reid_hash.paper.figures import ranking_lists
-from reid_hash.paper.methods import catalogue as methods
+from reid_hash.app.evaluate import curve_objects
+from reid_hash.distances import hamming, weighted
+from reid_hash.evaluation.encoded import Encoded, ranking_row
+from reid_hash.paper.figures import panels as figure_panels
+from reid_hash.paper.methods import catalogue
 from reid_hash.paper.methods import plan as methods_plan
 from reid_hash.paper.methods.catalogue import (
     FIGURE_METHODS,
@@ -28,17 +30,33 @@ from reid_hash.paper.methods.catalogue import (
 from reid_hash.paper.methods.evaluate import encoded_by, method_rows
 from reid_hash.paper.methods.networks import EVALUATION_FILE, Workplace, announce
 from reid_hash.paper.methods.sources import (
+    Hashing,
     Plan,
     Source,
     epochs_of,
     hashing_notes,
     hashings_of,
+    network_of,
     networks_of,
     sources_of,
 )
-from reid_hash.report.beside import Block, lists_beside
-from reid_hash.report.heading import Heading
+from reid_hash.paper.result import Result, network_facts, network_lines, without
+from reid_hash.report.grid import Block, RankingRow, lists_beside
+from reid_hash.report.pages.html import Report
 from reid_hash.report.plots.panels import panels_plot
+from reid_hash.report.style import Heading
+
+QUERIES = 10
+"""Ranking lists of figure 6."""
+
+TOP = 10
+"""Images of a list."""
+
+CHOSEN = "the first query of each class"
+NOTE = (
+    f"The queries are {CHOSEN} (of more than {QUERIES} classes, evenly spread ones), not chosen by "
+    "their result. Images at equal distance stand in an order drawn once, the same for all methods."
+)
 
 
 @dataclass(frozen=True)
@@ -99,40 +117,9 @@ class ReproduceOptions:
     skip_unreadable: bool = False
 
 
-@dataclass(frozen=True, eq=False)
-class Reproduction:
-    """A figure as it came out here.
-
-    Attributes:
-        spec: which figure.
-        plan: the networks and hash functions behind it.
-        dataset: what it is of.
-        split: which split or draw.
-        records: flat result records; published ones are marked `reported`.
-        rows: those with curves that were measured here.
-        lists: one record an image of the ranking lists of figure 6.
-        heading: above the picture.
-        picture: all of it.
-        parts: (caption, part of it), for a page.
-        notes: what a reader must know.
-    """
-
-    spec: FigureSpec
-    plan: Plan
-    dataset: Dataset
-    split: int
-    records: Sequence[Mapping[str, Any]]
-    rows: Sequence[RetrievalRow]
-    lists: Sequence[Mapping[str, Any]]
-    heading: Heading
-    picture: Figure
-    parts: Sequence[tuple[str, Figure]]
-    notes: Sequence[str]
-
-
 def reproduce(
     names: Sequence[str], options: ReproduceOptions, console: Console | None = None
-) -> Iterator[Reproduction]:
+) -> Iterator[Result]:
     """Reproduce figures one by one; what is missing is listed, then trained or fitted.
 
     Args:
@@ -179,38 +166,36 @@ def _is_evaluated(by_length: Mapping[int, Source]) -> bool:
     return all((source.folder / EVALUATION_FILE).exists() for source in by_length.values())
 
 
-def _curves(spec: FigureSpec, plan: Plan, place: Workplace) -> Reproduction:
+def _curves(spec: FigureSpec, plan: Plan, place: Workplace) -> Result:
     dataset = place.dataset
     rows = method_rows(plan, place)
-    reported = reproduce_panels.reported(spec.dataset, plan) if spec.kind == "retrieval" else []
     queries, database = len(dataset.query), len(dataset.gallery)
     heading = Heading(
         f"Figure {spec.name[3:]} · {spec.title}",
         f"protocol {dataset.protocol}: {queries:,} queries, {database:,} database images; tied "
         "distances count as their expected value",
-        methods.scaled_down(plan),
+        catalogue.scaled_down(plan),
     )
     if spec.kind == "retrieval":
-        panels = reproduce_panels.retrieval_panels(plan, rows, reported)
+        reported = figure_panels.reported(spec.dataset, plan)
+        panels = figure_panels.retrieval_panels(plan, rows, reported)
     else:
-        panels = reproduce_panels.length_panels(plan, rows)
-    notes = [*_notes(plan, dataset), *reproduce_panels.notes(spec.dataset, reported)]
-    return Reproduction(
+        reported = []
+        panels = figure_panels.length_panels(plan, rows)
+    return _result(
         spec,
         plan,
-        dataset,
-        place.split,
-        [*(row.figures for row in rows), *reported],
-        rows,
-        [],
+        place,
         heading,
+        [*(row.figures for row in rows), *reported],
         panels_plot(panels, heading),
-        reproduce_panels.parts(panels, heading),
-        notes,
+        figure_panels.parts(panels, heading),
+        figure_panels.notes(spec.dataset, reported),
+        {"curves": curve_objects(rows)},
     )
 
 
-def _lists(spec: FigureSpec, plan: Plan, place: Workplace) -> Reproduction:
+def _lists(spec: FigureSpec, plan: Plan, place: Workplace) -> Result:
     blocks: list[Block] = []
     lists: list[dict[str, Any]] = []
     records: list[Mapping[str, Any]] = []
@@ -218,39 +203,82 @@ def _lists(spec: FigureSpec, plan: Plan, place: Workplace) -> Reproduction:
     for name, by_length in plan.items():
         (source,) = by_length.values()
         encoded = encoded_by(source, place)
-        found = ranking_lists.ranking_lists(encoded, bits, METHODS[name].weighted)
-        blocks.append((ranking_lists.block_title(name, plan, bits), found))
+        found = ranking_lists(encoded, bits, METHODS[name].weighted)
+        blocks.append((_block_title(name, plan, bits), found))
         about = {"method": name, "bits": bits, "weighted": METHODS[name].weighted}
-        lists += [{**about, **image} for image in ranking_lists.list_records(found)]
-        records.append({**about, **ranking_lists.figures(found), **epochs_of(source)})
+        images = _list_records(found)
+        lists += [{**about, **image} for image in images]
+        top = max(len(row.matches) for row in found)
+        precision = float(np.mean([np.mean(row.matches) for row in found]))
+        records.append({**about, f"precision_at_{top}": precision, **epochs_of(source)})
     heading = Heading(
         f"Figure {spec.name[3:]} · {spec.title} at {bits} bits",
-        f"{ranking_lists.CHOSEN}; {len(place.dataset.gallery):,} database images, equal "
-        "distances in random order",
-        methods.scaled_down(plan),
+        f"{CHOSEN}; {len(place.dataset.gallery):,} database images, equal distances in random "
+        "order",
+        catalogue.scaled_down(plan),
     )
     picture = lists_beside(blocks, heading)
     caption = f"The nearest images by codes of {bits} bits; mistakes are framed in red."
-    return Reproduction(
-        spec,
-        plan,
-        place.dataset,
-        place.split,
-        records,
-        [],
-        lists,
-        heading,
-        picture,
-        [(caption, picture)],
-        [*_notes(plan, place.dataset), ranking_lists.NOTE],
+    return _result(
+        spec, plan, place, heading, records, picture, [(caption, picture)], [NOTE], {"lists": lists}
     )
 
 
-def _notes(plan: Plan, dataset: Dataset) -> list[str]:
+def _result(
+    spec: FigureSpec,
+    plan: Plan,
+    place: Workplace,
+    heading: Heading,
+    records: Sequence[Mapping[str, Any]],
+    picture: Figure,
+    parts: Sequence[tuple[str, Figure]],
+    notes: Sequence[str],
+    more: Mapping[str, Any],
+) -> Result:
+    networks = network_facts(networks_of([plan]))
+    hashings = len(hashings_of([plan]))
+    fitted = f" and {hashings} hash functions fitted to features" if hashings else ""
+    page = Report(
+        title=heading.title,
+        summary=f"Figure {spec.name[3:]} of Zhang et al. (IEEE TIP 2015), made anew with "
+        f"{len(networks)} networks trained here{fitted}.",
+        facts=[
+            ("methods", "\n".join(catalogue.title(name, plan) for name in plan)),
+            ("networks", network_lines(networks)),
+        ],
+        notes=[*_notes(plan, place), *notes],
+        records=[_shown(record) for record in records],
+        figures=parts,
+        config=_configs(plan),
+        figures_first=True,
+        item="an image",
+    )
+    return Result(
+        spec.name,
+        place.dataset,
+        place.split,
+        sources_of([plan])[0].seed,
+        records,
+        networks,
+        heading.notice,
+        picture,
+        page,
+        {"figure": spec.name, "database": len(place.dataset.gallery), **more},
+        more.get("lists", ()),
+    )
+
+
+def _shown(record: Mapping[str, Any]) -> dict[str, Any]:
+    left_out = ("recall_at_", "map_at_1000", "features", "train_samples", "fit_seconds")
+    shown = without(record, left_out)
+    return shown if record.get("reported") else {**shown, "method": METHODS[record["method"]].short}
+
+
+def _notes(plan: Plan, place: Workplace) -> list[str]:
     """What a reader must know of the data and the trainings."""
-    scaled = methods.scaled_down(plan)
-    plain = [methods.title(name, plan) for name in plan if not METHODS[name].weighted]
-    weighted = [methods.title(name, plan) for name in plan if METHODS[name].weighted]
+    scaled = catalogue.scaled_down(plan)
+    plain = [catalogue.title(name, plan) for name in plan if not METHODS[name].weighted]
+    weighted = [catalogue.title(name, plan) for name in plan if METHODS[name].weighted]
     ranked = [
         f"{', '.join(names)}: {distance} distance"
         for names, distance in ((plain, "Hamming"), (weighted, "weighted Hamming"))
@@ -258,7 +286,78 @@ def _notes(plan: Plan, dataset: Dataset) -> list[str]:
     ]
     return [
         *([f"{scaled}: these figures are not those of the whole training"] if scaled else []),
-        *dataset.notes,
+        *place.dataset.notes,
         *hashing_notes(plan),
         f"Drawn in the picture: {'; '.join(ranked)}",
     ]
+
+
+def _configs(plan: Plan) -> str:
+    """The configuration of each method's longest network, as YAML; of features, once for all."""
+    parts: dict[str, list[str]] = {}
+    for name, by_length in plan.items():
+        network = network_of(by_length[max(by_length)])
+        others = "; other lengths differ in model.bits" if METHODS[name].networks == "each" else ""
+        if network is not None:
+            yaml = f"{network.name}{others}\n{network.config.to_yaml()}"
+            parts.setdefault(yaml, []).append(name)
+    return "---\n".join(f"# {', '.join(names)}: {yaml}" for yaml, names in parts.items())
+
+
+def chosen_queries(labels: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The first query of each class, of up to `QUERIES` classes spread evenly.
+
+    Args:
+        labels: [n] int64, or [n, classes] bool.
+
+    Returns:
+        [≤ QUERIES] int64, each index once.
+    """
+    if labels.ndim == 2:
+        firsts = [int(np.flatnonzero(column)[0]) for column in labels.T if column.any()]
+    else:
+        firsts = np.unique(labels, return_index=True)[1].tolist()
+    spread = np.linspace(0, len(firsts) - 1, min(QUERIES, len(firsts))).round().astype(np.int64)
+    return np.array(list(dict.fromkeys(firsts[i] for i in spread)), np.int64)
+
+
+def ranking_lists(encoded: Encoded, bits: int, by_weight: bool) -> list[RankingRow]:
+    """The nearest images of the chosen queries.
+
+    Args:
+        encoded: queries and database.
+        bits: length of the codes, the first bits of those given.
+        by_weight: rank by weighted Hamming distance.
+    """
+    picked = chosen_queries(encoded.query_pixels.labels)
+    distance = weighted if by_weight else hamming
+    distances = distance(encoded.query.prefix(bits)[picked], encoded.gallery.prefix(bits))
+    return [ranking_row(encoded, int(i), of, TOP) for i, of in zip(picked, distances, strict=True)]
+
+
+def _list_records(rows: Sequence[RankingRow]) -> list[dict[str, Any]]:
+    """A flat record for each image of the lists."""
+    return [
+        {
+            "query": row.query_name,
+            "rank": rank,
+            "image": name,
+            "right": match,
+            "distance": distance,
+        }
+        for row in rows
+        for rank, (name, match, distance) in enumerate(
+            zip(row.names, row.matches, row.distances, strict=True), start=1
+        )
+    ]
+
+
+def _block_title(name: str, plan: Plan, bits: int) -> str:
+    """What stands above a method's lists."""
+    source = plan[name][bits]
+    if isinstance(source, Hashing):
+        return f"{catalogue.title(name, plan)}, {bits} bits"
+    trained = source.bits
+    return f"{METHODS[name].short}, {trained}-bit network" + (
+        f" cut to {bits} bits" if bits < trained else ""
+    )

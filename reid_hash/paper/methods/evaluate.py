@@ -1,16 +1,20 @@
 """Figures of the methods; what was evaluated once is read from where it is kept."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from reid_hash.evaluation.encoded import Encoded, encode_dataset
-from reid_hash.evaluation.retrieval import RetrievalRow, evaluate_retrieval
+from reid_hash.evaluation.retrieval import RADIUS, TOP, RetrievalRow, evaluate_retrieval
+from reid_hash.metrics import RETURNED
 from reid_hash.models.torch_encoder import Encoder
 from reid_hash.nn.checkpoint import Checkpoint
-from reid_hash.paper.methods.hash_functions import encoded_by_hashing, evaluated_hashing
-from reid_hash.paper.methods.kept import Rows, keep_rows, key_of, read_rows
+from reid_hash.paper.methods.hash_functions import fitted
+from reid_hash.paper.methods.kept import Key, kept_rows, key_of
 from reid_hash.paper.methods.networks import Workplace, trained
-from reid_hash.paper.methods.sources import Network, Plan, Source, epochs_of
+from reid_hash.paper.methods.sources import Hashing, Network, Plan, Source, epochs_of
 from reid_hash.utils.progress import counting
+
+Rows = dict[Key, RetrievalRow]
 
 
 def method_rows(plan: Plan, place: Workplace) -> list[RetrievalRow]:
@@ -30,9 +34,9 @@ def method_rows(plan: Plan, place: Workplace) -> list[RetrievalRow]:
         for bits, source in by_length.items():
             lengths.setdefault(source, set()).add(bits)
     found = {
-        source: _evaluated(source, sorted(of), place)
+        source: _of_network(source, sorted(of), place)
         if isinstance(source, Network)
-        else evaluated_hashing(source, place)
+        else _of_hashing(source, place)
         for source, of in lengths.items()
     }
     return [
@@ -48,7 +52,7 @@ def encoded_by(source: Source, place: Workplace) -> Encoded:
     """Query and database encoded by a source, which is trained or fitted first if need be."""
     if isinstance(source, Network):
         return _encode(source, trained(source, place), place)
-    return encoded_by_hashing(source, place)
+    return fitted(source, place)[0]
 
 
 def _encode(network: Network, checkpoint: Checkpoint, place: Workplace) -> Encoded:
@@ -66,20 +70,39 @@ def _of_method(row: RetrievalRow, method: str, source: Source) -> RetrievalRow:
     return RetrievalRow({**row.figures, "method": method, **epochs_of(source)}, row.curves)
 
 
-def _evaluated(network: Network, lengths: Sequence[int], place: Workplace) -> Rows:
-    """Rows that are kept beside the network, else evaluated and kept there."""
+def _of_network(network: Network, lengths: Sequence[int], place: Workplace) -> Rows:
     checkpoint = trained(network, place)
-    key = key_of(
-        place,
-        fingerprint=checkpoint.fingerprint,
-        weights=[float(weight) for weight in checkpoint.bit_weights],
-    )
-    rows = read_rows(network.folder, key)
-    missing = [bits for bits in lengths if (bits, True) not in rows]
-    if missing:
+
+    def measure(missing: Sequence[int]) -> Iterator[RetrievalRow]:
         encoded = _encode(network, checkpoint, place)
         place.say(f"evaluating {network.name} at {', '.join(map(str, missing))} bits …")
-        for row in evaluate_retrieval(encoded, place.dataset, missing, method=network.family):
-            rows[row.figures["bits"], row.figures["weighted"]] = row
-        keep_rows(network.folder, key, rows.values())
-    return rows
+        return evaluate_retrieval(encoded, place.dataset, missing, method=network.family)
+
+    weights = [float(weight) for weight in checkpoint.bit_weights]
+    key = _key(place, fingerprint=checkpoint.fingerprint, weights=weights)
+    return kept_rows(RetrievalRow, network.folder, key, lengths, measure)
+
+
+def _of_hashing(hashing: Hashing, place: Workplace) -> Rows:
+    """The row of a hash function; its figures also say on what it was fitted, and how long."""
+    network = hashing.network and trained(hashing.network, place)
+
+    def measure(missing: Sequence[int]) -> Iterator[RetrievalRow]:
+        encoded, facts = fitted(hashing, place)
+        for row in evaluate_retrieval(
+            encoded, place.dataset, missing, weightings=[False], method=hashing.method
+        ):
+            yield RetrievalRow({**row.figures, **facts}, row.curves)
+
+    key = _key(
+        place,
+        train=len(place.dataset.train),
+        network=network.fingerprint if network else "",
+        function=hashing.name,
+    )
+    return kept_rows(RetrievalRow, hashing.folder, key, [hashing.bits], measure)
+
+
+def _key(place: Workplace, **more: Any) -> dict[str, Any]:
+    figures = [TOP, RADIUS, *RETURNED]
+    return key_of(place, database=len(place.dataset.gallery), figures=figures, **more)

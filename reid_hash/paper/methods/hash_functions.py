@@ -1,4 +1,4 @@
-"""Hash functions on features, fitted, evaluated and kept: the baselines beside the networks."""
+"""Hash functions fitted to features of images: the baselines beside the networks."""
 
 import time
 from collections.abc import Callable
@@ -17,44 +17,13 @@ from reid_hash.baselines.features import (
 )
 from reid_hash.data.images import decode
 from reid_hash.evaluation.encoded import Encoded
-from reid_hash.evaluation.retrieval import evaluate_retrieval
 from reid_hash.models.torch_encoder import pick_device
-from reid_hash.paper.methods.kept import Rows, keep_rows, key_of, read_rows
 from reid_hash.paper.methods.networks import Features, Workplace, trained
 from reid_hash.paper.methods.sources import FEATURES, Hashing, OnFeatures
 from reid_hash.utils.progress import counting
 
 Extractor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 _EXTRACTORS: dict[str, Extractor] = {"hog": hog_features, "blocks": block_features}
-
-
-def evaluated_hashing(hashing: Hashing, place: Workplace) -> Rows:
-    """The row that is kept of a hash function, else it is fitted, evaluated and kept.
-
-    Its figures also have `features`, `train_samples` and `fit_seconds`.
-    """
-    network = hashing.network and trained(hashing.network, place)
-    key = key_of(
-        place,
-        train=len(place.dataset.train),
-        network=network.fingerprint if network else "",
-        function=hashing.name,
-    )
-    rows = read_rows(hashing.folder, key)
-    if rows:
-        return rows
-    encoded, facts = fitted(hashing, place)
-    for row in evaluate_retrieval(
-        encoded, place.dataset, [hashing.bits], weightings=[False], method=hashing.method
-    ):
-        rows[hashing.bits, False] = type(row)({**row.figures, **facts}, row.curves)
-    keep_rows(hashing.folder, key, rows.values())
-    return rows
-
-
-def encoded_by_hashing(hashing: Hashing, place: Workplace) -> Encoded:
-    """Query and database encoded by a hash function, which is fitted anew."""
-    return fitted(hashing, place)[0]
 
 
 def fitted(hashing: Hashing, place: Workplace) -> tuple[Encoded, dict[str, object]]:

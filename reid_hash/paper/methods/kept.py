@@ -1,25 +1,29 @@
-"""Rows that were evaluated, kept beside the network or in the folder of the hash function."""
+"""Rows that were measured once, kept in the folder of the network or method they belong to."""
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from reid_hash import __version__
 from reid_hash.evaluation.describe import write_json
-from reid_hash.evaluation.retrieval import RADIUS, TOP, RetrievalRow
-from reid_hash.metrics.retrieval_benchmark import RETURNED, RetrievalResult
+from reid_hash.evaluation.reid import Row
+from reid_hash.evaluation.retrieval import RetrievalRow
+from reid_hash.metrics import RetrievalResult
 from reid_hash.paper.methods.networks import EVALUATION_FILE, Workplace
 
-Rows = dict[tuple[int, bool], RetrievalRow]
-"""By (code length, weighted)."""
+Key = tuple[int, bool | None]
+"""(code length, weighted); (0, None) for a method without codes."""
+
+
+R = TypeVar("R", Row, RetrievalRow)
 
 
 def key_of(place: Workplace, **more: Any) -> dict[str, Any]:
-    """All that figures depend on: the data, the version, and what is given."""
+    """Everything that kept rows depend on: the version, the data, and whatever else is given."""
     dataset = place.dataset
     return {
         "version": __version__,
@@ -27,43 +31,71 @@ def key_of(place: Workplace, **more: Any) -> dict[str, Any]:
         "protocol": dataset.protocol,
         "split": place.split,
         "queries": len(dataset.query),
-        "database": len(dataset.gallery),
         "skip_unreadable": place.skip_unreadable,
-        "figures": [TOP, RADIUS, *RETURNED],
         **more,
     }
 
 
-def read_rows(folder: Path, key: Mapping[str, Any]) -> Rows:
-    """The rows kept in a folder; none where they are missing or of another key."""
+def kept_rows(
+    kind: type[R],
+    folder: Path,
+    key: Mapping[str, Any],
+    lengths: Sequence[int],
+    measure: Callable[[Sequence[int]], Iterable[R]],
+) -> dict[Key, R]:
+    """Read the rows of a folder, then measure and keep those that are missing.
+
+    Args:
+        kind: class of the rows.
+        folder: where they are kept.
+        key: what they depend on; rows kept under another key are measured again.
+        lengths: code lengths that are needed; 0 for a method without codes.
+        measure: gives the rows of the missing lengths; it may give others besides.
+
+    Returns:
+        All rows of the folder.
+    """
+    rows = _read(kind, folder, key)
+    missing = [bits for bits in lengths if not any(bits == of for of, _ in rows)]
+    if missing:
+        rows |= {_key(row): row for row in measure(missing)}
+        written = [_plain(dataclasses.asdict(row)) for row in rows.values()]
+        write_json(folder / EVALUATION_FILE, {"of": key, "rows": written})
+    return rows
+
+
+def _read(kind: type[R], folder: Path, key: Mapping[str, Any]) -> dict[Key, R]:
     try:
         held = json.loads((folder / EVALUATION_FILE).read_text(encoding="utf-8"))
         if held["of"] != key:
             return {}
-        rows = [RetrievalRow(row["figures"], _result(row["curves"])) for row in held["rows"]]
-        return {(row.figures["bits"], row.figures["weighted"]): row for row in rows}
+        rows = [kind(row.pop("figures"), **_restored(row)) for row in held["rows"]]
+        return {_key(row): row for row in rows}
     except (OSError, ValueError, KeyError, TypeError):
-        return {}  # not there, or of another version: it is written anew
+        return {}  # missing, damaged or from another version: it is written anew
 
 
-def keep_rows(folder: Path, key: Mapping[str, Any], rows: Iterable[RetrievalRow]) -> None:
-    """Write rows to a folder."""
-    written = [{"figures": row.figures, "curves": _plain(row.curves)} for row in rows]
-    write_json(folder / EVALUATION_FILE, {"of": key, "rows": written})
+def _key(row: Row | RetrievalRow) -> Key:
+    by_weight = row.figures["weighted"]
+    return (0 if by_weight is None else row.figures["bits"]), by_weight
 
 
-def _plain(result: RetrievalResult) -> dict[str, Any]:
-    """A result as JSON has it: arrays as lists."""
-    return {
-        name: [array.tolist() for array in value] if isinstance(value, tuple) else value
-        for name, value in dataclasses.asdict(result).items()
-    }
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: arrays and tuples as lists."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def _result(plain: Mapping[str, Any]) -> RetrievalResult:
-    values: dict[str, Any] = {}
-    for name, value in plain.items():
-        if isinstance(value, dict):  # JSON's keys are texts
+def _restored(curves: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a row beside its figures: arrays, or a `RetrievalResult`."""
+    if "curves" not in curves:
+        return {name: v if v is None else np.array(v) for name, v in curves.items()}
+    fields: dict[str, Any] = {}
+    for name, value in curves["curves"].items():
+        if isinstance(value, dict):  # JSON's keys are strings
             value = {int(k): v for k, v in value.items()}
-        values[name] = tuple(np.array(a) for a in value) if isinstance(value, list) else value
-    return RetrievalResult(**values)
+        fields[name] = tuple(np.array(a) for a in value) if isinstance(value, list) else value
+    return {"curves": RetrievalResult(**fields)}

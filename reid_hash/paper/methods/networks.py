@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -205,7 +204,6 @@ def trained(network: Network, place: Workplace) -> Checkpoint:
     pixels = place.train_pixels(data.height, data.width)
     resume = steps_done(network) > 0
     place.say(f"training {network.name} on {dataset.name}{', going on' if resume else ''}")
-    AcceleratorState._reset_state()  # else it keeps the precision of the network before
     try:
         checkpoint = train(
             network.config,

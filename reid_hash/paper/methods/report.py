@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from reid_hash.app.benchmark import curve_objects
+from reid_hash.app.evaluate import curve_objects
 from reid_hash.data.dataset import Dataset
 from reid_hash.evaluation import describe
 from reid_hash.evaluation.retrieval import TOP, RetrievalRow

@@ -22,7 +22,6 @@ from reid_hash.errors import CheckpointError, DataError
 from reid_hash.models.torch_encoder import pick_device
 from reid_hash.nn.checkpoint import load_state, read_facts, save_state
 from reid_hash.nn.fpnn import FILTERS, HEIGHT, PATCHES, STRIPES, WIDTH, FilterPairingNet
-from reid_hash.paper.table1.camera_pairs import CameraPairs, Indices
 from reid_hash.training.augmentation import Augment
 from reid_hash.utils.seeds import mixed_seed
 
@@ -45,7 +44,50 @@ _SHIFT = AugmentConfig(flip=0, shift=0.05, zoom=0, colour=0, erase=0)
 _IMAGES, _PAIRS = 128, 128  # at a time, where nothing is trained
 
 Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
 Progress = Callable[[int], object]
+
+
+class CameraPairs:
+    """Pairs of images to train on, one image from each of two cameras.
+
+    Args:
+        labels: [n] int64, the identities.
+        cameras: [n] int64, of two cameras.
+
+    Raises:
+        DataError: not two cameras, or fewer than two persons seen by both.
+    """
+
+    def __init__(self, labels: Indices, cameras: Indices) -> None:
+        views = np.unique(cameras)
+        if len(views) != 2:
+            raise DataError(
+                f"training on pairs needs images of two cameras, there are {len(views)}"
+            )
+        self.labels = labels
+        self.views = [np.flatnonzero(cameras == camera) for camera in views]
+        seen = [labels[view] for view in self.views]
+        both = np.intersect1d(seen[0], seen[1])
+        if len(both) < 2:
+            raise DataError(
+                "training on pairs needs two persons or more that both cameras have seen"
+            )
+        self._first = self.views[0][np.isin(seen[0], both)]
+        self._second = {int(person): self.views[1][seen[1] == person] for person in both}
+
+    def same(self, random: np.random.Generator) -> tuple[Indices, Indices]:
+        """Each image of the first camera with one of the second, of the same person, shuffled."""
+        first = random.permutation(self._first)
+        second = [random.choice(self._second[int(self.labels[i])]) for i in first]
+        return first, np.array(second, np.int64)
+
+    def different(self, count: int, random: np.random.Generator) -> tuple[Indices, Indices]:
+        """`count` pairs of two persons, drawn with replacement."""
+        first, second = (random.choice(view, count) for view in self.views)
+        while (wrong := self.labels[first] == self.labels[second]).any():
+            second[wrong] = random.choice(self.views[1], int(wrong.sum()))
+        return first, second
 
 
 class FilterPairing:

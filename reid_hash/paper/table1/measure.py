@@ -1,22 +1,31 @@
-"""Figures of table 1's rows; what was measured once is read from where it is kept."""
+"""Figures of table 1's rows; rows that were measured once are read from where they are kept."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reid_hash import __version__
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from reid_hash.baselines import KISSME
+from reid_hash.baselines.esdc import DenseSalience, similarities
+from reid_hash.baselines.patches import ROWS
+from reid_hash.data.images import Pixels, decode
 from reid_hash.distances import hamming, weighted
 from reid_hash.evaluation.describe import DRAWS
 from reid_hash.evaluation.encoded import Encoded
-from reid_hash.evaluation.reid import CURVE, Row, evaluate
+from reid_hash.evaluation.reid import CURVE, Row, distance_row, evaluate
 from reid_hash.models.torch_encoder import Encoder
 from reid_hash.nn.checkpoint import Checkpoint
-from reid_hash.paper.methods.hash_functions import fitted
+from reid_hash.nn.fpnn import HEIGHT, WIDTH
+from reid_hash.paper.methods.hash_functions import features_of, fitted
+from reid_hash.paper.methods.kept import Key, kept_rows, key_of
 from reid_hash.paper.methods.networks import Workplace, trained
 from reid_hash.paper.methods.sources import Hashing, Network, epochs_of
-from reid_hash.paper.table1.kept import Found, keep_rows, read_rows, row_key
-from reid_hash.paper.table1.match import MATCHERS, cost, embedding_row, quickest, tested_pixels
-from reid_hash.paper.table1.plan import RowSource, RowSpec
+from reid_hash.paper.table1.fpnn import EPOCHS, FilterPairing
+from reid_hash.paper.table1.plan import Matching, RowSource, RowSpec
+from reid_hash.training.loop import STATE_FILE
 from reid_hash.utils.progress import counting
 
 
@@ -37,7 +46,7 @@ def measured(specs: Sequence[RowSpec], place: Workplace, seed: int) -> list[tupl
     for spec in specs:
         lengths.setdefault(spec.source, []).append(spec.bits)
     rows = []
-    found: dict[RowSource, Found] = {}
+    found: dict[RowSource, dict[Key, Row]] = {}
     for spec in specs:
         source = spec.source
         if source not in found:
@@ -50,46 +59,39 @@ def measured(specs: Sequence[RowSpec], place: Workplace, seed: int) -> list[tupl
     return rows
 
 
-def _of_source(source: RowSource, lengths: Sequence[int], place: Workplace, seed: int) -> Found:
+def _of_source(
+    source: RowSource, lengths: Sequence[int], place: Workplace, seed: int
+) -> dict[Key, Row]:
     network = source if isinstance(source, Network) else source.network
     checkpoint = network and trained(network, place)
-    dataset = place.dataset
-    key = {
-        "version": __version__,
-        "dataset": dataset.name,
-        "protocol": dataset.protocol,
-        "split": place.split,
-        "train": len(dataset.train),
-        "queries": len(dataset.query),
-        "skip_unreadable": place.skip_unreadable,
-        "draws": DRAWS,
-        "seed": seed,
-        "ranks": list(CURVE),
-        "network": checkpoint.fingerprint if checkpoint else "",
-    }
-    rows = read_rows(source.folder, key)
-    missing = [bits for bits in lengths if not any(bits == of for of, _ in rows)]
-    if missing:
-        if isinstance(source, Network):
-            assert isinstance(checkpoint, Checkpoint)
-            if missing == [0]:
-                new = [embedding_row(checkpoint, place, seed)]
-            else:
-                new = _network_rows(checkpoint, missing, place, seed)
-        elif isinstance(source, Hashing):
-            new = _hashing_rows(source, place, seed)
-        else:
-            new = [MATCHERS[source.method](source, place, seed)]
-        rows |= {row_key(row): row for row in new}
-        keep_rows(source.folder, key, rows.values())
-    return rows
+
+    def measure(missing: Sequence[int]) -> list[Row]:
+        if isinstance(source, Hashing):
+            encoded, facts = fitted(source, place)
+            return _code_rows(encoded, missing, (False,), place, seed, facts)
+        if not isinstance(source, Network):
+            return [_MATCHERS[source.method](source, place, seed)]
+        assert isinstance(checkpoint, Checkpoint)
+        if missing == [0]:
+            return [_embedding_row(checkpoint, place, seed)]
+        return _network_rows(checkpoint, missing, place, seed)
+
+    key = key_of(
+        place,
+        train=len(place.dataset.train),
+        draws=DRAWS,
+        seed=seed,
+        ranks=list(CURVE),
+        network=checkpoint.fingerprint if checkpoint else "",
+    )
+    return kept_rows(Row, source.folder, key, lengths, measure)
 
 
 def _network_rows(
     checkpoint: Checkpoint, lengths: Sequence[int], place: Workplace, seed: int
 ) -> list[Row]:
     encoder = Encoder(checkpoint, place.device)
-    pixels = tested_pixels(place, *encoder.size)
+    pixels = _tested_pixels(place, *encoder.size)
     place.say("encoding the test images …")
     with counting(place.console, "encoding", len(pixels)) as progress:
         began = time.monotonic()
@@ -101,11 +103,6 @@ def _network_rows(
     encode_ms = 1000 * seconds / len(pixels)
     weightings = (True, False) if both else (False,)
     return _code_rows(encoded, lengths, weightings, place, seed, {"encode_ms": encode_ms})
-
-
-def _hashing_rows(source: Hashing, place: Workplace, seed: int) -> list[Row]:
-    encoded, facts = fitted(source, place)
-    return _code_rows(encoded, [source.bits], (False,), place, seed, facts)
 
 
 def _code_rows(
@@ -121,11 +118,158 @@ def _code_rows(
         bits = row.figures["bits"]
         codes = encoded.query.prefix(bits)
         distance = weighted if row.figures["weighted"] else hamming
-        took = quickest(lambda codes=codes, distance=distance: distance(codes, codes))  # type: ignore[misc]
+        took = _quickest(lambda codes=codes, distance=distance: distance(codes, codes))  # type: ignore[misc]
         figures = {
             **{key: value for key, value in row.figures.items() if key != "method"},
             **facts,
-            **cost(-(-bits // 8), facts["encode_ms"], 1000 * took / len(codes)),
+            **_cost(-(-bits // 8), facts["encode_ms"], 1000 * took / len(codes)),
         }
         rows.append(Row(figures, row.curve, row.curve_std))
     return rows
+
+
+def _kissme(source: Matching, place: Workplace, seed: int) -> Row:
+    features = features_of(source, place)
+    train = features.train_pixels
+    place.say(f"fitting {source.name} to {len(train):,} training images …")
+    began = time.monotonic()
+    # 743 identities of CUHK03 before two cameras are more than enough pairs for 128 dimensions
+    identities = train.labels.astype(np.int64)
+    metric = KISSME().fit(features.train, identities, train.cameras, source.seed)
+    fit_seconds = time.monotonic() - began
+    began = time.monotonic()
+    vectors = metric.transform(features.query)
+    seconds = features.query_seconds + time.monotonic() - began
+    took = _quickest(lambda: cdist(vectors, vectors, "sqeuclidean"))
+    return _matched_row(
+        cdist(vectors, vectors, "sqeuclidean"),
+        features.query_pixels,
+        place,
+        seed,
+        {
+            "distance": "Mahalanobis",
+            "features": source.features,
+            "train_samples": len(train),
+            "fit_seconds": round(fit_seconds, 1),
+            **_cost(
+                4 * vectors.shape[1],
+                1000 * seconds / len(vectors),
+                1000 * took / len(vectors),
+            ),
+        },
+    )
+
+
+def _embedding_row(checkpoint: Checkpoint, place: Workplace, seed: int) -> Row:
+    """The row of a network whose outputs, at unit length, are compared by their distance."""
+    encoder = Encoder(checkpoint, place.device)
+    pixels = _tested_pixels(place, *encoder.size)
+    began = time.monotonic()
+    outputs, _ = encoder.outputs(pixels.images)
+    lengths = np.linalg.norm(outputs, axis=1, keepdims=True).clip(1e-12)
+    vectors = (outputs / lengths).astype(np.float64)
+    seconds = time.monotonic() - began
+    took = _quickest(lambda: cdist(vectors, vectors, "sqeuclidean"))
+    size, n = 4 * vectors.shape[1], len(vectors)
+    facts = {"distance": "Euclidean", **_cost(size, 1000 * seconds / n, 1000 * took / n)}
+    return _matched_row(cdist(vectors, vectors, "sqeuclidean"), pixels, place, seed, facts)
+
+
+def _matched_row(
+    distances: NDArray[Any], pixels: Pixels, place: Workplace, seed: int, facts: Mapping[str, Any]
+) -> Row:
+    """The row of a method without codes: 8 bits for each byte that a person takes."""
+    about = {"bits": 8 * facts["bytes"], "weighted": None, **facts}
+    return distance_row(distances, place.dataset, pixels, pixels, about, DRAWS, seed)
+
+
+def _cost(size: int, encode_ms: float, compare_ms: float) -> dict[str, float]:
+    """What a row costs: bytes a person, milliseconds a query."""
+    return {
+        "bytes": size,
+        "encode_ms": encode_ms,
+        "compare_ms": compare_ms,
+        "query_ms": encode_ms + compare_ms,
+    }
+
+
+def _quickest(work: Callable[[], object]) -> float:
+    """Seconds of the quickest of three runs: what the machine does besides only makes it longer."""
+    times = []
+    for _ in range(3):
+        began = time.monotonic()
+        work()
+        times.append(time.monotonic() - began)
+    return min(times)
+
+
+def _tested_pixels(place: Workplace, height: int, width: int) -> Pixels:
+    """The test images, which are both queries and gallery under single-shot."""
+    return decode(place.dataset.query, height, width, place.skip_unreadable)
+
+
+def _esdc(source: Matching, place: Workplace, seed: int) -> Row:
+    height, width = source.data.height, source.data.width
+    pixels = _tested_pixels(place, height, width)
+    train = place.train_pixels(height, width)
+    learner = DenseSalience().fit(train.images, source.seed)
+    with counting(place.console, "eSDC: salience, rows of patches", ROWS) as progress:
+        began = time.monotonic()
+        patches, salience = learner.describe(pixels.images, progress)
+        encoding = time.monotonic() - began
+    # a query looks at the other cameras only; of two cameras each pair is compared once
+    distances = np.full((len(pixels), len(pixels)), np.inf, np.float32)
+    began, compared = time.monotonic(), 0
+    for camera in np.unique(pixels.cameras)[:-1]:
+        one, other = pixels.cameras == camera, pixels.cameras > camera
+        compared += int(one.sum()) * int(other.sum())
+        with counting(place.console, "eSDC: matching, rows of patches", ROWS) as progress:
+            alike = similarities(
+                (patches[one], salience[one]), (patches[other], salience[other]), progress
+            )
+        distances[np.ix_(one, other)] = -alike
+        distances[np.ix_(other, one)] = -alike.T
+    a_pair = 1000 * (time.monotonic() - began) / max(compared, 1)
+    n = len(pixels)
+    size = patches[0].nbytes + salience[0].nbytes
+    facts = {"distance": "patches", **_cost(size, 1000 * encoding / n, a_pair * n)}
+    return _matched_row(distances, pixels, place, seed, facts)
+
+
+def _fpnn(source: Matching, place: Workplace, seed: int) -> Row:
+    pixels = _tested_pixels(place, HEIGHT, WIDTH)
+    train = place.train_pixels(HEIGHT, WIDTH)
+    learner = FilterPairing(source.epochs, place.device)
+    place.say(f"training FPNN, {source.epochs} epochs …")
+    with counting(place.console, "FPNN: epochs", source.epochs) as progress:
+        identities = train.labels.astype(np.int64)
+        state = source.folder / STATE_FILE
+        learner.fit(train.images, identities, train.cameras, source.seed, state, progress)
+    # the first view is that of the lower camera, as in training
+    one = pixels.cameras == pixels.cameras.min()
+    began = time.monotonic()
+    first = learner.responses(pixels.images[one], 0)
+    second = learner.responses(pixels.images[~one], 1)
+    encoding, n = time.monotonic() - began, len(pixels)
+    distances = np.full((n, n), np.inf, np.float32)
+    began = time.monotonic()
+    with counting(place.console, "FPNN: comparing, test images", len(first)) as progress:
+        apart = learner.distances(first, second, progress)
+    a_pair = 1000 * (time.monotonic() - began) / max(apart.size, 1)
+    distances[np.ix_(one, ~one)] = apart
+    distances[np.ix_(~one, one)] = apart.T
+    facts = {
+        "distance": "network",
+        "epochs": source.epochs,
+        "full_epochs": EPOCHS,
+        **_cost(first[0].nbytes, 1000 * encoding / n, a_pair * n),
+    }
+    return _matched_row(distances, pixels, place, seed, facts)
+
+
+_MATCHERS: dict[str, Callable[[Matching, Workplace, int], Row]] = {
+    "kissme": _kissme,
+    "fpnn": _fpnn,
+    "esdc": _esdc,
+}
+"""How the methods without codes are measured, by name."""

@@ -1,12 +1,10 @@
 """The paper's table 1: re-identification on CUHK03 by every method, from data to a page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from rich.console import Console
 
 from reid_hash.data.dataset import Dataset
@@ -17,102 +15,20 @@ from reid_hash.paper.methods import catalogue
 from reid_hash.paper.methods.catalogue import METHODS, Variant
 from reid_hash.paper.methods.networks import Workplace, announce
 from reid_hash.paper.methods.sources import Hashing, Network, network_of
+from reid_hash.paper.result import Result, network_facts, network_lines, without
 from reid_hash.paper.table1.measure import measured
 from reid_hash.paper.table1.plan import DATASET, KINDS, REPORTED, RowSpec, table_rows
+from reid_hash.report.pages.html import Report
 from reid_hash.report.plots import Curve, cmc_plot
 
 NAME = "table1"
 PLAIN = (("bytes", "bytes"), ("query_ms", "ms a query"))
 """Numbers beside the match rates, with their headings."""
 
+_LEFT_OUT = ("map_trapezoid", "minp")  # of the page's table, which is wide enough
 
-@dataclass(frozen=True, eq=False)
-class Table1:
-    """The table as it came out here.
-
-    Attributes:
-        rows: what was measured; two of one `RowSpec` differ in the distance.
-        networks: behind them.
-        dataset: what was evaluated.
-        split: which split.
-        seed: of the gallery draws.
-        notes: what a reader must know.
-    """
-
-    rows: Sequence[tuple[RowSpec, Row]]
-    networks: Sequence[Network]
-    dataset: Dataset
-    split: int
-    seed: int
-    notes: Sequence[str]
-
-    @property
-    def title(self) -> str:
-        """Heading of its page."""
-        return "Table 1 · CUHK03, single-shot"
-
-    @property
-    def records(self) -> list[Mapping[str, Any]]:
-        """Flat records; below what was measured of a method stands what is reported of it."""
-        records: list[Mapping[str, Any]] = []
-        last = {spec.published: place for place, (spec, _) in enumerate(self.rows)}
-        for place, (spec, row) in enumerate(self.rows):
-            records.append({"method": spec.title, "name": spec.method, **row.figures})
-            if last[spec.published] == place and spec.published in REPORTED:
-                records.append(reported(spec))
-        return records
-
-    @property
-    def scaled_down(self) -> str:
-        """Says by how much trainings are shorter than they should be; else empty."""
-        return catalogue.cut_short((spec.method, row.figures) for spec, row in self.rows)
-
-    def plot(self) -> Figure:
-        """CMC curves: of each method the longest code by its own distance, and what is reported."""
-        curves, published = [], {}
-        for spec, row in self._drawn():
-            label = spec.title
-            curves.append(Curve(label, np.array(CURVE), row.curve, row.curve_std))
-            if spec.published in REPORTED:
-                rates = np.array(REPORTED[spec.published])
-                published[spec.published] = Curve(
-                    spec.published, RANKS[: len(rates)], rates, reported="unverified"
-                )
-        where = describe.protocol_line(self.dataset, describe.DRAWS)
-        title = f"CMC on {where}" + (f"; {self.scaled_down}" if self.scaled_down else "")
-        # a lone rate is no curve: it stands in the table
-        return cmc_plot([*curves, *(c for c in published.values() if len(c.x) > 1)], title)
-
-    def _drawn(self) -> list[tuple[RowSpec, Row]]:
-        """Of each method and kind of features the rows that have a curve."""
-        longest = max((spec.bits for spec, _ in self.rows), default=0)
-        sources = [spec.source for spec, _ in self.rows]
-        kinds = [source.features for source in sources if not isinstance(source, Network)]
-        first = next((kind for kind in KINDS if kind in kinds), kinds[0] if kinds else "")
-        drawn = []
-        for spec, row in self.rows:
-            if isinstance(spec.source, Hashing) and (
-                spec.bits < longest or spec.source.features != first
-            ):
-                continue  # more than one curve a hash function would hide the others
-            by_weight = row.figures["weighted"]
-            if by_weight is None or by_weight == METHODS[spec.method].weighted:
-                drawn.append((spec, row))
-        return drawn
-
-
-def reported(spec: RowSpec) -> dict[str, Any]:
-    """The published record of a row."""
-    rates = dict(zip((f"rank{rank}" for rank in RANKS), REPORTED[spec.published], strict=False))
-    bits = spec.bits or None
-    return {
-        "method": spec.published,
-        "name": spec.method,
-        "reported": "unverified",
-        "bits": bits,
-        "weighted": None,
-        **rates,
-    }
+Measured = Sequence[tuple[RowSpec, Row]]
+"""The rows; two of one `RowSpec` differ in the distance."""
 
 
 def table1(
@@ -125,7 +41,7 @@ def table1(
     device: str = "auto",
     skip_unreadable: bool = False,
     console: Console | None = None,
-) -> Table1:
+) -> Result:
     """Measure table 1; what is missing is listed, then trained or fitted, each row kept when done.
 
     Args:
@@ -151,7 +67,98 @@ def table1(
     announce(networks, hashings, {DATASET: place})
     seed = variant.seed or 0
     rows = measured(specs, place, seed)
-    return Table1(rows, networks, place.dataset, place.split, seed, _notes(place.dataset, specs))
+    records = _records(rows)
+    scaled_down = catalogue.cut_short((spec.method, row.figures) for spec, row in rows)
+    title = f"CMC on {describe.protocol_line(place.dataset, describe.DRAWS)}"
+    picture = cmc_plot(_curves(rows), f"{title}; {scaled_down}" if scaled_down else title)
+    facts = network_facts(networks)
+    page = Report(
+        title="Table 1 · CUHK03, single-shot",
+        summary="Table 1 of Zhang et al. (IEEE TIP 2015), made anew: match rates at ranks 1 to 30, "
+        "mean over the gallery draws.",
+        facts=[("networks", network_lines(facts)), ("seed", str(seed))],
+        notes=_notes(place.dataset, specs),
+        records=[without(record, _LEFT_OUT) for record in records],
+        figures=[("Share of queries whose match is among the first ranks.", picture)],
+        config="---\n".join(f"# {n.name}\n{n.config.to_yaml()}" for n in networks),
+        plain=PLAIN[1:],  # bytes have a column of their own there
+    )
+    curves = [
+        {
+            "method": spec.title,
+            "weighted": row.figures["weighted"],
+            "rates": row.curve.tolist(),
+            "std": None if row.curve_std is None else row.curve_std.tolist(),
+        }
+        for spec, row in rows
+    ]
+    return Result(
+        NAME,
+        place.dataset,
+        place.split,
+        seed,
+        records,
+        facts,
+        scaled_down,
+        picture,
+        page,
+        {"table": NAME, "curves": curves},
+    )
+
+
+def _records(rows: Measured) -> list[Mapping[str, Any]]:
+    """Flat records; below what was measured of a method stands what is reported of it."""
+    records: list[Mapping[str, Any]] = []
+    last = {spec.published: place for place, (spec, _) in enumerate(rows)}
+    for place, (spec, row) in enumerate(rows):
+        records.append({"method": spec.title, "name": spec.method, **row.figures})
+        if last[spec.published] == place and spec.published in REPORTED:
+            records.append(_reported(spec))
+    return records
+
+
+def _reported(spec: RowSpec) -> dict[str, Any]:
+    rates = dict(zip((f"rank{rank}" for rank in RANKS), REPORTED[spec.published], strict=False))
+    return {
+        "method": spec.published,
+        "name": spec.method,
+        "reported": "unverified",
+        "bits": spec.bits or None,
+        "weighted": None,
+        **rates,
+    }
+
+
+def _curves(rows: Measured) -> list[Curve]:
+    """CMC curves: of each method the longest code by its own distance, and what is reported."""
+    curves, published = [], {}
+    for spec, row in _drawn(rows):
+        curves.append(Curve(spec.title, np.array(CURVE), row.curve, row.curve_std))
+        if spec.published in REPORTED:
+            rates = np.array(REPORTED[spec.published])
+            published[spec.published] = Curve(
+                spec.published, RANKS[: len(rates)], rates, reported="unverified"
+            )
+    # a lone rate is no curve: it stands in the table
+    return [*curves, *(curve for curve in published.values() if len(curve.x) > 1)]
+
+
+def _drawn(rows: Measured) -> list[tuple[RowSpec, Row]]:
+    """Of each method and kind of features the rows that have a curve."""
+    longest = max((spec.bits for spec, _ in rows), default=0)
+    sources = [spec.source for spec, _ in rows]
+    kinds = [source.features for source in sources if not isinstance(source, Network)]
+    first = next((kind for kind in KINDS if kind in kinds), kinds[0] if kinds else "")
+    drawn = []
+    for spec, row in rows:
+        if isinstance(spec.source, Hashing) and (
+            spec.bits < longest or spec.source.features != first
+        ):
+            continue  # more than one curve a hash function would hide the others
+        by_weight = row.figures["weighted"]
+        if by_weight is None or by_weight == METHODS[spec.method].weighted:
+            drawn.append((spec, row))
+    return drawn
 
 
 def _notes(dataset: Dataset, specs: Sequence[RowSpec]) -> list[str]:

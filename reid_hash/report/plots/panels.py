@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from reid_hash.report.colours import GREY, INK, PALETTE
-from reid_hash.report.heading import Heading
 from reid_hash.report.plots.bits import bits_axis
 from reid_hash.report.style import (
     DPI,
     MARKERS,
+    Heading,
     add_legend,
     legend_lines,
     literal,

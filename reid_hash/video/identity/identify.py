@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
+from reid_hash.data.images import thumbnail
 from reid_hash.distances import query_values
 from reid_hash.gallery.sighting import Sighting
-from reid_hash.video.crops import Crop, CropOptions, cut, network_input, thumbnail
+from reid_hash.video.crops import Crop, CropOptions, cut, network_input
 from reid_hash.video.events import Events
 from reid_hash.video.identity.recognition import People
 from reid_hash.video.identity.track_code import Look, Vote
@@ -255,7 +256,7 @@ class Identifier:
             track=track,
             frame=shot.frame,
             box=shot.box,
-            thumbnail=thumbnail(shot.picture),
+            thumbnail=thumbnail(shot.picture[:, :, ::-1]),
         )
 
     def _say(self, kind: str, presence: Presence, **facts: object) -> None:

@@ -17,6 +17,7 @@ from reid_hash.models.torch_encoder import Encoder
 from reid_hash.paper.methods import networks
 from reid_hash.paper.methods.catalogue import FIGURE_METHODS
 from reid_hash.paper.methods.plan import plan
+from reid_hash.training.log import TrainingLog
 from tests.helpers import coloured_pixels
 
 CLASSES = ("cat", "dog", "ship")
@@ -219,7 +220,7 @@ def test_a_scaled_down_figure_says_so_everywhere(tmp_path, monkeypatch, capsys):
     trainings = at(tmp_path, monkeypatch)
     seen = []
     monkeypatch.setattr(
-        "reid_hash.report.heading.Heading.draw", lambda self, figure: seen.append(self.notice)
+        "reid_hash.report.style.Heading.draw", lambda self, figure: seen.append(self.notice)
     )
     code, out, _ = run(
         capsys,
@@ -243,17 +244,15 @@ def test_ctrl_c_leaves_what_the_same_command_goes_on_from(tmp_path, monkeypatch,
     write_world(tmp_path)
     (tmp_path / "configs" / "paper" / "cifar10.yaml").write_text(tiny("cifar10", epochs=2))
     trainings = at(tmp_path, monkeypatch)
-    import reid_hash.training.loop as training
+    real, steps = TrainingLog.step, []
 
-    real, steps = training.objective, []
-
-    def interrupting(*args):
+    def interrupting(self, *args):
         steps.append(1)
         if len(steps) == 4:
             os.kill(os.getpid(), signal.SIGINT)
-        return real(*args)
+        return real(self, *args)
 
-    monkeypatch.setattr(training, "objective", interrupting)
+    monkeypatch.setattr(TrainingLog, "step", interrupting)
     command = ["reproduce", "fig5", "--methods", "bs-drsch", "--bits", "16", "--data", "data"]
     code, out, err = run(capsys, *command, "-q")
     assert (code, out) == (1, "")

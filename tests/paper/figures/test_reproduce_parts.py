@@ -11,7 +11,7 @@ from reid_hash.errors import ConfigError
 from reid_hash.evaluation.encoded import Encoded
 from reid_hash.evaluation.retrieval import RetrievalRow
 from reid_hash.paper.figures import panels as reproduce_panels
-from reid_hash.paper.figures import ranking_lists
+from reid_hash.paper.figures.reproduce import chosen_queries, ranking_lists
 from reid_hash.paper.methods.catalogue import METHODS, Variant, choose_methods, scaled_down
 from reid_hash.paper.methods.plan import plan
 from reid_hash.paper.methods.sources import networks_of
@@ -62,7 +62,7 @@ def test_ties_in_a_list_follow_no_order_of_the_classes():
     )
     codes = Codes.from_outputs(np.ones((300, 8)))
     encoded = Encoded(codes, codes, pixels, pixels, np.ones((300, 1)), np.ones((300, 1)))
-    rows = ranking_lists.ranking_lists(encoded, 8, False)
+    rows = ranking_lists(encoded, 8, False)
     assert [row.query_name for row in rows] == [str(30 * i) for i in range(10)]
     assert len({int(name) // 30 for name in rows[0].names}) > 3
     assert rows[0].names == rows[9].names
@@ -70,10 +70,10 @@ def test_ties_in_a_list_follow_no_order_of_the_classes():
 
 def test_queries_of_many_classes_are_spread():
     labels = np.arange(20).repeat(2)
-    assert ranking_lists.chosen_queries(labels).tolist() == [*(0, 4, 8, 12, 16, 22, 26, 30, 34, 38)]
+    assert chosen_queries(labels).tolist() == [*(0, 4, 8, 12, 16, 22, 26, 30, 34, 38)]
     several = np.zeros((4, 3), bool)
     several[[1, 1, 3], [0, 2, 1]] = True
-    assert ranking_lists.chosen_queries(several).tolist() == [1, 3]
+    assert chosen_queries(several).tolist() == [1, 3]
 
 
 def test_panels_draw_each_method_by_its_own_distance(here):

@@ -4,8 +4,7 @@ import torch
 
 from reid_hash.errors import CheckpointError, DataError
 from reid_hash.paper.table1 import fpnn
-from reid_hash.paper.table1.camera_pairs import CameraPairs
-from reid_hash.paper.table1.fpnn import FilterPairing
+from reid_hash.paper.table1.fpnn import CameraPairs, FilterPairing
 from tests.helpers import coloured_pixels
 
 TESTED = 10

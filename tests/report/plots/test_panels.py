@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from reid_hash.report.colours import GREY, PALETTE
-from reid_hash.report.heading import NOTICE, Heading
 from reid_hash.report.plots.panels import Line, Panel, panels_plot
-from reid_hash.report.style import save_figure
+from reid_hash.report.style import NOTICE, Heading, save_figure
 
 LENGTHS = [16, 24, 32]
 

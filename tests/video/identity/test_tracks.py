@@ -8,9 +8,10 @@ from hypothesis.extra.numpy import arrays
 
 from reid_hash.calibration import calibrate_codes
 from reid_hash.codes import Codes
+from reid_hash.data.images import thumbnail
 from reid_hash.errors import ConfigError
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.video.crops import CropOptions, covered_shares, cut, network_input, thumbnail
+from reid_hash.video.crops import CropOptions, covered_shares, cut, network_input
 from reid_hash.video.identity.limit import BOUNDS, ENOUGH, LearnedLimit, make_limit
 from reid_hash.video.identity.track_code import MOST, TrackCode, Vote, majority
 from reid_hash.video.shapes import Splitter
