@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
@@ -27,6 +27,7 @@ COOKIE = "reid_hash_visit"
 MOST_BODY = 12 * 2**20
 """Bytes of a request that calls a function; a picture of a webcam is in it."""
 
+_MOST_FORM = 16 * 2**10  # bytes of the form with the password; nobody is logged in yet
 _STALLED = 60.0  # seconds without a byte after which a request is given up
 _POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; "
@@ -45,6 +46,7 @@ _READ_BELOW = ("/assets/", "/static/", "/gradio_api/heartbeat/")
 _CALLS = {"/gradio_api/queue/join", "/gradio_api/run/predict"}
 _STREAM = re.compile(r"/gradio_api/stream/\w+")  # frames of a webcam
 _STREAM_ENDS = re.compile(r"/gradio_api/stream/\w+/close")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
 _ENDS = {"/gradio_api/cancel", "/gradio_api/reset"}  # what a visitor asked for
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -104,7 +106,8 @@ class Gate:
 
     async def _answer(self, request: Request) -> Response | bytes | None:
         """A response; or a new body with which Gradio is asked; or None to ask it as it is."""
-        path, method = request.url.path, request.method
+        # not request.url: older Starlette takes part of the path from the Host header
+        path, method = request.scope["path"], request.method
         if ".." in path.split("/") or "\\" in path or "\0" in path:
             raise Refused(404, "there is nothing here")
         self._check_origin(request)
@@ -137,6 +140,8 @@ class Gate:
         """Refuse what another page sends through a visitor's browser."""
         headers, host = request.headers, request.headers.get("host", "")
         wanted = self._settings.url
+        if not _HOST.fullmatch(host):
+            raise Refused(400, "the request names no host")
         named = wanted is not None and host == urlsplit(wanted).netloc
         if not named and is_loopback(self._settings.host) and not _is_loopback_host(host):
             # a name that was made to mean this machine
@@ -152,11 +157,10 @@ class Gate:
         assert self._login is not None
         if request.method != "POST":
             return HTMLResponse(login_page(self._title))
-        form = await request.form(max_files=0, max_fields=4, max_part_size=4096)
-        given = form.get("password")
+        given = _password_of(await _body(request, _MOST_FORM))
         browser = "text/html" in request.headers.get("accept", "")
         try:
-            token = self._login.enter(given if isinstance(given, str) else "", self._from(request))
+            token = self._login.enter(given, self._from(request))
         except Throttled as error:
             why = f"Too many wrong passwords: wait {error.seconds:.0f} seconds."
             response = _said(why, 429, self._title, browser)
@@ -203,7 +207,7 @@ def _is_link(request: Request) -> bool:
     headers = request.headers
     return (
         request.method in ("GET", "HEAD")
-        and request.url.path in ("/", "/login")
+        and request.scope["path"] in ("/", "/login")
         and headers.get("sec-fetch-mode") == "navigate"
         and headers.get("sec-fetch-dest") == "document"
     )
@@ -220,13 +224,22 @@ async def _patient(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             raise Refused(408, "nothing came for a minute; send it again") from error
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, most: int = MOST_BODY) -> bytes:
     parts = bytearray()
     async for part in _patient(request.stream()):
         parts += part
-        if len(parts) > MOST_BODY:
+        if len(parts) > most:
             raise Refused(413, "the request is too large")
     return bytes(parts)
+
+
+def _password_of(form: bytes) -> str:
+    """The password of a form as browsers send it; "" where there is none."""
+    try:
+        fields = parse_qs(form.decode("latin-1"), keep_blank_values=True, max_num_fields=4)
+    except ValueError as error:
+        raise Refused(400, "the form cannot be read; send it again") from error
+    return fields.get("password", [""])[0]
 
 
 async def _plain_body(request: Request) -> bytes:

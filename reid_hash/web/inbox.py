@@ -26,6 +26,7 @@ WAITING = 3600.0
 
 _FILES = 200  # that lie here at a time
 _AT_ONCE = 8  # that come in at a time
+_HEADER = 4096  # bytes of a header in a form
 _NAME = 100  # characters of a file's name that are kept
 
 
@@ -83,11 +84,11 @@ class Inbox:
             Refused: a file is neither a picture nor a video, is too large, or there is no room.
         """
         self.sweep()
+        form = _Form(content_type, self._open, self._grow)  # before it counts as arriving
         with self._turn:
             if self._arriving >= _AT_ONCE:
                 raise Refused(503, "too many files are being sent; try again in a moment")
             self._arriving += 1
-        form = _Form(content_type, self._open, self._grow)
         try:
             async for chunk in chunks:
                 await run_in_threadpool(form.feed, chunk)
@@ -213,7 +214,10 @@ class _Form:
             "on_part_end": self._end,
             "on_end": self._all,
         }
-        self._parser = MultipartParser(options[b"boundary"], callbacks)
+        try:
+            self._parser = MultipartParser(options[b"boundary"], callbacks)
+        except FormParserError as error:
+            raise Refused(400, "the form cannot be read; send the file again") from error
 
     def feed(self, chunk: bytes) -> None:
         self._parser.write(chunk)
@@ -233,10 +237,14 @@ class _Form:
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]
+        self._check_header()
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
-        if len(self._value) > 4096:
+        self._check_header()
+
+    def _check_header(self) -> None:
+        if len(self._field) + len(self._value) > _HEADER:
             raise Refused(400, "a header of the form is too long")
 
     def _header_end(self) -> None:

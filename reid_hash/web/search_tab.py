@@ -74,6 +74,9 @@ def build(desk: Desk, inbox: Inbox, page: gr.Blocks) -> None:
             return None, None, note("The gallery holds no sighting yet.")
         return chosen, *pick(chosen, *settings)
 
+    def first(*settings: Any) -> tuple[Any, ...]:
+        return gr.update(choices=desk.cameras()), *random(*settings)
+
     def click(event: gr.EventData) -> int | None:
         return number_of(event)
 
@@ -88,8 +91,9 @@ def build(desk: Desk, inbox: Inbox, page: gr.Blocks) -> None:
     for control in view:
         happens = control.input if control in (bits, top) else control.change
         happens(answer, [question, *view], shown, trigger_mode="always_last", **quick)
-    page.load(lambda: gr.update(choices=desk.cameras()), None, cameras, **quick)
-    page.load(random, view, [number, *out], **quick)
+    # one event, not two: where the second is asked while the stream with the first one's answer
+    # closes, Gradio's script goes on waiting for the answer on the closed stream
+    page.load(first, view, [cameras, number, *out], **quick)
 
 
 def _read(desk: Desk, file: str | None) -> tuple[Question | None, str]:

@@ -1,5 +1,6 @@
 """`reid-hash serve`, as a person starts it."""
 
+import contextlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from reid_hash.data.walkers import write_video
@@ -53,22 +55,31 @@ def test_where_gradio_is_missing_the_way_to_it_is_said(capsys, tmp_path, monkeyp
     assert "pip install 'reid-hash[web]'" in err
 
 
-def start(folder, *arguments, ignoring=()):
-    """A real process with its temporary folders in `folder`."""
+@pytest.fixture
+def start(tmp_path):
+    """Start `reid-hash` in a process with its temporary folders in `tmp_path`."""
+    with contextlib.ExitStack() as stack:
 
-    def before():
-        for number in ignoring:
-            signal.signal(number, signal.SIG_IGN)
+        def started(*arguments, ignoring=()):
+            def before():
+                # not as the tests were started: in the background some of them are ignored
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                    signal.signal(number, signal.SIG_IGN if number in ignoring else signal.SIG_DFL)
 
-    return subprocess.Popen(
-        [sys.executable, "-m", "reid_hash", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"},
-        preexec_fn=before,
-    )
+            process = subprocess.Popen(
+                [sys.executable, "-m", "reid_hash", *map(str, arguments)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=tmp_path,
+                env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+                preexec_fn=before,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)  # where a check failed it would go on
+            return process
+
+        yield started
 
 
 def page_of(process):
@@ -79,12 +90,12 @@ def page_of(process):
     return url
 
 
-def send_picture(url):
+def send_picture(url, content):
     """Give the page a picture, as a visitor does."""
-    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="me.png"\r\n\r\nface'
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="me.png"\r\n\r\n'
     request = urllib.request.Request(
         f"{url}/gradio_api/upload",
-        body + b"\r\n--x--\r\n",
+        head + content + b"\r\n--x--\r\n",
         {"Content-Type": "multipart/form-data; boundary=x"},
     )
     with urllib.request.urlopen(request, timeout=60) as reply:
@@ -97,20 +108,20 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such 
 @pytest.mark.slow
 @posix
 @pytest.mark.parametrize(
-    ("model", "name"), [("", "SIGINT"), ("small", "SIGINT"), ("", "SIGTERM"), ("", "SIGHUP")]
-)  # packed codes, or made when it starts
-def test_the_demo_serves_until_it_is_told_to_end(tmp_path, model, name):
+    ("model", "name"),
+    # packed codes, or made when it starts
+    [([], "SIGINT"), (["--model", "small"], "SIGINT"), ([], "SIGTERM"), ([], "SIGHUP")],
+)
+def test_the_demo_serves_until_it_is_told_to_end(start, tmp_path, model, name):
     pytest.importorskip("gradio", reason="the page needs gradio: pip install 'reid-hash[web]'")
-    model = ["--model", model] if model else []
-    process = start(tmp_path, "serve", "--demo", "--port", 0, "-q", *model)
-    try:
-        sent = send_picture(page_of(process))
-        assert sent.read_bytes() == b"face"
-        assert tmp_path in sent.parents
-        assert list(tmp_path.glob("reid-hash-*/gallery.sqlite"))
-    finally:
-        process.send_signal(getattr(signal, name))
-        _, err = process.communicate(timeout=60)
+    picture = cv2.imencode(".png", np.zeros((8, 4, 3), np.uint8))[1].tobytes()
+    process = start("serve", "--demo", "--port", 0, "-q", *model)
+    sent = send_picture(page_of(process), picture)
+    assert sent.read_bytes() == picture
+    assert tmp_path in sent.parents
+    assert list(tmp_path.glob("reid-hash-*/gallery.sqlite"))
+    process.send_signal(getattr(signal, name))
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert list(tmp_path.iterdir()) == []
 
@@ -118,57 +129,56 @@ def test_the_demo_serves_until_it_is_told_to_end(tmp_path, model, name):
 @pytest.mark.slow
 @posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_nothing_is_left_where_it_ends_while_it_starts(tmp_path, name):
+def test_nothing_is_left_where_it_ends_while_it_starts(start, tmp_path, name):
     pytest.importorskip("gradio", reason="the page needs gradio: pip install 'reid-hash[web]'")
-    process = start(tmp_path, "serve", "--demo", "--port", 0, "-q")
-    try:
-        while not list(tmp_path.glob("reid-hash-*")):
-            assert process.poll() is None
-            time.sleep(0.01)
-    finally:
-        process.send_signal(getattr(signal, name))
-        _, err = process.communicate(timeout=60)
+    process = start("serve", "--demo", "--port", 0, "-q")
+    while not list(tmp_path.glob("reid-hash-*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(getattr(signal, name))
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err.strip()) in [(1, "error: interrupted"), (0, "")]
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
 @posix
-def test_under_nohup_the_terminal_may_go(tmp_path):
+def test_under_nohup_the_terminal_may_go(start, tmp_path):
     pytest.importorskip("gradio", reason="the page needs gradio: pip install 'reid-hash[web]'")
-    process = start(tmp_path, "serve", "--demo", "--port", 0, "-q", ignoring=[signal.SIGHUP])
-    try:
-        url = page_of(process)
-        process.send_signal(signal.SIGHUP)
-        with urllib.request.urlopen(url, timeout=60) as reply:
-            assert b"480 sightings" in reply.read()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+    process = start("serve", "--demo", "--port", 0, "-q", ignoring=[signal.SIGHUP])
+    url = page_of(process)
+    process.send_signal(signal.SIGHUP)
+    with urllib.request.urlopen(url, timeout=60) as reply:
+        assert b"480 sightings" in reply.read()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """A video of minutes."""
+    folder = tmp_path_factory.mktemp("film")
+    return write_video(folder, identities=4, seconds=120, fps=8, size=(320, 180))[0].video
 
 
 @pytest.mark.slow
 @posix
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_the_demo_keeps_what_it_has_when_it_is_told_to_end(tmp_path, name):
+def test_the_demo_keeps_what_it_has_when_it_is_told_to_end(start, film, tmp_path, name):
     """A video of minutes, ended after the first people."""
-    write_video(tmp_path, identities=4, seconds=120, fps=8, size=(320, 180))
     process = start(
-        tmp_path,
-        *["demo", "camera1.mp4", "--detector", "motion", "--model", "small", "--min-height", "20"],
+        *["demo", film, "--detector", "motion", "--model", "small", "--min-height", "20"],
         *["--gallery", "people", "-o", "drawn.mp4", "--events", "events.jsonl"],
         *["--json", "facts.json"],
     )
     events = tmp_path / "events.jsonl"
-    try:
-        while not events.is_file() or "new" not in events.read_text():
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
-    finally:
-        process.send_signal(getattr(signal, name))
-        out, err = process.communicate(timeout=120)
+    while not events.is_file() or "new" not in events.read_text():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(getattr(signal, name))
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert "stopped before the end; everybody seen so far is in the gallery" in out
     assert json.loads((tmp_path / "facts.json").read_text())["interrupted"]

@@ -215,7 +215,12 @@ def test_a_link_to_the_page_works(client):
     assert client.http.get("/config", headers=link).status_code == 403
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "", "127.0.0.1.example", "["])
+HOSTS = ["evil.example", "evil.example:80", "", "127.0.0.1.example", "["]
+# what some servers would take for a part of the path
+HOSTS += ["127.0.0.1/config?", "127.0.0.1#", "me@127.0.0.1", "127.0.0.1\\config", "127.0.0.1:80:80"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
 def test_another_page_that_calls_itself_this_machine_gets_nothing(client, host):
     assert client.http.get("/config", headers={"host": host}).status_code == 400
 
@@ -253,6 +258,20 @@ def test_a_password_is_asked_for(guarded):
     assert client.http.get("/openapi.json").status_code == 404
     assert client.http.post("/logout").status_code == 303
     assert client.http.get("/config").status_code == 401
+
+
+def test_a_form_that_is_none_is_refused_before_anybody_logged_in(walkers):
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    broken = {"content-type": "multipart/form-data; boundary=b"}
+    with Server(Settings(walkers, port=0, password="secret", detector="motion")) as server:
+        client = Client(server.url)
+        send = client.http.post
+        assert send("/login", data={"password": "x" * 20_000}).status_code == 413
+        assert send("/login", content=b"a&" * 2000, headers=form).status_code == 400
+        for content in (b"", b"--b", b"--b\r\nno header\r\n\r\n", b"x" * 1000):
+            reply = send("/login", content=content, headers=broken)
+            assert (reply.status_code, reply.text) == (400, "This password is wrong.")
+        assert client.http.get("/config").status_code == 401
 
 
 def test_the_cookie_is_for_this_page_alone(walkers, guarded):

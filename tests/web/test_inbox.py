@@ -173,3 +173,24 @@ def test_what_nobody_uses_is_swept(inbox, clock):
     clock.now = WAITING + 1
     inbox.sweep()
     assert left(inbox) == []
+
+
+KINDS = ["", "text/plain", "multipart/form-data", "multipart/form-data; boundary="]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "multipart/form-data; boundary=" + "b" * 10_000])
+def test_forms_that_are_none_leave_room_for_others(inbox, kind):
+    for _ in range(20):
+        with pytest.raises(Refused) as refused:
+            receive(inbox, form(("ada.png", PICTURE)), kind=kind)
+        assert refused.value.status == 400
+    (file,) = receive(inbox, form(("ada.png", PICTURE)))
+    assert file.read_bytes() == PICTURE
+
+
+@pytest.mark.parametrize("header", [b"A" * 10_000, b"A: " + b"a" * 10_000, b"A" * 10_000 + b": a"])
+def test_a_header_without_end_is_refused(inbox, header):
+    with pytest.raises(Refused) as refused:
+        receive(inbox, b"--b\r\n" + header + b"\r\n\r\nx\r\n--b--\r\n")
+    assert refused.value.status == 400
+    assert left(inbox) == []

@@ -64,6 +64,12 @@ def test_the_page_waits_for_neither_torch_nor_matplotlib():
     assert (out.stdout, out.stderr) == ("[]\n", "")
 
 
+def test_the_page_asks_one_thing_when_it_is_opened(client):
+    functions = client.http.get("/config").json()["dependencies"]
+    opening = [one for one in functions if "load" in [event for _, event in one["targets"]]]
+    assert len(opening) == 1
+
+
 def test_a_sighting_is_searched_for(client):
     answer = client.ask(client.functions()["pick"], [1, *VIEW])
     assert "10 nearest of 47 sightings by the first 64 bits" in answer["data"][1]
