@@ -55,31 +55,19 @@ def test_where_gradio_is_missing_the_way_to_it_is_said(capsys, tmp_path, monkeyp
     assert "pip install 'reid-hash[web]'" in err
 
 
-# runs one command after the other in one process: gradio and torch are imported once for all
-ONE_AFTER_THE_OTHER = """
-import json, sys
-from reid_hash.cli import main
-for arguments in json.loads(sys.argv[1]):
-    try:
-        main(arguments)
-    except SystemExit as end:
-        print("ended with", end.code)
-"""
-
-
 @pytest.fixture
 def start(tmp_path):
-    """Start `reid-hash`, or other Python, in a process with its temporary folders in `tmp_path`."""
+    """Start `reid-hash` in a process with its temporary folders in `tmp_path`."""
     with contextlib.ExitStack() as stack:
 
-        def started(*arguments, python=("-m", "reid_hash"), ignoring=()):
+        def started(*arguments, ignoring=()):
             def before():
                 # not as the tests were started: in the background some of them are ignored
                 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                     signal.signal(number, signal.SIG_IGN if number in ignoring else signal.SIG_DFL)
 
             process = subprocess.Popen(
-                [sys.executable, *python, *map(str, arguments)],
+                [sys.executable, "-m", "reid_hash", *map(str, arguments)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -119,24 +107,23 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such 
 
 @pytest.mark.slow
 @posix
-def test_the_demo_serves_until_it_is_told_to_end(start, tmp_path):
-    pytest.importorskip("gradio", reason="the page needs gradio: pip install 'reid-hash[web]'")
-    serve = ["serve", "--demo", "--port", "0", "-q"]
-    picture = cv2.imencode(".png", np.zeros((8, 4, 3), np.uint8))[1].tobytes()
+@pytest.mark.parametrize(
+    ("model", "name"),
     # packed codes, or made when it starts
-    runs = [([], "SIGINT"), (["--model", "small"], "SIGINT"), ([], "SIGTERM"), ([], "SIGHUP")]
-    commands = json.dumps([[*serve, *model] for model, _ in runs])
-    process = start(commands, python=("-c", ONE_AFTER_THE_OTHER))
-    for _, name in runs:
-        sent = send_picture(page_of(process), picture)
-        assert sent.read_bytes() == picture
-        assert tmp_path in sent.parents
-        assert list(tmp_path.glob("reid-hash-*/gallery.sqlite"))
-        process.send_signal(getattr(signal, name))
-        assert process.stdout.readline() == "ended with 0\n"
-        assert list(tmp_path.iterdir()) == []
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (0, "", "")
+    [([], "SIGINT"), (["--model", "small"], "SIGINT"), ([], "SIGTERM"), ([], "SIGHUP")],
+)
+def test_the_demo_serves_until_it_is_told_to_end(start, tmp_path, model, name):
+    pytest.importorskip("gradio", reason="the page needs gradio: pip install 'reid-hash[web]'")
+    picture = cv2.imencode(".png", np.zeros((8, 4, 3), np.uint8))[1].tobytes()
+    process = start("serve", "--demo", "--port", 0, "-q", *model)
+    sent = send_picture(page_of(process), picture)
+    assert sent.read_bytes() == picture
+    assert tmp_path in sent.parents
+    assert list(tmp_path.glob("reid-hash-*/gallery.sqlite"))
+    process.send_signal(getattr(signal, name))
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
