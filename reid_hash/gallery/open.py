@@ -5,9 +5,8 @@ from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.milvus.address import MilvusAddress
 from reid_hash.gallery.milvus.milvus_gallery import MilvusGallery
 from reid_hash.gallery.place import Place
+from reid_hash.gallery.sqlite.files import DATABASE, ReadableBy
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.gallery.sqlite.modes import ReadableBy
-from reid_hash.gallery.sqlite.tables import DATABASE
 
 
 def open_gallery(place: Place, read_only: bool = False) -> AnyGallery:

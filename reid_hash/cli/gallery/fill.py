@@ -9,9 +9,8 @@ from reid_hash.cli import options, show
 from reid_hash.gallery.milvus.address import MilvusAddress
 from reid_hash.gallery.open import create_gallery, open_gallery
 from reid_hash.gallery.place import Place, folder_of
+from reid_hash.gallery.sqlite.files import DATABASE, READERS, ReadableBy
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.gallery.sqlite.modes import READERS, ReadableBy
-from reid_hash.gallery.sqlite.tables import DATABASE
 from reid_hash.utils.progress import counting
 from reid_hash.utils.timestamps import parse_time
 

@@ -13,7 +13,7 @@ from reid_hash.gallery.milvus.address import MilvusAddress
 from reid_hash.gallery.open import open_gallery
 from reid_hash.gallery.place import Place, folder_of
 from reid_hash.gallery.sighting import Filter, parse_identity
-from reid_hash.gallery.sqlite.fix import fix
+from reid_hash.gallery.sqlite.verify import fix
 from reid_hash.gallery.sqlite.verify import verify as find_damage
 from reid_hash.utils.timestamps import format_time, parse_age, parse_since
 

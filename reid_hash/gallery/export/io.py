@@ -21,7 +21,7 @@ from reid_hash.gallery.export.parquet import read_parquet, write_parquet
 from reid_hash.gallery.sighting import Sighting, check_name
 from reid_hash.gallery.sqlite import query as select
 from reid_hash.gallery.sqlite import rows
-from reid_hash.gallery.sqlite.tables import checksum, get_meta
+from reid_hash.gallery.sqlite.schema import checksum, get_meta
 from reid_hash.gallery.sqlite.work import charge
 from reid_hash.utils.files import PRIVATE, replacing
 

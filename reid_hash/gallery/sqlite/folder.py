@@ -20,14 +20,25 @@ from reid_hash.gallery.export import io
 from reid_hash.gallery.sqlite import query as select
 from reid_hash.gallery.sqlite.cache import remove_leftovers
 from reid_hash.gallery.sqlite.database import Database, plain_errors
-from reid_hash.gallery.sqlite.erase import finish_erasing
-from reid_hash.gallery.sqlite.facts import read_facts
-from reid_hash.gallery.sqlite.files import gallery_files
+from reid_hash.gallery.sqlite.files import (
+    DATABASE,
+    ReadableBy,
+    describe_wide,
+    gallery_files,
+    make_folder,
+    modes_of,
+)
 from reid_hash.gallery.sqlite.index import GalleryIndex
 from reid_hash.gallery.sqlite.log import is_empty, log_of
-from reid_hash.gallery.sqlite.modes import ReadableBy, describe_wide, make_folder, modes_of
-from reid_hash.gallery.sqlite.schema import require_version
-from reid_hash.gallery.sqlite.tables import DATABASE, SCHEMA, create_database, get_meta, put_meta
+from reid_hash.gallery.sqlite.rows import finish_erasing
+from reid_hash.gallery.sqlite.schema import (
+    SCHEMA,
+    create_database,
+    get_meta,
+    put_meta,
+    read_facts,
+    require_version,
+)
 from reid_hash.gallery.sqlite.verify import verify
 from reid_hash.utils.files import replacing
 

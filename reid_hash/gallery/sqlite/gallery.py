@@ -18,8 +18,8 @@ from reid_hash.gallery.base import Found
 from reid_hash.gallery.sighting import Filter, Identity, Match, Sighting
 from reid_hash.gallery.sqlite import people, rows
 from reid_hash.gallery.sqlite import query as select
-from reid_hash.gallery.sqlite.erase import erase
 from reid_hash.gallery.sqlite.folder import GalleryFolder
+from reid_hash.gallery.sqlite.rows import erase
 
 _ATTEMPTS = 3
 """Another thread may have made the index newer than the rows that a search sees: look again."""

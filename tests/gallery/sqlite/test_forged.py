@@ -13,7 +13,7 @@ from reid_hash.gallery.sqlite import work
 from reid_hash.gallery.sqlite.cache import index_files
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.gallery.sqlite.query import SEALED
-from reid_hash.gallery.sqlite.tables import checksum
+from reid_hash.gallery.sqlite.schema import checksum
 from reid_hash.gallery.sqlite.verify import verify
 from reid_hash.index._engine.index_file import read_index_file, write_index_file
 from tests.gallery.galleries import make, some_codes, some_sightings

@@ -10,9 +10,10 @@ from reid_hash.codes import Codes
 from reid_hash.distances import asymmetric, hamming, weighted
 from reid_hash.errors import CodeError, GalleryError
 from reid_hash.gallery.sighting import Sighting
-from reid_hash.gallery.sqlite import index, scan_bits
+from reid_hash.gallery.sqlite import index
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.gallery.sqlite.tables import put_meta
+from reid_hash.gallery.sqlite.schema import put_meta
+from reid_hash.index._engine.index_file import read_index_file
 from tests.gallery.galleries import BITS, contents, make, some_codes, some_sightings
 
 
@@ -56,17 +57,18 @@ def test_find_says_that_the_answer_of_a_folder_is_exact(gallery):
 def test_an_index_of_many_near_sightings_scans_few_bits_and_stays_exact(tmp_path, monkeypatch):
     # what pays with millions of sightings only
     monkeypatch.setattr(index, "_MANY", 5000)
-    monkeypatch.setattr(scan_bits, "_SURVIVOR", 1e-3)
+    monkeypatch.setattr(index, "_SURVIVOR", 1e-3)
     random = np.random.default_rng(0)
     centres = random.random((20, 128)) < 0.5
     bits = centres[random.integers(0, 20, 6000)] ^ (random.random((6000, 128)) < 0.02)
     codes = Codes.from_outputs(bits * 2.0 - 1, np.linspace(1.5, 1, 128), "net")
     with Gallery.create(tmp_path / "g", 128, codes.weights, "net") as gallery:
         gallery.add(codes, [Sighting()] * 6000)
+    (file,) = (tmp_path / "g").glob("*.index")
+    assert read_index_file(file)[0]["scan_bits"] < 128
     with Gallery.open(tmp_path / "g") as gallery:
         query = codes[:3]
         near = gallery.search(query, 50)
-        assert gallery._index._index._shelf.store.scanned < 16
         for row, matches in enumerate(near):
             distances = weighted(query[[row]], codes)[0]
             order = np.lexsort((np.arange(6000), distances))[:50]

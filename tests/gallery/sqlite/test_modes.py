@@ -8,9 +8,8 @@ import stat
 import pytest
 
 from reid_hash.errors import GalleryError
-from reid_hash.gallery.sqlite.fix import fix
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.gallery.sqlite.verify import verify
+from reid_hash.gallery.sqlite.verify import fix, verify
 from tests.gallery.galleries import make, some_codes, some_sightings
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
