@@ -61,7 +61,7 @@ def main(video: str, detector_name: str = "motion") -> None:
             if len(track) < 3:
                 continue
             look, text = track.look(), "is new"
-            (nearest,) = gallery.search(look.values[None], k=1)
+            (nearest,) = gallery.search_many(look.values[None], k=1)
             for match in nearest:
                 if by_certainty(match.distance, look.values, like) <= limit:
                     text = f"looks like track {match.sighting.track}"

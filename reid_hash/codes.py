@@ -145,6 +145,12 @@ class Codes:
         packed = pack(outputs)
         return cls(packed, np.shape(outputs)[1], weights, model)  # type: ignore[arg-type]
 
+    @classmethod
+    def empty(cls, bits: int, weights: ArrayLike | None = None, model: str = "") -> "Codes":
+        """Make codes of no images, to compare others with."""
+        packed = np.empty((0, max(0, -(-bits // 8))), np.uint8)
+        return cls(packed, bits, weights, model)  # type: ignore[arg-type]
+
     def __len__(self) -> int:
         return len(self.packed)
 

@@ -1,35 +1,34 @@
 """Images into a gallery, and a query image or file of codes into codes that fit it."""
 
-import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.app.encode import find_images
 from reid_hash.app.runs import find_model
 from reid_hash.codes import Codes, load_codes
-from reid_hash.data.dataset import Image, ImageSet
-from reid_hash.data.images import decode, read_image, resize
-from reid_hash.distances import query_values
-from reid_hash.errors import CheckpointError, CodeError, DataError
-from reid_hash.gallery.base import AnyGallery
+from reid_hash.data.images import find_images
+from reid_hash.errors import DataError
+from reid_hash.gallery.base import AnyGallery, fitting
+from reid_hash.gallery.encoding import (
+    blocks,
+    encode,
+    encode_queries,
+    find_network,
+    load_network,
+    source_of,
+)
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.models.encoder import AnyEncoder
-from reid_hash.models.shipped import shipped_models
 from reid_hash.models.torch_encoder import load_encoder
-from reid_hash.utils.files import is_elsewhere, is_trustworthy
 
 CODES = ".npz"
 """Suffix of files that hold codes in place of images."""
 
-_BLOCK = 512  # images a transaction: what an interrupted run has to do again at most
-_THUMBNAIL = (128, 64)  # height and width at most, in pixels: some 3 KB
 _MARKET = re.compile(r"(-1|\d+)_c(\d+)(?:s\d+_(\d+))?.*")
 
 
@@ -112,39 +111,11 @@ def gallery_encoder(
         CodeError: it is another network.
         CheckpointError: there is none, or the gallery names something that is not opened.
     """
-    file = _model_of(gallery, dataset) if model is None else find_model(model, dataset)
-    encoder = load_encoder(file, device)
-    if encoder.fingerprint != gallery.model:
-        raise CodeError(
-            f"{file} is model {encoder.fingerprint}, but gallery {gallery.place} holds codes of "
-            f"model {gallery.model}; name that one with --model"
-        )
-    return encoder
-
-
-def _model_of(gallery: AnyGallery, dataset: str) -> Path:
-    """The file of the network that made a gallery's codes, where nobody names one.
-
-    A gallery may be a copy from elsewhere, so that the file it names is only a hint: what might
-    block or reach another machine is not opened.
-    """
-    for one in shipped_models():
-        if one.facts["fingerprint"] == gallery.model:
-            return one.file
-    noted = gallery.model_file
-    if noted and is_trustworthy(noted):
-        return Path(noted)
-    if noted and (is_elsewhere(noted) or os.path.lexists(noted)):
-        raise CheckpointError(
-            f"gallery {gallery.place} names {noted} as its model, which is not opened: it is not a "
-            "file on this machine that belongs to you or to root; name the model with --model"
-        )
-    return find_model(None, dataset)
-
-
-def fit(gallery: AnyGallery, codes: Codes) -> Codes:
-    """Codes at a gallery's length, where it keeps only their first bits."""
-    return codes.prefix(gallery.bits) if codes.bits > gallery.bits else codes
+    file = None
+    if model is None:
+        file = find_network(gallery.place, gallery.model, gallery.model_file)
+    file = file or find_model(model, dataset)
+    return load_network(gallery.place, gallery.model, file, device)
 
 
 def add_images(
@@ -172,44 +143,26 @@ def add_images(
     files = find_images(paths)
     sightings = [_described(file, options) for file in files]  # names are read before any work
     added = Added()
-    for start in range(0, len(files), _BLOCK):
-        rows = range(start, min(start + _BLOCK, len(files)))
+    for block in blocks(len(files)):
+        rows = list(range(len(files))[block])
         if options.source is None:
             wanted = [sightings[i].source for i in rows]
             there = {sighting.source for sighting in gallery.sightings(sources=wanted)}
             added.known += sum(source in there for source in wanted)
-            rows = [i for i in rows if sightings[i].source not in there]  # type: ignore[assignment]
+            rows = [i for i in rows if sightings[i].source not in there]
         if rows:
-            _add_block(gallery, encoder, files, sightings, rows, options, added, progress)
+            encoded = encode(
+                encoder,
+                [files[i] for i in rows],
+                [sightings[i] for i in rows],
+                options.thumbnails,
+                options.skip_unreadable,
+                progress,
+            )
+            gallery.add(fitting(encoded.codes, gallery.bits), encoded.sightings)
+            added.sightings += len(encoded.codes)
+            added.unreadable += encoded.unreadable
     return added
-
-
-def _add_block(
-    gallery: AnyGallery,
-    encoder: AnyEncoder,
-    files: Sequence[Path],
-    sightings: Sequence[Sighting],
-    rows: Sequence[int],
-    options: AddOptions,
-    added: Added,
-    progress: Callable[[int], object] | None,
-) -> None:
-    small: dict[int, bytes] = {}
-
-    def read(i: int) -> Image:
-        image = read_image(files[rows[i]])
-        if options.thumbnails:
-            small[rows[i]] = thumbnail(image)
-        return image
-
-    zeros = np.zeros(len(rows), np.int64)
-    names = [str(files[i]) for i in rows]
-    numbers = np.array(rows, np.int64)  # as labels: which of them could be read
-    pixels = decode(ImageSet(read, names, numbers, zeros), *encoder.size, options.skip_unreadable)
-    codes = fit(gallery, encoder.encode(pixels.images, progress))
-    gallery.add(codes, [replace(sightings[i], thumbnail=small.get(i)) for i in pixels.labels])
-    added.sightings += len(codes)
-    added.unreadable += pixels.unreadable
 
 
 def add_codes(gallery: AnyGallery, file: Path, options: AddOptions) -> Added:
@@ -218,15 +171,12 @@ def add_codes(gallery: AnyGallery, file: Path, options: AddOptions) -> Added:
     if not names:
         names = [str(file)] * len(codes)
     sightings = [_described(Path(name), options) for name in names]
-    gallery.add(fit(gallery, codes), sightings)
+    gallery.add(fitting(codes, gallery.bits), sightings)
     return Added(len(codes))
 
 
 def _described(file: Path, options: AddOptions) -> Sighting:
-    # a file's name need not be UTF-8, but what is stored must be text
-    source = os.fsencode(file).decode("utf-8", "replace")
-    if options.source is not None:
-        source = options.source
+    source = source_of(file, options.source)
     if options.names != "market1501":
         return Sighting(options.camera, options.time, source)
     match = _MARKET.fullmatch(file.name)
@@ -243,19 +193,6 @@ def _described(file: Path, options: AddOptions) -> Sighting:
     )
 
 
-def thumbnail(image: Image) -> bytes:
-    """A small JPEG of an image, of its own proportions.
-
-    Args:
-        image: [height, width, 3] uint8 RGB.
-    """
-    height, width = image.shape[:2]
-    scale = min(1.0, _THUMBNAIL[0] / height, _THUMBNAIL[1] / width)
-    small = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
-    _, data = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return bytes(data)
-
-
 def read_query(
     gallery: AnyGallery, file: Path, model: Path | None, dataset: str, device: str = "auto"
 ) -> Query:
@@ -270,12 +207,11 @@ def read_query(
     """
     if file.suffix.lower() == CODES:
         codes, names = load_codes(file)
-        return Query(fit(gallery, codes), names or [f"{file}[{i}]" for i in range(len(codes))])
+        return Query(
+            fitting(codes, gallery.bits), names or [f"{file}[{i}]" for i in range(len(codes))]
+        )
     files = find_images([file])
     encoder = gallery_encoder(gallery, model, dataset, device)
-    zeros = np.zeros(len(files), np.int64)
-    names = [str(one) for one in files]
-    pixels = decode(ImageSet(lambda i: read_image(files[i]), names, zeros, zeros), *encoder.size)
-    outputs, _ = encoder.outputs(pixels.images)
-    codes = fit(gallery, encoder.binarise(outputs))
-    return Query(codes, names, query_values(outputs[:, : codes.bits]))
+    codes, values = encode_queries(encoder, files)
+    codes = fitting(codes, gallery.bits)
+    return Query(codes, [str(one) for one in files], values[:, : codes.bits])

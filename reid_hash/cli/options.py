@@ -9,7 +9,7 @@ from rich.console import Console
 
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.milvus.address import is_milvus, parse_address
-from reid_hash.gallery.place import Place
+from reid_hash.gallery.open import Place
 
 Command = Callable[..., Any]
 FILE = click.Path(dir_okay=False, path_type=Path)

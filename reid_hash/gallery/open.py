@@ -1,12 +1,17 @@
 """Opening and making galleries by where they are: a folder, or an address on Milvus."""
 
+from pathlib import Path
+
 from reid_hash.codes import Codes
+from reid_hash.errors import GalleryError
 from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.milvus.address import MilvusAddress
 from reid_hash.gallery.milvus.milvus_gallery import MilvusGallery
-from reid_hash.gallery.place import Place
 from reid_hash.gallery.sqlite.files import DATABASE, ReadableBy
 from reid_hash.gallery.sqlite.gallery import Gallery
+
+Place = Path | MilvusAddress
+"""Where a gallery is."""
 
 
 def open_gallery(place: Place, read_only: bool = False) -> AnyGallery:
@@ -50,3 +55,14 @@ def has_gallery(place: Place) -> bool:
     if isinstance(place, MilvusAddress):
         return MilvusGallery.there(place)
     return (place / DATABASE).exists()
+
+
+def folder_of(place: Place, command: str) -> Path:
+    """The folder of a gallery, for a command that works on folders alone.
+
+    Raises:
+        GalleryError: it is on Milvus.
+    """
+    if isinstance(place, MilvusAddress):
+        raise GalleryError(f"{place}: {command} works on a gallery in a folder, not on Milvus")
+    return place

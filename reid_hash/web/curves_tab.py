@@ -64,7 +64,7 @@ def build(desk: Desk, tab: gr.Tab) -> None:
 
 def _person(desk: Desk, text: str) -> Any:
     wanted = parse_identity(text.strip())
-    for one in desk.gallery.identities():
+    for one in desk.gallery.people.identities():
         if wanted in (one.id, one.name):
             return one
     raise GalleryError(f"there is no person {text} in the gallery; choose one, or write #12")

@@ -72,7 +72,7 @@ class Follower:
                 visitors = Visitors(gallery, Path(folder) / "seen", gallery.bits, limit)
                 stack.callback(visitors.close)
                 self._people = visitors
-            self._known = {one.id for one in gallery.identities()}
+            self._known = {one.id for one in gallery.people.identities()}
             first = desk.detector()
             self._detectors = [first, *(first.another() for _ in cameras[1:])]
             self._cameras = list(cameras)

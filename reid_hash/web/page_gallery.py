@@ -122,7 +122,7 @@ class Desk:
 
     def some_sighting(self) -> int | None:
         """A sighting drawn at random, of somebody whose identity is known if there are any."""
-        people = self.gallery.identities()
+        people = self.gallery.people.identities()
         random = np.random.default_rng()
         if people:
             person = people[int(random.integers(len(people)))]

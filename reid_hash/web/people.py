@@ -22,7 +22,7 @@ def called(person: Identity) -> str:
 def find_people(desk: Desk, text: str) -> list[Identity]:
     """Those whose name or number holds a text, whoever was seen last first."""
     wanted = text.strip().casefold()
-    found = [one for one in desk.gallery.identities() if wanted in called(one).casefold()]
+    found = [one for one in desk.gallery.people.identities() if wanted in called(one).casefold()]
     return sorted(found, key=lambda one: (-one.last, one.id))
 
 

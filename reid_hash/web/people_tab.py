@@ -75,7 +75,7 @@ def build(desk: Desk, tab: gr.Tab) -> None:
     def show(text: str, number: int | None, words: str = "", marks: Any = ()) -> dict[Any, Any]:
         """The whole page for a choice."""
         found = find_people(desk, text or "")
-        who = next((one for one in desk.gallery.identities() if one.id == number), None)
+        who = next((one for one in desk.gallery.people.identities() if one.id == number), None)
         page = {
             **{chosen: who.id if who else None, marked: list(marks), pending: None},
             **{listed: people_html(desk, found, number), said: words},
@@ -123,7 +123,7 @@ def build(desk: Desk, tab: gr.Tab) -> None:
     @calmly
     def do_name(text: str, number: int | None, new: str) -> dict[Any, Any]:
         def work(gallery: Gallery) -> str:
-            gallery.name(_some(number), new.strip() or None)
+            gallery.people.name(_some(number), new.strip() or None)
             return f"#{number} is now called {new.strip()}." if new.strip() else "Name taken away."
 
         return change(work, text, number)
@@ -131,7 +131,7 @@ def build(desk: Desk, tab: gr.Tab) -> None:
     @calmly
     def do_split(text: str, number: int | None, marks: list[int]) -> dict[Any, Any]:
         def work(gallery: Gallery) -> str:
-            new = gallery.split(_some(number), ids=marks)
+            new = gallery.people.split(_some(number), ids=marks)
             return f"{len(marks)} sightings are now of the new person #{new}."
 
         return change(work, text, number)
@@ -169,7 +169,7 @@ def build(desk: Desk, tab: gr.Tab) -> None:
             if what.verb == "forget":
                 return f"{gallery.forget(identities=[what.identity]):,} sightings were erased."
             assert what.other is not None
-            return f"The two are #{gallery.merge(what.identity, what.other)} now."
+            return f"The two are #{gallery.people.merge(what.identity, what.other)} now."
 
         return change(work, text, None if what.verb == "forget" else number)
 
@@ -196,7 +196,7 @@ def _some(number: int | None) -> int:
 
 
 def _person(desk: Desk, wanted: int | str) -> Identity:
-    for one in desk.gallery.identities():
+    for one in desk.gallery.people.identities():
         if wanted in (one.id, one.name):
             return one
     shown = f"#{wanted}" if isinstance(wanted, int) else wanted or "written"

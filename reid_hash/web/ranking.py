@@ -125,7 +125,7 @@ def rank(desk: Desk, question: Question, view: View) -> Ranking:
         where["exclude_ids"] = [own.id]
         if view.others:
             where["exclude_cameras"] = [own.camera]
-    found = desk.gallery.search(
+    found = desk.gallery.search_many(
         question.code, view.top, bits=view.bits, weighted=view.weighted, **where
     )[0]
     thumbnails = desk.thumbnails([match.sighting.id or 0 for match in found])

@@ -37,7 +37,7 @@ def test_keeping_adds_people_who_are_known_the_next_time(desk, film):
     assert len(desk.gallery) > 48
     new = {one.identity for one in seen if not one.known}
     assert new
-    assert new <= {one.id for one in desk.gallery.identities()}
+    assert new <= {one.id for one in desk.gallery.people.identities()}
     Gallery.open(desk.folder).close()  # the page has let go of the gallery
     before = len(desk.gallery)
     again = list(follow_files(desk, [first], False, threading.Event()))[-1][1].people()

@@ -116,7 +116,7 @@ def test_another_writer_is_told_and_nothing_changes(desk):
         assert one is same
         same.name(1, "Ann")
     Gallery.open(desk.folder).close()  # the page has let go of it
-    assert desk.gallery.identities()[0].name == "Ann"
+    assert desk.gallery.people.identities()[0].name == "Ann"
 
 
 def test_html_escapes_what_comes_from_the_gallery(desk):

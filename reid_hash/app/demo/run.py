@@ -15,7 +15,7 @@ from reid_hash.app.runs import RUNS
 from reid_hash.data.walkers import write_video
 from reid_hash.evaluation.describe import write_json
 from reid_hash.gallery.milvus.address import MilvusAddress
-from reid_hash.gallery.place import Place
+from reid_hash.gallery.open import Place
 from reid_hash.report.pages.timeline import Timeline, write_timeline
 from reid_hash.video.crops import CropOptions
 from reid_hash.video.draw.output import has_display

@@ -7,8 +7,7 @@ import click
 
 from reid_hash.cli import options, show
 from reid_hash.gallery.milvus.address import MilvusAddress
-from reid_hash.gallery.open import create_gallery, open_gallery
-from reid_hash.gallery.place import Place, folder_of
+from reid_hash.gallery.open import Place, create_gallery, folder_of, open_gallery
 from reid_hash.gallery.sqlite.files import DATABASE, READERS, ReadableBy
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.utils.progress import counting
@@ -112,7 +111,7 @@ def add(
     passed over, so that an interrupted command can be given again.
     """
     from reid_hash.app import gallery as filling
-    from reid_hash.app.encode import find_images
+    from reid_hash.data.images import find_images
 
     console = options.progress_console()
     noted = filling.AddOptions(

@@ -139,7 +139,7 @@ def _check_header(path: Path, header: dict[str, Any]) -> None:
             raise GalleryError("the numbers of its identities are not each there once, from 1 on")
         if len(set(map(check_name, names))) < len(names):
             raise GalleryError("two of its identities have the same name")
-        Codes(np.zeros((0, -(-bits // 8)), np.uint8), bits, np.asarray(weights), model)
+        Codes.empty(bits, np.asarray(weights), model)
         if header["calibration"] is not None:
             Calibration.from_json(header["calibration"])
     except (KeyError, TypeError, ValueError, OverflowError, ReidHashError) as error:

@@ -7,15 +7,15 @@ way: what a killed process or a full disk interrupts, the next writer finishes. 
 or a disk keeps of blocks that no file has any more is out of reach: that is for disk encryption.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.sighting import Filter, Sighting, check_name, fields_of
-from reid_hash.gallery.sqlite import rows
 from reid_hash.gallery.sqlite.database import WAIT, Database, is_full
 from reid_hash.gallery.sqlite.index import GalleryIndex
 from reid_hash.gallery.sqlite.query import (
@@ -106,24 +106,28 @@ def add_identity(db: sqlite3.Connection, name: str | None, number: int | None = 
     return number
 
 
-def remove(db: sqlite3.Connection, chosen: Filter) -> Ids:
+def remove(db: sqlite3.Connection, chosen: Filter, spared: Collection[int]) -> Ids:
     """Take sightings out with their thumbnails, and identities of which none is left."""
     gone = ids_of(db, chosen)
     where, values = condition(db, chosen)
     db.execute(f"DELETE FROM sightings WHERE {where}", values)
-    drop_empty_identities(db)
+    drop_empty_identities(db, spared)
     return gone
 
 
-def drop_empty_identities(db: sqlite3.Connection) -> None:
-    """Take out the identities that no sighting has."""
+def drop_empty_identities(db: sqlite3.Connection, spared: Collection[int]) -> None:
+    """Take out the identities that no sighting has, except new ones that wait for theirs."""
     db.execute(
         "DELETE FROM identities WHERE NOT EXISTS "
-        "(SELECT 1 FROM sightings WHERE identity = identities.id)"
+        "(SELECT 1 FROM sightings WHERE identity = identities.id) "
+        "AND id NOT IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted(spared)),),
     )
 
 
-def erase(database: Database, index: GalleryIndex, chosen: Filter) -> int:
+def erase(
+    database: Database, index: GalleryIndex, chosen: Filter, spared: Collection[int] = ()
+) -> int:
     """Erase the chosen sightings, and identities of which none is left; gives how many.
 
     Raises:
@@ -133,12 +137,12 @@ def erase(database: Database, index: GalleryIndex, chosen: Filter) -> int:
     with database.reading() as db:
         index.warm(db)
     try:
-        gone, erasures = _remove(database, chosen)
+        gone, erasures = _remove(database, chosen, spared)
     except GalleryError as error:
         if not is_full(error):
             raise
         index.drop()  # a cache, which frees room: what is erased needs some
-        gone, erasures = _remove(database, chosen)
+        gone, erasures = _remove(database, chosen, spared)
     if len(gone):
         index.remove(gone, erasures)
     finish_erasing(database, index)  # also what an erasure before left to do
@@ -148,9 +152,9 @@ def erase(database: Database, index: GalleryIndex, chosen: Filter) -> int:
     return len(gone)
 
 
-def _remove(database: Database, chosen: Filter) -> tuple[Ids, int]:
+def _remove(database: Database, chosen: Filter, spared: Collection[int]) -> tuple[Ids, int]:
     with database.writing() as db:
-        gone = rows.remove(db, chosen)
+        gone = remove(db, chosen, spared)
         erasures = get_count(db, "erasures") + 1
         if len(gone):
             put_meta(db, "erasures", erasures)

@@ -245,7 +245,7 @@ def _template(bits: int, weights: bytes, model: str) -> Codes:
     if len(weights) != 4 * bits:
         raise GalleryError(f"{len(weights)} bytes of weights for codes of {bits} bits")
     numbers: NDArray[np.float32] = np.frombuffer(weights, "<f4")
-    return Codes(np.zeros((0, -(-bits // 8)), np.uint8), bits, numbers, model)
+    return Codes.empty(bits, numbers, model)
 
 
 def _shown(value: object) -> str:

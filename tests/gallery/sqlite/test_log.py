@@ -76,7 +76,7 @@ def test_a_flipped_byte_in_the_log_is_no_silent_loss(folder, caplog):
         Gallery.open(folder)
     assert "\n" not in str(failure.value)
     with caplog.at_level(logging.WARNING), Gallery.open(folder, read_only=True) as gallery:
-        assert len(gallery.search(some_codes(1), 500)[0]) == 400
+        assert len(gallery.search_many(some_codes(1), 500)[0]) == 400
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert record.name.startswith("reid_hash.gallery")

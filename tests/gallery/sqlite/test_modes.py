@@ -48,7 +48,7 @@ def test_every_file_is_for_those_who_were_asked_for(tmp_path, umask, readers, of
     with Gallery.open(folder) as gallery:  # what is made later follows
         assert gallery.readable_by == readers
         gallery.add(some_codes(60), some_sightings(60))
-        gallery.search(some_codes(1))
+        gallery.search_many(some_codes(1))
     found = modes(folder)
     assert found.pop(folder / "writer.lock") == 0o600
     assert found.pop(folder) == of_folder
