@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from reid_hash.app.gallery import thumbnail
 from reid_hash.app.runs import find_model
 from reid_hash.data.images import Pixels, decode, resize
 from reid_hash.data.walkers import walkers
+from reid_hash.gallery.encoding import thumbnail
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.models.torch_encoder import load_encoder

@@ -16,9 +16,9 @@ from reid_hash.cli.gallery.fill import dataset_option, gallery_model_option
 from reid_hash.codes import Codes
 from reid_hash.errors import ConfigError
 from reid_hash.evaluation.describe import write_json
-from reid_hash.gallery.answers import Answer, answers
+from reid_hash.gallery.answers import answers
 from reid_hash.gallery.open import Place, open_gallery
-from reid_hash.gallery.sighting import Filter, Match
+from reid_hash.gallery.sighting import Answer, Filter, Match
 from reid_hash.utils.timestamps import format_time, parse_since
 from reid_hash.utils.visible import visible
 

@@ -243,7 +243,7 @@ class AnyGallery(ABC):
                     f"real values of shape {list(query.shape)} are not one query [bits]; "
                     "search for many with search_many"
                 )
-            return query[None]
+            return np.asarray(query[None], np.float64)
         if isinstance(query, list | tuple):
             return np.asarray(query, np.float64)[None]
         codes, values = encoding.encode_queries(self.network(), [query])

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -96,7 +96,7 @@ def to_rgb(image: Image) -> NDArray[np.uint8]:
     if isinstance(image, pillow.Image):
         # as OpenCV does it where it reads a file
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    array = cast("NDArray[Any]", np.asarray(image))
+    array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise DataError(
             f"an image is uint8 [height, width, 3] in RGB, not {array.dtype} {list(array.shape)}"
