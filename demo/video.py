@@ -60,7 +60,7 @@ def main(video: str, detector_name: str = "motion") -> None:
             if len(track) < 3:
                 continue
             descriptor, text = track.descriptor(), "is new"
-            (nearest,) = gallery.search(descriptor.values[None], k=1)
+            (nearest,) = gallery.search_many(descriptor.values[None], k=1)
             for match in nearest:
                 if by_certainty(match.distance, descriptor.values, like) <= limit:
                     text = f"looks like track {match.sighting.track}"

@@ -272,7 +272,7 @@ def forged(name: str, sql: str, *commands: str) -> Callable[[Attack], str]:
 
 
 def _checksum(*values: object) -> int:
-    from reid_hash.gallery.sqlite.tables import checksum
+    from reid_hash.gallery.sqlite.schema import checksum
 
     return checksum(*values)
 

@@ -88,10 +88,10 @@ def bench(folder: Path, n: int, bits: int, verify: bool) -> None:
         with timed("open" + again):
             gallery = Gallery.open(folder, read_only=True)
         with timed("first search, which reads the index file" + again):
-            gallery.search(query, 10)
+            gallery.search_many(query, 10)
         gallery.close()
     with Gallery.open(folder, read_only=True) as gallery:
-        gallery.search(query, 10)
+        gallery.search_many(query, 10)
         for what, where in (
             ("search", {}),
             ("search, 64 bits", {"bits": 64}),
@@ -101,26 +101,26 @@ def bench(folder: Path, n: int, bits: int, verify: bool) -> None:
             ("search, one source", {"sources": ["videos/0000.mp4"]}),
         ):
             with timed(what):
-                gallery.search(query, 10, **where)  # type: ignore[arg-type]
+                gallery.search_many(query, 10, **where)  # type: ignore[arg-type]
     with Gallery.open(folder) as gallery:
         with timed("add 1"):
             gallery.add(*batch(n, 1))
         with timed("search after it"):
-            gallery.search(query, 10)
+            gallery.search_many(query, 10)
         with timed("add 1 once more, and search"):
             gallery.add(*batch(n + 1, 1))
-            gallery.search(query, 10)
+            gallery.search_many(query, 10)
         with timed("forget one track"):
             gallery.forget(tracks=[7])
         with timed("search after it"):
-            gallery.search(query, 10)
+            gallery.search_many(query, 10)
         if verify:
             with timed("verify"):
                 assert gallery.verify() == []
     for path in folder.glob("*.index"):
         path.unlink()
     with Gallery.open(folder, read_only=True) as gallery, timed("first search without index file"):
-        gallery.search(query, 10)
+        gallery.search_many(query, 10)
 
 
 if __name__ == "__main__":

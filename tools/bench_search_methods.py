@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 
 from reid_hash.codes import Codes
-from reid_hash.gallery.sqlite.scan_bits import choose_scan_bits
+from reid_hash.gallery.sqlite.index import choose_scan_bits
 from reid_hash.index import HammingIndex, IvfWeightedIndex, Matches, WeightedIndex
 
 BLOCK = 2**17

@@ -7,28 +7,7 @@ import numpy as np
 
 from reid_hash.codes import Codes
 from reid_hash.data.dataset import ImageSet
-from reid_hash.data.images import SUFFIXES, decode, read_image
-from reid_hash.errors import DataError
-
-
-def find_images(paths: Sequence[Path]) -> list[Path]:
-    """Files as they are given, folders as all images below them, sorted.
-
-    Raises:
-        DataError: a path does not exist, or a folder holds no image.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            if not below:
-                raise DataError(f"{path} holds no images ({', '.join(SUFFIXES)})")
-            found += below
-        elif path.exists():
-            found.append(path)
-        else:
-            raise DataError(f"no such file or folder: {path}")
-    return found
+from reid_hash.data.images import decode, find_images, read_image
 
 
 def encode_files(

@@ -1,32 +1,27 @@
 """Images and files of codes into a gallery, and the network that makes its codes."""
 
 import logging
-import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from reid_hash.app.encode import find_images
 from reid_hash.app.runs import find_model
 from reid_hash.codes import Codes, load_codes
-from reid_hash.data.dataset import Image, ImageSet
-from reid_hash.data.images import decode, read_image, thumbnail
-from reid_hash.errors import CheckpointError, CodeError, DataError
+from reid_hash.data.images import find_images
+from reid_hash.errors import DataError
 from reid_hash.gallery.base import AnyGallery
+from reid_hash.gallery.encoding import blocks, encode, find_network, load_network, source_of
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.models.encoder import AnyEncoder
-from reid_hash.models.shipped import shipped_models
-from reid_hash.utils.files import is_elsewhere, is_trustworthy
 
 _log = logging.getLogger(__name__)
 
 CODES = ".npz"
 """Suffix of files that hold codes in place of images."""
 
-_BLOCK = 512  # images a transaction: what an interrupted run has to do again at most
 _MARKET = re.compile(r"(-1|\d+)_c(\d+)(?:s\d+_(\d+))?.*")
 
 
@@ -103,38 +98,14 @@ def gallery_encoder(
         CodeError: it is another network.
         CheckpointError: there is none, or the gallery names something that is not opened.
     """
-    from reid_hash.models.torch_encoder import load_encoder  # torch takes seconds to import
-
-    file = _model_of(gallery, dataset, runs) if model is None else find_model(model, dataset, runs)
-    encoder = load_encoder(file, device)
-    if encoder.fingerprint != gallery.model:
-        raise CodeError(
-            f"{file} is model {encoder.fingerprint}, but gallery {gallery.place} holds codes of "
-            f"model {gallery.model}; name that one with --model"
-        )
-    return encoder
-
-
-def _model_of(gallery: AnyGallery, dataset: str, runs: Path | None) -> Path:
-    """The file of the network that made a gallery's codes, where nobody names one.
-
-    A gallery may be a copy from elsewhere, so that the file it names is only a hint: what might
-    block or reach another machine is not opened.
-    """
-    for one in shipped_models():
-        if one.facts["fingerprint"] == gallery.model:
-            _log.info("model: %s, which made the gallery's codes", one.file)
-            return one.file
-    noted = gallery.model_file
-    if noted and is_trustworthy(noted):
-        _log.info("model: %s, which the gallery names", noted)
-        return Path(noted)
-    if noted and (is_elsewhere(noted) or os.path.lexists(noted)):
-        raise CheckpointError(
-            f"gallery {gallery.place} names {noted} as its model, which is not opened: it is not a "
-            "file on this machine that belongs to you or to root; name the model with --model"
-        )
-    return find_model(None, dataset, runs)
+    file = None
+    if model is None:
+        file = find_network(gallery.place, gallery.model, gallery.model_file)
+    if file is None:
+        file = find_model(model, dataset, runs)
+    else:
+        _log.info("model: %s, for the gallery's codes", file)
+    return load_network(gallery.place, gallery.model, file, device)
 
 
 def add_images(
@@ -162,44 +133,26 @@ def add_images(
     files = find_images(paths)
     sightings = [_described(file, options) for file in files]  # names are read before any work
     added = Added()
-    for start in range(0, len(files), _BLOCK):
-        rows = range(start, min(start + _BLOCK, len(files)))
+    for block in blocks(len(files)):
+        rows = list(range(len(files))[block])
         if options.source is None:
             wanted = [sightings[i].source for i in rows]
             there = {sighting.source for sighting in gallery.sightings(sources=wanted)}
             added.known += sum(source in there for source in wanted)
-            rows = [i for i in rows if sightings[i].source not in there]  # type: ignore[assignment]
+            rows = [i for i in rows if sightings[i].source not in there]
         if rows:
-            _add_block(gallery, encoder, files, sightings, rows, options, added, progress)
+            encoded = encode(
+                encoder,
+                [files[i] for i in rows],
+                [sightings[i] for i in rows],
+                options.thumbnails,
+                options.skip_unreadable,
+                progress,
+            )
+            gallery.add(encoded.codes.shortened(gallery.bits), encoded.sightings)
+            added.sightings += len(encoded.codes)
+            added.unreadable += encoded.unreadable
     return added
-
-
-def _add_block(
-    gallery: AnyGallery,
-    encoder: AnyEncoder,
-    files: Sequence[Path],
-    sightings: Sequence[Sighting],
-    rows: Sequence[int],
-    options: AddOptions,
-    added: Added,
-    progress: Callable[[int], object] | None,
-) -> None:
-    small: dict[int, bytes] = {}
-
-    def read(i: int) -> Image:
-        image = read_image(files[rows[i]])
-        if options.thumbnails:
-            small[rows[i]] = thumbnail(image)
-        return image
-
-    zeros = np.zeros(len(rows), np.int64)
-    names = [str(files[i]) for i in rows]
-    numbers = np.array(rows, np.int64)  # as labels: which of them could be read
-    pixels = decode(ImageSet(read, names, numbers, zeros), *encoder.size, options.skip_unreadable)
-    codes = encoder.encode(pixels.images, progress).shortened(gallery.bits)
-    gallery.add(codes, [replace(sightings[i], thumbnail=small.get(i)) for i in pixels.labels])
-    added.sightings += len(codes)
-    added.unreadable += pixels.unreadable
 
 
 def add_codes(gallery: AnyGallery, file: Path, options: AddOptions) -> Added:
@@ -213,10 +166,7 @@ def add_codes(gallery: AnyGallery, file: Path, options: AddOptions) -> Added:
 
 
 def _described(file: Path, options: AddOptions) -> Sighting:
-    # a file's name need not be UTF-8, but what is stored must be text
-    source = os.fsencode(file).decode("utf-8", "replace")
-    if options.source is not None:
-        source = options.source
+    source = source_of(file, options.source)
     if options.names != "market1501":
         return Sighting(options.camera, options.time, source)
     match = _MARKET.fullmatch(file.name)

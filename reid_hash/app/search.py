@@ -9,19 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.app.encode import find_images
 from reid_hash.app.gallery import CODES, gallery_encoder
 from reid_hash.app.runs import USUAL_DATASET
 from reid_hash.codes import Codes, load_codes
-from reid_hash.data.dataset import ImageSet
-from reid_hash.data.images import decode, read_image
-from reid_hash.distances import query_values
+from reid_hash.data.images import find_images
 from reid_hash.errors import ConfigError
-from reid_hash.gallery.answers import Answer, answers
+from reid_hash.gallery.answers import answers
 from reid_hash.gallery.base import AnyGallery
-from reid_hash.gallery.open import open_gallery
-from reid_hash.gallery.place import Place
-from reid_hash.gallery.sighting import Filter
+from reid_hash.gallery.encoding import encode_queries
+from reid_hash.gallery.open import Place, open_gallery
+from reid_hash.gallery.sighting import Answer, Filter
 
 _log = logging.getLogger(__name__)
 
@@ -166,9 +163,6 @@ def read_query(
         )
     files = find_images([file])
     encoder = gallery_encoder(gallery, model, dataset, device, runs)
-    zeros = np.zeros(len(files), np.int64)
-    names = [str(one) for one in files]
-    pixels = decode(ImageSet(lambda i: read_image(files[i]), names, zeros, zeros), *encoder.size)
-    outputs, _ = encoder.outputs(pixels.images)
-    codes = encoder.binarise(outputs).shortened(gallery.bits)
-    return Query(codes, names, query_values(outputs[:, : codes.bits]))
+    codes, values = encode_queries(encoder, files)
+    codes = codes.shortened(gallery.bits)
+    return Query(codes, [str(one) for one in files], values[:, : codes.bits])

@@ -12,7 +12,7 @@ from rich.console import Console
 from reid_hash.app.runs import USUAL_DATASET
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.milvus.address import is_milvus, parse_address
-from reid_hash.gallery.place import Place
+from reid_hash.gallery.open import Place
 from reid_hash.utils.visible import visible
 
 Command = Callable[..., Any]

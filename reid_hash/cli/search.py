@@ -15,8 +15,7 @@ from reid_hash.app.search import SearchOptions, search
 from reid_hash.cli import options, show
 from reid_hash.cli.gallery.fill import dataset_option, gallery_model_option
 from reid_hash.evaluation.describe import write_json
-from reid_hash.gallery.answers import Answer
-from reid_hash.gallery.sighting import Match
+from reid_hash.gallery.sighting import Answer, Match
 from reid_hash.utils.timestamps import format_time, parse_since
 from reid_hash.utils.visible import visible
 

@@ -5,9 +5,10 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -42,6 +43,26 @@ class Pixels:
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+def find_images(paths: Sequence[Path]) -> list[Path]:
+    """List files as they are given, and of folders all images below them, sorted.
+
+    Raises:
+        DataError: a path does not exist, or a folder holds no image.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not below:
+                raise DataError(f"{path} holds no images ({', '.join(SUFFIXES)})")
+            found += below
+        elif path.exists():
+            found.append(path)
+        else:
+            raise DataError(f"no such file or folder: {path}")
+    return found
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:

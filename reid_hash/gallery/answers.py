@@ -1,7 +1,7 @@
-"""What a search says of each query: the matches, and whether it is of anyone known."""
+"""Searching, and saying of each query whether it is of anyone known."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,39 +9,7 @@ from numpy.typing import NDArray
 from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.base import AnyGallery
-from reid_hash.gallery.sighting import Filter, Match
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The answer to one query.
-
-    Attributes:
-        query: what the query is called.
-        matches: the nearest sightings.
-        searched: number of sightings searched.
-        threshold: matches up to this distance count; None where no false accept rate was given.
-        resolved: whether the calibration saw strangers enough for that rate.
-        exact: whether it is certain that no sighting is nearer than the matches.
-    """
-
-    query: str
-    matches: list[Match]
-    searched: int
-    threshold: float | None = None
-    resolved: bool = True
-    exact: bool = True
-
-    def within(self, match: Match) -> bool:
-        """Whether a match is near enough to count."""
-        return self.threshold is None or match.distance <= self.threshold
-
-    @property
-    def stranger(self) -> bool | None:
-        """Whether nobody near enough was found; None where that was not asked."""
-        if self.threshold is None:
-            return None
-        return not any(self.within(match) for match in self.matches)
+from reid_hash.gallery.sighting import Answer, Filter
 
 
 def answers(
@@ -90,6 +58,6 @@ def answers(
         resolved = table.resolved(far, max(searched, 1))
     found = gallery.find(query, k, bits=bits, weighted=weighted, **chosen)
     return [
-        Answer(name, one.matches, searched, threshold, resolved, one.exact)
+        replace(one, query=name, searched=searched, threshold=threshold, resolved=resolved)
         for name, one in zip(names, found, strict=True)
     ]

@@ -4,29 +4,76 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, ClassVar, NamedTuple, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.calibration import Calibration, calibrate_codes
 from reid_hash.codes import Codes
-from reid_hash.errors import GalleryError
-from reid_hash.gallery.sighting import Filter, Identity, Match, Sighting
+from reid_hash.errors import CheckpointError, CodeError, GalleryError
+from reid_hash.gallery import encoding
+from reid_hash.gallery.sighting import Answer, Filter, Identity, Match, Sighting
+
+if TYPE_CHECKING:
+    from reid_hash.models.encoder import AnyEncoder
 
 _CALIBRATED = 50_000  # sightings that a calibration looks at: some seconds for each length
 
 
-class Found(NamedTuple):
-    """The answer to one query.
+class AnyPeople(Protocol):
+    """The identities of a gallery: which sightings are of one person.
 
-    Attributes:
-        matches: the nearest sightings, by (distance, id).
-        exact: whether it is certain that none is nearer than these.
+    Every method that writes raises GalleryError where an identity or sighting is not there, and
+    where the gallery is open read-only.
     """
 
-    matches: list[Match]
-    exact: bool
+    def identities(self) -> list[Identity]:
+        """All identities with how many sightings they have and from when to when."""
+        ...
+
+    def assign(self, ids: Sequence[int], identity: int | str | None) -> int | None:
+        """Say of whom sightings are: a number, a name (made where it is new), or None.
+
+        Returns:
+            The identity's number.
+        """
+        ...
+
+    def merge(self, kept: int | str, other: int | str) -> int:
+        """Make two identities one: the sightings of `other` go to `kept`.
+
+        Returns:
+            The number of `kept`. Its name stays; where it has none, that of `other` does.
+        """
+        ...
+
+    def split(
+        self,
+        identity: int | str,
+        ids: Sequence[int] = (),
+        tracks: Sequence[int] = (),
+        name: str | None = None,
+    ) -> int:
+        """Take sightings of an identity out into a new one.
+
+        Args:
+            identity: number or name.
+            ids: sightings to take out.
+            tracks: tracks whose sightings to take out as well.
+            name: of the new identity.
+
+        Returns:
+            The new identity's number.
+
+        Raises:
+            GalleryError: it has no such sighting, or none would be left to it.
+        """
+        ...
+
+    def name(self, identity: int | str, name: str | None) -> int:
+        """Give an identity a name, or take it away with None; gives its number."""
+        ...
 
 
 class AnyGallery(ABC):
@@ -43,6 +90,9 @@ class AnyGallery(ABC):
         weights: [bits] float32, its bit weights: they count, not those of the query.
         model: fingerprint of the network whose codes it takes; empty where that is unknown.
         model_file: where that network's checkpoint was; empty where that is unknown.
+        encoder: the network itself, for images that are added or searched for; None until it is
+            given, or needed and found.
+        people: its identities: assign, merge, split, name.
         real_queries: whether a query of real values is answered as fast as one of codes.
     """
 
@@ -53,6 +103,7 @@ class AnyGallery(ABC):
     weights: NDArray[np.float32]
     model: str
     model_file: str
+    encoder: "AnyEncoder | None" = None
 
     def __enter__(self) -> Self:
         return self
@@ -64,18 +115,140 @@ class AnyGallery(ABC):
         """Number of sightings."""
         return self.count()
 
+    def add(
+        self,
+        items: "Codes | encoding.Images",
+        sightings: Sequence[Sighting] | None = None,
+        *,
+        camera: str = "",
+        time: float | None = None,
+        source: str | None = None,
+        name: str | None = None,
+        thumbnails: bool = True,
+    ) -> NDArray[np.int64]:
+        """Add codes, or images, which the gallery's network encodes.
+
+        Args:
+            items: n codes of the gallery's model and length, or n images: paths (folders stand for
+                all images below them), PIL images or [height, width, 3] uint8 RGB arrays; also one
+                alone.
+            sightings: n of them, without ids. Left out, each has the values that follow.
+            camera: name of the camera.
+            time: when, in seconds since 1970, UTC; the time of adding when left out.
+            source: what they come from; each image's own path when left out.
+            name: of the identity, which is made where it is new.
+            thumbnails: keep a small JPEG of each image whose sighting has none.
+
+        Returns:
+            [n] int64, their ids: ascending, above all that there ever were. Codes are added in one
+            step; images in steps of some hundred: where one fails, those before are kept.
+
+        Raises:
+            CodeError: the codes are of another model or length.
+            CheckpointError: there are images, and the gallery's network is not found.
+            DataError: an image cannot be read.
+            GalleryError: a sighting's values cannot be stored.
+        """
+        if isinstance(items, Codes):
+            if sightings is None:
+                sightings = [Sighting(camera, time, source or "", name=name)] * len(items)
+            return self.add_codes(items, sightings)
+        images = encoding.listed(items)
+        if sightings is None:
+            sightings = [
+                Sighting(camera, time, encoding.source_of(image, source), name=name)
+                for image in images
+            ]
+        if len(images) != len(sightings):
+            raise CodeError(f"{len(images)} images for {len(sightings)} sightings")
+        network = self.network()
+        added = [np.zeros(0, np.int64)]
+        for rows in encoding.blocks(len(images)):
+            encoded = encoding.encode(network, images[rows], sightings[rows], thumbnails)
+            added.append(self.add_codes(encoded.codes.shortened(self.bits), encoded.sightings))
+        return np.concatenate(added)
+
     def search(
         self,
-        query: Codes | NDArray[np.floating],
+        query: "Codes | NDArray[Any] | encoding.Image",
+        k: int = 10,
+        *,
+        bits: int | None = None,
+        weighted: bool = True,
+        asymmetric: bool = False,
+        **where: Unpack[Filter],
+    ) -> list[Match]:
+        """Find the nearest sightings of one query, by (distance, id); see `find`.
+
+        Args:
+            query: the path of an image, a PIL image or a [height, width, 3] uint8 RGB array, which
+                the gallery's network encodes; one code; or a vector [bits] of real values.
+            k: how many to find, ≥ 1.
+            bits: compare the first so many bits only; all when left out.
+            weighted: by weighted Hamming distance, else by the plain one.
+            asymmetric: an image is compared by its real values, not by its code.
+            where: among which sightings; see `Filter`.
+
+        Raises:
+            CodeError: the query is not one, or of another model or length.
+            CheckpointError: it is an image, and the gallery's network is not found.
+            DataError: the image cannot be read.
+        """
+        one = self._one_query(query, asymmetric)
+        (found,) = self.search_many(one, k, bits=bits, weighted=weighted, **where)
+        return found
+
+    def search_many(
+        self,
+        queries: Codes | NDArray[np.floating],
         k: int = 10,
         *,
         bits: int | None = None,
         weighted: bool = True,
         **where: Unpack[Filter],
     ) -> list[list[Match]]:
-        """The nearest sightings of each query, by (distance, id); see `find`."""
-        found = self.find(query, k, bits=bits, weighted=weighted, **where)
+        """Find the nearest sightings of each query, by (distance, id); see `find`."""
+        found = self.find(queries, k, bits=bits, weighted=weighted, **where)
         return [one.matches for one in found]
+
+    def network(self) -> "AnyEncoder":
+        """The network that makes the gallery's codes; loaded when it is first needed.
+
+        Raises:
+            CheckpointError: it is none of the shipped models, and not where the gallery says.
+            CodeError: what is there is another network.
+        """
+        if self.encoder is None:
+            file = encoding.find_network(self.place, self.model, self.model_file)
+            if file is None:
+                raise CheckpointError(
+                    f"the model of gallery {self.place}, {self.model or 'unknown'}, is not found; "
+                    "give the model where the gallery is opened"
+                )
+            self.encoder = encoding.load_network(self.place, self.model, file)
+        return self.encoder
+
+    def _one_query(
+        self, query: "Codes | NDArray[Any] | encoding.Image", asymmetric: bool
+    ) -> Codes | NDArray[np.floating]:
+        """A query as `find` takes it: one code, or real values [1, bits]."""
+        if isinstance(query, Codes):
+            if len(query) != 1 or asymmetric:
+                what = "a code has no real values" if asymmetric else f"{len(query)} codes"
+                raise CodeError(f"{what}: search for one code, or for many with search_many")
+            return query
+        if isinstance(query, np.ndarray) and query.ndim < 3:
+            if query.ndim != 1:
+                raise CodeError(
+                    f"real values of shape {list(query.shape)} are not one query [bits]; "
+                    "search for many with search_many"
+                )
+            return np.asarray(query[None], np.float64)
+        if isinstance(query, list | tuple):
+            return np.asarray(query, np.float64)[None]
+        codes, values = encoding.encode_queries(self.network(), [query])
+        codes = codes.shortened(self.bits)
+        return values[:, : codes.bits] if asymmetric else codes
 
     def forget(self, **where: Unpack[Filter]) -> int:
         """Erase sightings, and the names of identities of which none is left; gives how many.
@@ -134,8 +307,8 @@ class AnyGallery(ABC):
         """Close it; what was added is safe before."""
 
     @abstractmethod
-    def add(self, codes: Codes, sightings: Sequence[Sighting]) -> NDArray[np.int64]:
-        """Add sightings with their codes.
+    def add_codes(self, codes: Codes, sightings: Sequence[Sighting]) -> NDArray[np.int64]:
+        """Add sightings with their codes, all or none.
 
         Args:
             codes: n codes, of the gallery's model and length.
@@ -158,7 +331,7 @@ class AnyGallery(ABC):
         bits: int | None = None,
         weighted: bool = True,
         **where: Unpack[Filter],
-    ) -> list[Found]:
+    ) -> list[Answer]:
         """Find the nearest sightings of each query, and say whether it is certain that they are.
 
         Args:
@@ -214,35 +387,17 @@ class AnyGallery(ABC):
             seed: of the draw.
         """
 
+    @property
     @abstractmethod
-    def identities(self) -> list[Identity]:
-        """All identities with how many sightings they have and from when to when."""
+    def people(self) -> AnyPeople:
+        """The identities of the gallery."""
 
     @abstractmethod
-    def assign(self, ids: Sequence[int], identity: int | str | None) -> int | None:
-        """Say of whom sightings are: a number, a name (made where it is new), or None.
+    def new_identity(self) -> int:
+        """Make an identity without a name and without sightings yet; gives its number.
 
-        Returns:
-            The identity's number.
+        Sightings are then added, or assigned, to that number.
         """
-
-    @abstractmethod
-    def merge(self, kept: int | str, other: int | str) -> int:
-        """Make two identities one; gives its number. The name of `kept` stays, if it has one."""
-
-    @abstractmethod
-    def split(
-        self,
-        identity: int | str,
-        ids: Sequence[int] = (),
-        tracks: Sequence[int] = (),
-        name: str | None = None,
-    ) -> int:
-        """Take sightings or tracks of an identity out into a new one; gives the new number."""
-
-    @abstractmethod
-    def name(self, identity: int | str, name: str | None) -> int:
-        """Name an identity, or take its name away with None; gives its number."""
 
     @abstractmethod
     def info(self) -> dict[str, Any]:
@@ -254,3 +409,69 @@ class AnyGallery(ABC):
 
     @abstractmethod
     def _forget(self, where: Filter) -> int: ...
+
+
+def check(place: str, like: Codes, bits: int, model: str) -> None:
+    """Raise CodeError unless codes of that length and model belong to a gallery.
+
+    Args:
+        place: where the gallery is.
+        like: codes of its length and model.
+        bits: length of the codes.
+        model: theirs; "" is unknown.
+    """
+    if bits != like.bits:
+        raise CodeError(
+            f"codes of {bits} bits do not fit gallery {place}, which holds {like.bits} bits"
+        )
+    if model and model != like.model:
+        raise CodeError(
+            f"codes of model {model} do not fit gallery {place}, which holds codes of "
+            f"{'model ' + like.model if like.model else 'an unknown model'}; encode them with "
+            "the gallery's model"
+        )
+
+
+def check_added(place: str, like: Codes, codes: Codes, sightings: int) -> None:
+    """Raise CodeError unless codes can be added as those of so many sightings; see `check`."""
+    check(place, like, codes.bits, codes.model)
+    if codes.model != like.model:
+        raise CodeError(
+            f"the codes do not say which model made them; gallery {place} takes those of model "
+            f"{like.model}"
+        )
+    if len(codes) != sightings:
+        raise CodeError(f"{len(codes)} codes for {sightings} sightings")
+
+
+def cut(
+    place: str, like: Codes, query: Codes | NDArray[np.floating], bits: int | None
+) -> Codes | NDArray[np.floating]:
+    """A query at the length that is compared.
+
+    Args:
+        place: where the gallery is.
+        like: codes of its length and model.
+        query: codes, or real values [queries, bits], of the gallery's length or of `bits`.
+        bits: compare the first so many only; all when left out.
+
+    Raises:
+        CodeError: the query is of another length or model.
+    """
+    length = like.bits if bits is None else like.prefix(bits).bits
+    if not isinstance(query, Codes):
+        values = np.asarray(query)
+        if values.ndim != 2 or values.shape[1] not in (like.bits, length):
+            raise CodeError(
+                f"real values of shape {list(values.shape)} do not fit gallery {place}, which "
+                f"holds {like.bits} bits"
+            )
+        return values[:, :length]
+    if query.bits < like.bits and query.bits != length:
+        raise CodeError(
+            f"codes of {query.bits} bits do not fit gallery {place}, which holds {like.bits} bits; "
+            f"compare their length alone with --bits {query.bits}"
+        )
+    # who asks for a length may come with codes that are cut to it already
+    check(place, like, like.bits if query.bits == length else query.bits, query.model)
+    return query.prefix(length)

@@ -1,33 +1,44 @@
 """Opening and making galleries by where they are: a folder, or an address on Milvus."""
 
-from reid_hash.codes import Codes
-from reid_hash.gallery.base import AnyGallery
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reid_hash.errors import GalleryError
 from reid_hash.gallery.milvus.address import MilvusAddress
-from reid_hash.gallery.milvus.milvus_gallery import MilvusGallery
-from reid_hash.gallery.place import Place
-from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.gallery.sqlite.modes import ReadableBy
-from reid_hash.gallery.sqlite.tables import DATABASE
+from reid_hash.gallery.sqlite.files import DATABASE, ReadableBy
+
+if TYPE_CHECKING:
+    from reid_hash.codes import Codes
+    from reid_hash.gallery.base import AnyGallery
+
+# The galleries themselves are imported where one is opened: every command's options need `Place`.
+
+Place = Path | MilvusAddress
+"""Where a gallery is."""
 
 
-def open_gallery(place: Place, read_only: bool = False) -> AnyGallery:
+def open_gallery(place: Place, read_only: bool = False) -> "AnyGallery":
     """Open a gallery, to write to it or only to read.
 
     Raises:
         GalleryError: there is none, it is damaged, or it cannot be reached.
     """
     if isinstance(place, MilvusAddress):
+        from reid_hash.gallery.milvus.milvus_gallery import MilvusGallery
+
         return MilvusGallery.open(place, read_only)
+    from reid_hash.gallery.sqlite.gallery import Gallery
+
     return Gallery.open(place, read_only)
 
 
 def create_gallery(
     place: Place,
-    like: Codes,
+    like: "Codes",
     model_file: str = "",
     expected: int = 0,
     readable_by: ReadableBy = "owner",
-) -> AnyGallery:
+) -> "AnyGallery":
     """Make an empty gallery for codes of the length, weights and model of `like`, and open it.
 
     Args:
@@ -42,12 +53,29 @@ def create_gallery(
     """
     made = (like.bits, like.weights, like.model, model_file)
     if isinstance(place, MilvusAddress):
+        from reid_hash.gallery.milvus.milvus_gallery import MilvusGallery
+
         return MilvusGallery.create(place, *made, expected)
+    from reid_hash.gallery.sqlite.gallery import Gallery
+
     return Gallery.create(place, *made, readable_by)
 
 
 def has_gallery(place: Place) -> bool:
     """Whether there is a gallery; GalleryError where its server does not answer."""
     if isinstance(place, MilvusAddress):
+        from reid_hash.gallery.milvus.milvus_gallery import MilvusGallery
+
         return MilvusGallery.there(place)
     return (place / DATABASE).exists()
+
+
+def folder_of(place: Place, command: str) -> Path:
+    """The folder of a gallery, for a command that works on folders alone.
+
+    Raises:
+        GalleryError: it is on Milvus.
+    """
+    if isinstance(place, MilvusAddress):
+        raise GalleryError(f"{place}: {command} works on a gallery in a folder, not on Milvus")
+    return place

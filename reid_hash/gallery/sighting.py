@@ -64,6 +64,38 @@ class Match(NamedTuple):
     distance: float
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one query.
+
+    Attributes:
+        matches: the nearest sightings, by (distance, id).
+        exact: whether it is certain that no sighting is nearer than the matches.
+        query: what the query is called.
+        searched: number of sightings searched; 0 where they were not counted.
+        threshold: matches up to this distance count; None where no false accept rate was given.
+        resolved: whether the calibration saw strangers enough for that rate.
+    """
+
+    matches: list[Match]
+    exact: bool = True
+    query: str = ""
+    searched: int = 0
+    threshold: float | None = None
+    resolved: bool = True
+
+    def within(self, match: Match) -> bool:
+        """Whether a match is near enough to count."""
+        return self.threshold is None or match.distance <= self.threshold
+
+    @property
+    def stranger(self) -> bool | None:
+        """Whether nobody near enough was found; None where that was not asked."""
+        if self.threshold is None:
+            return None
+        return not any(self.within(match) for match in self.matches)
+
+
 class Identity(NamedTuple):
     """A person, as far as a gallery knows.
 

@@ -134,7 +134,7 @@ class Follower:
                 unsaved = UnsavedPeople(gallery, Path(folder) / "seen", gallery.bits, limit)
                 stack.callback(unsaved.close)
                 self._people = unsaved
-            self._known = {one.id for one in gallery.identities()}
+            self._known = {one.id for one in gallery.people.identities()}
             first = page_gallery.detector()
             self._detectors = [first, *(first.another() for _ in cameras[1:])]
             self._cameras = list(cameras)

@@ -163,7 +163,9 @@ def called(person: Identity) -> str:
 def find_people(page_gallery: PageGallery, text: str) -> list[Identity]:
     """Those whose name or number holds a text, whoever was seen last first."""
     wanted = text.strip().casefold()
-    found = [one for one in page_gallery.gallery.identities() if wanted in called(one).casefold()]
+    found = [
+        one for one in page_gallery.gallery.people.identities() if wanted in called(one).casefold()
+    ]
     return sorted(found, key=lambda one: (-one.last, one.id))
 
 

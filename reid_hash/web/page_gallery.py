@@ -127,7 +127,7 @@ class PageGallery:
 
     def some_sighting(self) -> int | None:
         """A sighting drawn at random, of somebody whose identity is known if there are any."""
-        people = self.gallery.identities()
+        people = self.gallery.people.identities()
         random = np.random.default_rng()
         if people:
             person = people[int(random.integers(len(people)))]
@@ -142,7 +142,7 @@ class PageGallery:
         Raises:
             GalleryError: there is nobody of that number or name.
         """
-        for one in self.gallery.identities():
+        for one in self.gallery.people.identities():
             if wanted in (one.id, one.name):
                 return one
         shown = f"#{wanted}" if isinstance(wanted, int) else wanted or "written"

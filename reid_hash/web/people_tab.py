@@ -78,7 +78,9 @@ def build(page_gallery: PageGallery, tab: gr.Tab) -> None:
     def show(text: str, number: int | None, words: str = "", marks: Any = ()) -> dict[Any, Any]:
         """The whole page for a choice."""
         found = find_people(page_gallery, text or "")
-        who = next((one for one in page_gallery.gallery.identities() if one.id == number), None)
+        who = next(
+            (one for one in page_gallery.gallery.people.identities() if one.id == number), None
+        )
         page = {
             **{chosen: who.id if who else None, marked: list(marks), pending: None},
             **{listed: people_html(page_gallery, found, number), said: words},
@@ -126,7 +128,7 @@ def build(page_gallery: PageGallery, tab: gr.Tab) -> None:
     @calmly
     def do_name(text: str, number: int | None, new: str) -> dict[Any, Any]:
         def work(gallery: Gallery) -> str:
-            gallery.name(_some(number), new.strip() or None)
+            gallery.people.name(_some(number), new.strip() or None)
             return f"#{number} is now called {new.strip()}." if new.strip() else "Name taken away."
 
         return change(work, text, number)
@@ -134,7 +136,7 @@ def build(page_gallery: PageGallery, tab: gr.Tab) -> None:
     @calmly
     def do_split(text: str, number: int | None, marks: list[int]) -> dict[Any, Any]:
         def work(gallery: Gallery) -> str:
-            new = gallery.split(_some(number), ids=marks)
+            new = gallery.people.split(_some(number), ids=marks)
             return f"{len(marks)} sightings are now of the new person #{new}."
 
         return change(work, text, number)
@@ -172,7 +174,7 @@ def build(page_gallery: PageGallery, tab: gr.Tab) -> None:
             if what.verb == "forget":
                 return f"{gallery.forget(identities=[what.identity]):,} sightings were erased."
             assert what.other is not None
-            return f"The two are #{gallery.merge(what.identity, what.other)} now."
+            return f"The two are #{gallery.people.merge(what.identity, what.other)} now."
 
         return change(work, text, None if what.verb == "forget" else number)
 

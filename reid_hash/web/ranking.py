@@ -120,7 +120,7 @@ def rank(page_gallery: PageGallery, query: Query, view: View) -> Ranking:
         where["exclude_ids"] = [own.id]
         if view.others:
             where["exclude_cameras"] = [own.camera]
-    found = page_gallery.gallery.search(
+    found = page_gallery.gallery.search_many(
         query.code, view.top, bits=view.bits, weighted=view.weighted, **where
     )[0]
     thumbnails = page_gallery.thumbnails([match.sighting.id or 0 for match in found])

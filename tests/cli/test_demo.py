@@ -64,7 +64,7 @@ def test_a_run_prints_a_table_and_writes_everything(world, usual, capsys, tmp_pa
     assert code == 0
     with Gallery.open("people") as gallery:
         assert gallery.model == load_checkpoint(world / "run/model.safetensors").fingerprint
-        assert len(gallery.identities()) == len(numbers) - 1
+        assert len(gallery.people.identities()) == len(numbers) - 1
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ def contents(gallery):
         gallery.sightings(thumbnails=True),
         codes.packed.tobytes(),
         ids.tolist(),
-        gallery.identities(),
+        gallery.people.identities(),
         gallery.weights.tolist(),
         (gallery.bits, gallery.model),
     )

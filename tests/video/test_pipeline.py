@@ -71,7 +71,7 @@ def test_two_cameras_from_end_to_end(film, options, tmp_path):
 
     # what is said is in the gallery
     with Gallery.open(tmp_path / "run" / "gallery") as gallery:
-        identities = {one.id: one for one in gallery.identities()}
+        identities = {one.id: one for one in gallery.people.identities()}
         assert set(identities) == {person.identity for person in result.people}
         seen = gallery.sightings(thumbnails=True)
         assert len(seen) >= len(identities)
@@ -84,7 +84,7 @@ def test_two_cameras_from_end_to_end(film, options, tmp_path):
             assert one.frame == round((one.time - 1_000_000) * 8)
         # and can be corrected afterwards
         first, second = sorted(identities)[:2]
-        assert gallery.merge(first, second) == first
+        assert gallery.people.merge(first, second) == first
 
     page = tmp_path / "timeline.html"
     write_timeline(page, result.timeline())

@@ -152,7 +152,7 @@ def test_forget_asks_first_and_erases(page, server, folder):
     expect(card).to_have_count(0)
     with Gallery.open(folder, read_only=True) as gallery:
         assert len(gallery) == 44
-        assert "walker 02" not in [one.name for one in gallery.identities()]
+        assert "walker 02" not in [one.name for one in gallery.people.identities()]
     assert not any(thumbnail in file.read_bytes() for file in folder.iterdir() if file.is_file())
 
 

@@ -36,7 +36,7 @@ def test_keeping_adds_people_who_are_known_the_next_time(page_gallery, film):
     assert len(page_gallery.gallery) > 48
     new = {one.identity for one in seen if not one.known}
     assert new
-    assert new <= {one.id for one in page_gallery.gallery.identities()}
+    assert new <= {one.id for one in page_gallery.gallery.people.identities()}
     Gallery.open(page_gallery.folder).close()  # the page has let go of the gallery
     before = len(page_gallery.gallery)
     again = list(follow_files(page_gallery, [first], False, threading.Event()))[-1][1].people()

@@ -115,7 +115,7 @@ def test_a_page_elsewhere_neither_reads_nor_forgets(folder, elsewhere, host):
         expect(page.locator("#people .rh-card").first).to_be_visible(timeout=PATIENCE)
         browser.close()
     with Gallery.open(folder, read_only=True) as gallery:
-        assert "Mallory" not in [one.name for one in gallery.identities()]
+        assert "Mallory" not in [one.name for one in gallery.people.identities()]
 
 
 def free_port():

@@ -119,7 +119,7 @@ def test_another_writer_is_told_and_nothing_changes(page_gallery):
         assert one is same
         same.name(1, "Ann")
     Gallery.open(page_gallery.folder).close()  # the page has let go of it
-    assert page_gallery.gallery.identities()[0].name == "Ann"
+    assert page_gallery.gallery.people.identities()[0].name == "Ann"
 
 
 def test_html_escapes_what_comes_from_the_gallery(page_gallery):

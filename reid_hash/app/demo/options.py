@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reid_hash.gallery.place import Place
+from reid_hash.gallery.open import Place
 from reid_hash.video.crops import CropOptions
 from reid_hash.video.identity.identify import IdentifyOptions
 

@@ -153,7 +153,7 @@ def run_demo(
                 f"--bits {bits}: the gallery has {gallery.bits}; choose 1 to {gallery.bits}"
             )
         people = People(gallery, bits, make_limit(gallery, bits, options.far))
-        before = {one.id for one in gallery.identities()}
+        before = {one.id for one in gallery.people.identities()}
         facts |= {"model": encoder.fingerprint, "bits": str(bits), "gallery": gallery.place}
         watched = _watched(options.watch, encoder, people)
         notes: list[str] = []

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from reid_hash.app.encode import find_images
 from reid_hash.app.gallery import (
     CODES,
     AddOptions,
@@ -19,12 +18,11 @@ from reid_hash.app.gallery import (
 from reid_hash.app.runs import RUNS, USUAL_DATASET
 from reid_hash.cli import options, show
 from reid_hash.codes import load_codes
+from reid_hash.data.images import find_images
 from reid_hash.gallery.milvus.address import MilvusAddress
-from reid_hash.gallery.open import create_gallery, open_gallery
-from reid_hash.gallery.place import Place, folder_of
+from reid_hash.gallery.open import Place, create_gallery, folder_of, open_gallery
+from reid_hash.gallery.sqlite.files import DATABASE, READERS, ReadableBy
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.gallery.sqlite.modes import READERS, ReadableBy
-from reid_hash.gallery.sqlite.tables import DATABASE
 from reid_hash.utils.progress import counting
 from reid_hash.utils.timestamps import parse_time
 

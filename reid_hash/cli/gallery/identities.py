@@ -5,8 +5,7 @@ import re
 import click
 
 from reid_hash.cli import options, show
-from reid_hash.gallery.open import open_gallery
-from reid_hash.gallery.place import Place
+from reid_hash.gallery.open import Place, open_gallery
 from reid_hash.gallery.sighting import parse_identity
 
 
@@ -33,7 +32,7 @@ ids_option = click.option("--ids", callback=parse_numbers, help="Numbers of sigh
 def assign(place: Place, identity: str, ids: tuple[int, ...]) -> None:
     """Say that sightings are of IDENTITY: a name, which may be new, or a number as #12."""
     with open_gallery(place) as gallery:
-        number = gallery.assign(ids, parse_identity(identity))
+        number = gallery.people.assign(ids, parse_identity(identity))
     show.line(f"{len(ids):,} sightings are of identity #{number}")
 
 
@@ -44,7 +43,7 @@ def assign(place: Place, identity: str, ids: tuple[int, ...]) -> None:
 def merge(place: Place, kept: str, other: str) -> None:
     """Give all sightings of OTHER to KEPT."""
     with open_gallery(place) as gallery:
-        number = gallery.merge(parse_identity(kept), parse_identity(other))
+        number = gallery.people.merge(parse_identity(kept), parse_identity(other))
         has = gallery.count(identities=[number])
     show.line(f"identity #{number} has {has:,} sightings")
 
@@ -60,7 +59,7 @@ def split(
 ) -> None:
     """Take sightings or tracks of IDENTITY out into a new identity."""
     with open_gallery(place) as gallery:
-        number = gallery.split(parse_identity(identity), ids, tracks, new)
+        number = gallery.people.split(parse_identity(identity), ids, tracks, new)
         has = gallery.count(identities=[number])
     show.line(f"new identity #{number} has {has:,} sightings")
 
@@ -72,5 +71,5 @@ def split(
 def name(place: Place, identity: str, new: str) -> None:
     """Give IDENTITY (a name, or a number as #12) the name NEW."""
     with open_gallery(place) as gallery:
-        number = gallery.name(parse_identity(identity), new)
+        number = gallery.people.name(parse_identity(identity), new)
     show.line(f"identity #{number} is {new}")

@@ -10,10 +10,9 @@ from reid_hash.cli import options, show
 from reid_hash.errors import GalleryError
 from reid_hash.evaluation.describe import write_json
 from reid_hash.gallery.milvus.address import MilvusAddress
-from reid_hash.gallery.open import open_gallery
-from reid_hash.gallery.place import Place, folder_of
+from reid_hash.gallery.open import Place, folder_of, open_gallery
 from reid_hash.gallery.sighting import Filter, parse_identity
-from reid_hash.gallery.sqlite.fix import fix
+from reid_hash.gallery.sqlite.verify import fix
 from reid_hash.gallery.sqlite.verify import verify as find_damage
 from reid_hash.utils.timestamps import format_time, parse_age, parse_since
 
@@ -29,7 +28,7 @@ def info(place: Place, listed: bool, json_file: Path | None) -> None:
     """Say what GALLERY holds."""
     with open_gallery(place, read_only=True) as gallery:
         facts = gallery.info()
-        people = gallery.identities() if listed else []
+        people = gallery.people.identities() if listed else []
     if listed:
         facts["identities_listed"] = [person._asdict() for person in people]
     if json_file is not None:

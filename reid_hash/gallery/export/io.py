@@ -21,7 +21,7 @@ from reid_hash.gallery.export.parquet import read_parquet, write_parquet
 from reid_hash.gallery.sighting import Sighting, check_name
 from reid_hash.gallery.sqlite import query as select
 from reid_hash.gallery.sqlite import rows
-from reid_hash.gallery.sqlite.tables import checksum, get_meta
+from reid_hash.gallery.sqlite.schema import checksum, get_meta
 from reid_hash.gallery.sqlite.work import charge
 from reid_hash.utils.files import PRIVATE, replacing
 
@@ -139,7 +139,7 @@ def _check_header(path: Path, header: dict[str, Any]) -> None:
             raise GalleryError("the numbers of its identities are not each there once, from 1 on")
         if len(set(map(check_name, names))) < len(names):
             raise GalleryError("two of its identities have the same name")
-        Codes(np.zeros((0, -(-bits // 8)), np.uint8), bits, np.asarray(weights), model)
+        Codes.empty(bits, np.asarray(weights), model)
         if header["calibration"] is not None:
             Calibration.from_json(header["calibration"])
     except (KeyError, TypeError, ValueError, OverflowError, ReidHashError) as error:

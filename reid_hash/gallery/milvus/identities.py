@@ -110,6 +110,11 @@ class MilvusPeople(MilvusPlace):
         self._meta.put_identities({number: name})
         return number
 
+    def new_identity(self) -> int:
+        """Make an identity without a name and without sightings yet; gives its number."""
+        self._write()
+        return self._new_identity(None)
+
     def _find(self, identity: int | str) -> int | None:
         """The number of an identity that is given by number or name, or None."""
         if isinstance(identity, str):

@@ -6,20 +6,19 @@ names of identities. Several processes may write at a time. Thumbnails are not k
 
 import time
 from collections.abc import Sequence
-from typing import Unpack, cast
+from typing import Self, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError
-from reid_hash.gallery import compatibility
-from reid_hash.gallery.base import Found
+from reid_hash.gallery.base import check_added, cut
 from reid_hash.gallery.milvus import nearest
 from reid_hash.gallery.milvus.identities import MilvusPeople, chunks
 from reid_hash.gallery.milvus.link import LIMIT
 from reid_hash.gallery.milvus.rows import FIELDS, NOBODY, to_row, to_sighting
-from reid_hash.gallery.sighting import Filter, Match, Sighting
+from reid_hash.gallery.sighting import Answer, Filter, Match, Sighting
 
 _REQUEST = 2_000  # rows: some MB, below the 64 MB that Milvus takes, however long their texts
 _QUERIES = 8  # searched for at a time: of each, up to LIMIT codes come back
@@ -39,7 +38,7 @@ class MilvusGallery(MilvusPeople):
 
     real_queries = False
 
-    def add(self, codes: Codes, sightings: Sequence[Sighting]) -> NDArray[np.int64]:
+    def add_codes(self, codes: Codes, sightings: Sequence[Sighting]) -> NDArray[np.int64]:
         """Add sightings with their codes; gives their ids [n] int64, ascending.
 
         Where one of several requests fails, those before are taken out again, if the server lets.
@@ -53,7 +52,7 @@ class MilvusGallery(MilvusPeople):
             GalleryError: a sighting's values cannot be stored, or the server does not take them.
         """
         self._write()
-        compatibility.check_added(self.place, self._template, codes, len(sightings))
+        check_added(self.place, self._template, codes, len(sightings))
         if not len(sightings):
             return np.zeros(0, np.int64)
         now, blob, width = time.time(), codes.packed.tobytes(), codes.packed.shape[1]
@@ -88,7 +87,7 @@ class MilvusGallery(MilvusPeople):
         bits: int | None = None,
         weighted: bool = True,
         **where: Unpack[Filter],
-    ) -> list[Found]:
+    ) -> list[Answer]:
         """As `AnyGallery.find`.
 
         Args:
@@ -106,7 +105,7 @@ class MilvusGallery(MilvusPeople):
             raise GalleryError(f"at least 1 match is to be found, not {k}")
         if k > LIMIT:
             raise GalleryError(f"Milvus finds at most {LIMIT:,} matches, not {k:,}")
-        compared = compatibility.cut(self.place, self._template, query, bits)
+        compared = cut(self.place, self._template, query, bits)
         length = compared.bits if isinstance(compared, Codes) else compared.shape[1]
         like = self._template.prefix(length)
         like = like if weighted else like.unweighted()
@@ -114,7 +113,7 @@ class MilvusGallery(MilvusPeople):
         limits = nearest.bounds(compared, like, whole)
         term = self._expression(where)
         if term is None:
-            return [Found([], True) for _ in limits]
+            return [Answer([], True) for _ in limits]
         found = []
         for start in range(0, len(limits), _QUERIES):
             block = slice(start, start + _QUERIES)
@@ -132,18 +131,23 @@ class MilvusGallery(MilvusPeople):
             )
         return self._described(found)
 
+    @property
+    def people(self) -> Self:
+        """The identities of the gallery: their methods are its own, see `MilvusPeople`."""
+        return self
+
     def _stored(self, ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Ids of those sightings that are there, ascending, and their packed codes."""
         codes, there = self.codes(ids=ids)
         return there, codes.packed
 
-    def _described(self, found: list[nearest.Nearest]) -> list[Found]:
+    def _described(self, found: list[nearest.Nearest]) -> list[Answer]:
         ids = sorted({int(number) for one in found for number in one.ids})
         rows = {row["id"]: row for row in self._chosen(ids, FIELDS)}
         names = self._names(rows.values())
         seen = {number: to_sighting(row, names) for number, row in rows.items()}
         return [
-            Found(
+            Answer(
                 [
                     Match(seen[number], distance)
                     for number, distance in zip(

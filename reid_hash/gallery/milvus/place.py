@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from reid_hash.calibration import Calibration
@@ -49,8 +48,7 @@ class MilvusPlace(AnyGallery):
         self.bits, self.model = int(header["bits"]), str(header["model"])
         self.model_file = str(header["model_file"])
         self.plan = Plan(*header["plan"])
-        empty = np.zeros((0, -(-self.bits // 8)), np.uint8)
-        self._template = Codes(empty, self.bits, header["weights"], self.model)
+        self._template = Codes.empty(self.bits, header["weights"], self.model)
         self.weights = self._template.weights
         for name in (self._name, f"{self._name}_meta"):
             link.load(name)
@@ -79,7 +77,7 @@ class MilvusPlace(AnyGallery):
             GalleryError: there is a gallery already, or it cannot be made.
             CodeError: the weights do not fit.
         """
-        like = Codes(np.zeros((0, -(-bits // 8)), np.uint8), bits, weights, model)  # type: ignore[arg-type]
+        like = Codes.empty(bits, weights, model)
         # milvus-lite knows one shard and BIN_FLAT
         how = plan(expected, bits) if address.file is None else Plan()
         header = {

@@ -8,7 +8,7 @@ from typing import Any
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.milvus.link import Columns, Row, quote
 from reid_hash.gallery.sighting import Filter, Sighting, fields_of
-from reid_hash.gallery.sqlite.tables import checksum
+from reid_hash.gallery.sqlite.schema import checksum
 
 NOBODY = 0
 """Identity of a sighting of nobody known."""

@@ -14,12 +14,10 @@ from typing import NamedTuple
 
 from reid_hash.errors import GalleryError, one_line
 from reid_hash.gallery.sqlite.cache import delete_indexes
-from reid_hash.gallery.sqlite.files import LOCK, check_files
+from reid_hash.gallery.sqlite.files import DATABASE as DATABASE
+from reid_hash.gallery.sqlite.files import LOCK, check_files, make_file
 from reid_hash.gallery.sqlite.log import find_log_damage, is_empty, log_of
-from reid_hash.gallery.sqlite.modes import make_file
-from reid_hash.gallery.sqlite.schema import check_schema
-from reid_hash.gallery.sqlite.tables import DATABASE as DATABASE
-from reid_hash.gallery.sqlite.tables import prepare
+from reid_hash.gallery.sqlite.schema import check_schema, prepare
 from reid_hash.gallery.sqlite.work import ENDLESS, Connection, Work
 
 _NO_PERMISSION = "no permission to write there; open it read-only"

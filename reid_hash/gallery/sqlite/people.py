@@ -1,16 +1,76 @@
 """Identities: which sightings are of one person."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.sighting import Filter, Identity, check_name
 from reid_hash.gallery.sqlite import query as select
 from reid_hash.gallery.sqlite import rows
+from reid_hash.gallery.sqlite.database import Database
 
 
-def identities(db: sqlite3.Connection) -> list[Identity]:
-    """All identities, by number, with how many sightings they have and from when to when."""
+class People:
+    """The identities of a gallery: which sightings are of one person; see `AnyPeople`.
+
+    Args:
+        database: of the gallery.
+
+    Attributes:
+        unused: identities of `new` that no sighting has yet. Others that no sighting has are taken
+            out with each change.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.unused: set[int] = set()
+
+    def new(self) -> int:
+        """Make an identity without a name and without sightings; gives its number."""
+        with self._database.writing() as db:
+            number = rows.add_identity(db, None)
+        self.unused.add(number)
+        return number
+
+    def used(self, identities: Iterable[int | None]) -> None:
+        """Note that sightings were added to some identities."""
+        self.unused.difference_update(one for one in identities if one is not None)
+
+    def identities(self) -> list[Identity]:
+        """All identities, by number, with how many sightings they have and from when to when."""
+        with self._database.reading() as db:
+            return _identities(db)
+
+    def assign(self, ids: Sequence[int], identity: int | str | None) -> int | None:
+        """See `AnyPeople.assign`."""
+        with self._database.writing() as db:
+            number = _assign(db, ids, identity, self.unused)
+        self.used([number])
+        return number
+
+    def merge(self, kept: int | str, other: int | str) -> int:
+        """See `AnyPeople.merge`."""
+        with self._database.writing() as db:
+            return _merge(db, kept, other, self.unused)
+
+    def split(
+        self,
+        identity: int | str,
+        ids: Sequence[int] = (),
+        tracks: Sequence[int] = (),
+        name: str | None = None,
+    ) -> int:
+        """See `AnyPeople.split`."""
+        with self._database.writing() as db:
+            return _split(db, identity, ids, tracks, name, self.unused)
+
+    def name(self, identity: int | str, name: str | None) -> int:
+        """See `AnyPeople.name`."""
+        with self._database.writing() as db:
+            return _rename(db, identity, name)
+
+
+def _identities(db: sqlite3.Connection) -> list[Identity]:
     found = db.execute(
         "SELECT identities.id, name, count(*), min(time), max(time) "
         "FROM identities JOIN sightings ON identity = identities.id GROUP BY identities.id"
@@ -23,17 +83,9 @@ def identities(db: sqlite3.Connection) -> list[Identity]:
     return people
 
 
-def assign(db: sqlite3.Connection, ids: Sequence[int], identity: int | str | None) -> int | None:
-    """Say of whom sightings are; gives the identity's number.
-
-    Args:
-        db: in a transaction.
-        ids: of the sightings.
-        identity: number or name; a new name makes an identity. None: of nobody known.
-
-    Raises:
-        GalleryError: a sighting or the identity is not there, or a sighting is damaged.
-    """
+def _assign(
+    db: sqlite3.Connection, ids: Sequence[int], identity: int | str | None, spared: set[int]
+) -> int | None:
     wanted = sorted({int(number) for number in ids})
     if select.count(db, {"ids": wanted}) != len(wanted):
         there = set(select.ids_of(db, {"ids": wanted}).tolist())
@@ -44,46 +96,31 @@ def assign(db: sqlite3.Connection, ids: Sequence[int], identity: int | str | Non
         number = select.find_identity(db, identity) or rows.add_identity(db, identity)
     elif identity is not None:
         number = select.require_identity(db, identity)
-    _move(db, {"ids": wanted}, number)
+    _move(db, {"ids": wanted}, number, spared)
     return number
 
 
-def merge(db: sqlite3.Connection, kept: int | str, other: int | str) -> int:
-    """Make two identities one: the sightings of `other` go to `kept`; gives its number.
-
-    The name of `kept` stays; where it has none, that of `other` does.
-    """
+def _merge(db: sqlite3.Connection, kept: int | str, other: int | str, spared: set[int]) -> int:
     to, gone = select.require_identity(db, kept), select.require_identity(db, other)
     if to == gone:
         raise GalleryError(f"identity {kept} cannot be merged with itself")
     names = dict(
         db.execute("SELECT id, name FROM identities WHERE id IN (?, ?)", (to, gone)).fetchall()
     )
-    _move(db, {"identities": [gone]}, to)
+    _move(db, {"identities": [gone]}, to, spared)
     if names[to] is None and names[gone] is not None:
-        rename(db, to, names[gone])
+        _rename(db, to, names[gone])
     return to
 
 
-def split(
+def _split(
     db: sqlite3.Connection,
     identity: int | str,
-    ids: Sequence[int] = (),
-    tracks: Sequence[int] = (),
-    name: str | None = None,
+    ids: Sequence[int],
+    tracks: Sequence[int],
+    name: str | None,
+    spared: set[int],
 ) -> int:
-    """Take sightings of an identity out into a new one; gives the new one's number.
-
-    Args:
-        db: in a transaction.
-        identity: number or name.
-        ids: sightings to take out.
-        tracks: tracks whose sightings to take out as well.
-        name: of the new identity.
-
-    Raises:
-        GalleryError: it has no such sighting, or none would be left to it.
-    """
     old = select.require_identity(db, identity)
     chosen: set[int] = set(select.ids_of(db, {"identities": [old], "ids": ids}).tolist())
     if set(map(int, ids)) - chosen:
@@ -100,12 +137,11 @@ def split(
     if name is not None:
         _refuse_taken(db, name)
     new = rows.add_identity(db, name)
-    _move(db, {"ids": sorted(chosen)}, new)
+    _move(db, {"ids": sorted(chosen)}, new, spared)
     return new
 
 
-def rename(db: sqlite3.Connection, identity: int | str, name: str | None) -> int:
-    """Give an identity a name, or take it away with None; gives its number."""
+def _rename(db: sqlite3.Connection, identity: int | str, name: str | None) -> int:
     number = select.require_identity(db, identity)
     if name is not None:
         check_name(name)
@@ -124,7 +160,7 @@ def _refuse_taken(db: sqlite3.Connection, name: str) -> None:
         raise GalleryError(f"{name} is the name of identity #{taken} already; merge the two")
 
 
-def _move(db: sqlite3.Connection, chosen: Filter, identity: int | None) -> None:
+def _move(db: sqlite3.Connection, chosen: Filter, identity: int | None, spared: set[int]) -> None:
     """Give the chosen sightings to an identity, and drop those to which none is left."""
     where, values = select.condition(db, chosen)
     # a new checksum over a damaged row would hide the damage
@@ -139,4 +175,4 @@ def _move(db: sqlite3.Connection, chosen: Filter, identity: int | None) -> None:
         f"UPDATE sightings SET identity = ?, checksum = checksum({sealed}) WHERE {where}",
         [identity, identity, *values],
     )
-    rows.drop_empty_identities(db)
+    rows.drop_empty_identities(db, spared)

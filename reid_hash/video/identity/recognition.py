@@ -2,7 +2,6 @@
 
 import math
 import statistics
-import uuid
 from collections import deque
 from dataclasses import replace
 from typing import NamedTuple, Protocol
@@ -171,7 +170,7 @@ class People:
 
     def __init__(self, gallery: AnyGallery, bits: int, limit: Limit) -> None:
         self.gallery, self.bits, self.limit = gallery, bits, limit
-        self._names = {one.id: one.name for one in gallery.identities()}
+        self._names = {one.id: one.name for one in gallery.people.identities()}
         self.none, _ = gallery.codes(ids=[])
 
     def __repr__(self) -> str:
@@ -227,23 +226,20 @@ class People:
         where: Filter = {"exclude_identities": sorted(taken)} if taken else {}
         if self.limit.of_codes:
             code = descriptor.code.prefix(self.bits)
-            (near,) = self.gallery.search(code, _DEPTH, bits=self.bits, **where)
+            (near,) = self.gallery.search_many(code, _DEPTH, bits=self.bits, **where)
             return near
         values = descriptor.values[: self.bits]
-        (near,) = self.gallery.search(values[None], _DEPTH, bits=self.bits, **where)
+        (near,) = self.gallery.search_many(values[None], _DEPTH, bits=self.bits, **where)
         found = [match.distance for match in near]
         scaled = by_certainty(found, values, self.none.prefix(self.bits)).tolist()
         return [match._replace(distance=one) for match, one in zip(near, scaled, strict=True)]
 
     def start(self, code: Codes, sighting: Sighting) -> int:
         """Make a new identity of a sighting; gives its number."""
-        # the gallery makes identities by name: it is taken away again at once
-        name = f"new {uuid.uuid4().hex}"
-        (number,) = self.gallery.add(code, [replace(sighting, name=name)])
-        (added,) = self.gallery.sightings(ids=[int(number)])
-        assert added.identity is not None
-        self._names[added.identity] = None
-        return self.gallery.name(added.identity, None)
+        number = self.gallery.new_identity()
+        self.gallery.add(code, [replace(sighting, identity=number)])
+        self._names[number] = None
+        return number
 
     def keep(self, code: Codes, sighting: Sighting) -> None:
         """Add a sighting of nobody known."""
@@ -255,4 +251,4 @@ class People:
 
     def merge(self, kept: int, other: int) -> int:
         """Make two identities one; gives its number."""
-        return self.gallery.merge(kept, other)
+        return self.gallery.people.merge(kept, other)

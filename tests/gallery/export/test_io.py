@@ -29,8 +29,8 @@ def gallery(tmp_path):
             Sighting(thumbnail=None, name="a, b; c"),
         ]
         opened.add(some_codes(3, seed=1), odd)
-        opened.assign([3, 4, 5], "Ann")
-        opened.split("Ann", ids=[4])  # an identity without a name
+        opened.people.assign([3, 4, 5], "Ann")
+        opened.people.split("Ann", ids=[4])  # an identity without a name
         opened.forget(ids=[7, 8, 20])
         codes = some_codes(20)
         opened.calibration = calibrate_codes(codes, np.arange(20) // 4, np.arange(20) % 2, [16])
@@ -55,10 +55,10 @@ def test_importing_into_a_gallery_that_has_rows(gallery, tmp_path, kind):
     require(kind)
     gallery.export(tmp_path / f"x.{kind}")
     with make(tmp_path / "h", 5) as other:
-        other.assign([1], "Ann")
+        other.people.assign([1], "Ann")
         assert other.import_file(tmp_path / f"x.{kind}") == 60
         assert len(other) == 65
-        names = {identity.name: identity.sightings for identity in other.identities()}
+        names = {identity.name: identity.sightings for identity in other.people.identities()}
         assert names == {"Ann": 3, None: 1, "Zoë": 1, "a, b; c": 1}
         assert other.verify() == []
 

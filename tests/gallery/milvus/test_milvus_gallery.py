@@ -24,7 +24,7 @@ def shared(tmp_path_factory):
     """Sixty sightings, for tests that change nothing."""
     with make(tmp_path_factory.mktemp("milvus")) as gallery:
         ids = [one.id for one in gallery.sightings()]
-        gallery.assign([ids[0], ids[1], ids[8]], "Ann")
+        gallery.people.assign([ids[0], ids[1], ids[8]], "Ann")
         yield gallery
 
 
@@ -60,16 +60,16 @@ def test_search_is_the_exact_distance_of_a_prefix(shared, bits, by_weight):
     assert found(one.matches for one in answers) == want
     assert all(one.exact for one in answers)  # all sixty were fetched
     cut = query.prefix(length)
-    assert found(shared.search(cut, 7, bits=length, weighted=by_weight)) == want
+    assert found(shared.search_many(cut, 7, bits=length, weighted=by_weight)) == want
 
 
 def test_a_query_of_real_values_keeps_them(shared):
     values = np.random.default_rng(3).uniform(-1, 1, (2, BITS))
     ids = ids_of(shared)
     want = [expected(row, 5, ids) for row in asymmetric(values, some_codes())]
-    assert found(shared.search(values, 5)) == want
+    assert found(shared.search_many(values, 5)) == want
     want = [expected(row, 5, ids) for row in asymmetric(values[:, :16], some_codes().prefix(16))]
-    assert found(shared.search(values, 5, bits=16)) == want
+    assert found(shared.search_many(values, 5, bits=16)) == want
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_filters(shared, where, holds):
     assert set(shared.codes(**where)[1].tolist()) == allowed
     query = some_codes(2, seed=8)
     want = [expected(row, 20, ids, allowed) for row in weighted(query, some_codes())]
-    assert found(shared.search(query, 20, **where)) == want
+    assert found(shared.search_many(query, 20, **where)) == want
 
 
 def test_ids_are_chosen_and_left_out(shared):
@@ -121,11 +121,11 @@ def test_codes_that_do_not_belong_are_refused(shared):
         shared.add(some_codes(1, model="other"), some_sightings(1))
     for query in (some_codes(1, bits=40), some_codes(1, model="other"), np.zeros((1, 40))):
         with pytest.raises(CodeError, match="do not fit"):
-            shared.search(query)
+            shared.search_many(query)
     with pytest.raises(GalleryError, match="at least 1 match"):
-        shared.search(some_codes(1), 0)
+        shared.search_many(some_codes(1), 0)
     with pytest.raises(GalleryError, match="at most 16,384 matches"):
-        shared.search(some_codes(1), 16_385)
+        shared.search_many(some_codes(1), 16_385)
     assert len(shared) == 60
 
 
@@ -144,10 +144,10 @@ def test_codes_that_do_not_belong_are_refused(shared):
 def test_what_cannot_be_stored_is_refused_and_nothing_of_the_call_is_kept(
     shared, sighting, message
 ):
-    before = shared.sightings(), shared.identities()
+    before = shared.sightings(), shared.people.identities()
     with pytest.raises(GalleryError, match=message):
         shared.add(some_codes(2), [Sighting(name="new"), sighting])
-    assert (shared.sightings(), shared.identities()) == before
+    assert (shared.sightings(), shared.people.identities()) == before
 
 
 def test_what_is_stored_comes_back_the_same_after_opening_it_again(tmp_path):
@@ -186,11 +186,11 @@ def test_a_search_finds_what_was_added_since_and_nothing_that_is_gone(gallery):
     query = some_codes(1, seed=4)
     before = time.time()
     (new,) = gallery.add(query, [Sighting(camera="new")]).tolist()
-    assert found(gallery.search(query, 1)) == [[(new, 0.0)]]
+    assert found(gallery.search_many(query, 1)) == [[(new, 0.0)]]
     (stored,) = gallery.sightings(ids=[new])
     assert before <= stored.time <= time.time()
     assert gallery.forget(cameras=["new"]) == 1
-    assert new not in [number for number, _ in found(gallery.search(query, 100))[0]]
+    assert new not in [number for number, _ in found(gallery.search_many(query, 100))[0]]
     (newer,) = gallery.add(query, [Sighting()]).tolist()
     assert newer > new
     assert gallery.prune(timedelta(hours=1)) == 60
@@ -201,33 +201,36 @@ def test_a_search_finds_what_was_added_since_and_nothing_that_is_gone(gallery):
 
 def test_people_are_named_merged_and_split(gallery):
     ids = ids_of(gallery)
-    ann = gallery.assign(ids[:4], "Ann")
-    assert gallery.assign([ids[4]], "Ann") == ann
-    bob = gallery.split("Ann", ids=[ids[0]], name="Bob")
-    assert [(one.id, one.name, one.sightings) for one in gallery.identities()] == [
+    ann = gallery.people.assign(ids[:4], "Ann")
+    assert gallery.people.assign([ids[4]], "Ann") == ann
+    bob = gallery.people.split("Ann", ids=[ids[0]], name="Bob")
+    assert [(one.id, one.name, one.sightings) for one in gallery.people.identities()] == [
         (ann, "Ann", 4),
         (bob, "Bob", 1),
     ]
-    assert (gallery.identities()[0].first, gallery.identities()[0].last) == (1001.0, 1004.0)
+    assert (gallery.people.identities()[0].first, gallery.people.identities()[0].last) == (
+        1001.0,
+        1004.0,
+    )
     with pytest.raises(GalleryError, match=f"Bob is the name of identity #{bob} already"):
-        gallery.name(ann, "Bob")
+        gallery.people.name(ann, "Bob")
     with pytest.raises(GalleryError, match="these are all sightings"):
-        gallery.split("Bob", ids=[ids[0]])
+        gallery.people.split("Bob", ids=[ids[0]])
     with pytest.raises(GalleryError, match="no sighting of track 9"):
-        gallery.split("Ann", tracks=[9])
-    assert gallery.merge("Bob", "Ann") == bob
+        gallery.people.split("Ann", tracks=[9])
+    assert gallery.people.merge("Bob", "Ann") == bob
     assert gallery.count(identities=["Bob"]) == 5
     with pytest.raises(GalleryError, match="no identity Ann"):
         gallery.count(identities=["Ann"])
-    gallery.name(bob, None)
+    gallery.people.name(bob, None)
     (found_,) = gallery.add(some_codes(1), [Sighting(identity=bob)])
     assert gallery.sightings(ids=[found_])[0].identity == bob
-    assert gallery.identities()[0][:3] == (bob, None, 6)
-    gallery.assign(ids[:5], None)
+    assert gallery.people.identities()[0][:3] == (bob, None, 6)
+    gallery.people.assign(ids[:5], None)
     assert gallery.forget(identities=[bob]) == 1
-    assert gallery.identities() == []
+    assert gallery.people.identities() == []
     with pytest.raises(GalleryError, match="no sighting 5 in"):
-        gallery.assign([5], "Ann")
+        gallery.people.assign([5], "Ann")
     assert gallery.verify() == []
 
 
@@ -261,10 +264,10 @@ def test_damage_is_found_and_named(gallery):
     gallery._link.upsert("people", [{**row, "time": row["time"] + 1}])
     assert gallery.verify() == [f"sighting {ids[3]}: its checksum differs"]
     with pytest.raises(GalleryError, match=f"sighting {ids[3]} is damaged"):
-        gallery.assign([ids[3]], "Ann")
+        gallery.people.assign([ids[3]], "Ann")
     gallery._link.upsert("people", [row])
-    gallery.assign([ids[3]], "Ann")
-    gallery._meta.drop_identities([gallery.identities()[0].id])
+    gallery.people.assign([ids[3]], "Ann")
+    gallery._meta.drop_identities([gallery.people.identities()[0].id])
     assert len(gallery.verify()) == 1
     assert "which is not there" in gallery.verify()[0]
 
@@ -278,15 +281,15 @@ def _columns():
 def test_an_empty_gallery_answers(tmp_path):
     with MilvusGallery.create(address_in(tmp_path), 16) as made:
         codes = Codes(np.zeros((2, 2), np.uint8), 16)
-        assert made.search(codes) == [[], []]
-        assert made.search(codes[:0]) == []
+        assert made.search_many(codes) == [[], []]
+        assert made.search_many(codes[:0]) == []
         assert made.info()["first"] is None
         assert made.forget(cameras=["x"]) == 0
         assert made.verify() == []
         assert len(made.add(codes[:0], [])) == 0
         assert made.codes(ids=[])[0].packed.shape == (0, 2)
         made.add(codes, [Sighting(), Sighting()])
-        assert len(made.search(codes, 5)[0]) == 2
+        assert len(made.search_many(codes, 5)[0]) == 2
 
 
 def test_galleries_that_are_there_or_are_not(tmp_path):

@@ -63,12 +63,12 @@ def test_nothing_is_left_of_what_was_forgotten(secret, where):
     gallery, words = secret
     assert gallery.forget(**where) == 1
     assert traces(gallery.folder, *words) == []  # while it is open
-    assert len(gallery.search(some_codes(1, bits=128), 400)[0]) == 299
+    assert len(gallery.search_many(some_codes(1, bits=128), 400)[0]) == 299
     gallery.close()
     assert traces(gallery.folder, *words) == []
     with Gallery.open(gallery.folder) as again:
         assert len(again) == 299
-        assert again.identities() == []
+        assert again.people.identities() == []
         assert again.verify() == []
 
 
@@ -77,26 +77,26 @@ def test_pruning_erases_what_is_older(secret):
     assert gallery.prune(timedelta(seconds=1000), now=6001.0) == 300
     assert traces(gallery.folder, *words) == []
     assert len(gallery) == 0
-    assert gallery.search(some_codes(1, bits=128)) == [[]]
+    assert gallery.search_many(some_codes(1, bits=128)) == [[]]
     assert gallery.prune(timedelta(days=1)) == 0
 
 
 def test_readers_do_not_keep_it(secret):
     gallery, words = secret
     with Gallery.open(gallery.folder, read_only=True) as reader:
-        assert len(reader.search(some_codes(1, bits=128), 400)[0]) == 300
+        assert len(reader.search_many(some_codes(1, bits=128), 400)[0]) == 300
         gallery.forget(identities=[NAME])
         assert traces(gallery.folder, *words) == []
-        assert len(reader.search(some_codes(1, bits=128), 400)[0]) == 299
+        assert len(reader.search_many(some_codes(1, bits=128), 400)[0]) == 299
     assert traces(gallery.folder, *words) == []
 
 
 def test_a_name_stays_while_others_bear_it(secret):
     gallery, words = secret
-    gallery.assign([1], NAME)
+    gallery.people.assign([1], NAME)
     gallery.forget(cameras=["secret camera"])
     assert traces(gallery.folder, words[0], SECRET[:60]) == []
-    assert [identity.name for identity in gallery.identities()] == [NAME]
+    assert [identity.name for identity in gallery.people.identities()] == [NAME]
 
 
 def test_what_to_forget_must_be_said(secret):
@@ -135,7 +135,7 @@ gallery.forget(cameras=["cam1"])
 def test_killed_while_forgetting(tmp_path):
     """All rows are there, or none, and then the next writer leaves no byte of theirs."""
     with make(tmp_path / "whole", 900, thumbnail=SECRET) as gallery:
-        gallery.assign([2, 5], NAME)
+        gallery.people.assign([2, 5], NAME)
     outcomes = set()
     for attempt, delay in enumerate([0.0, 0.01, 0.02, 0.05]):
         folder = tmp_path / str(attempt)
@@ -148,7 +148,7 @@ def test_killed_while_forgetting(tmp_path):
         with Gallery.open(folder) as gallery:
             outcomes.add(len(gallery))
             assert gallery.verify() == []
-            assert len(gallery.search(some_codes(1), 1000)[0]) == len(gallery)
+            assert len(gallery.search_many(some_codes(1), 1000)[0]) == len(gallery)
             if len(gallery) < 900:
                 assert traces(folder, NAME.encode(), b"cam1") == []
     assert outcomes <= {600, 900}

@@ -67,7 +67,7 @@ def test_a_killed_writer_loses_nothing_that_it_committed(tmp_path):
             assert promised <= there
             assert len(there) % 30 == 0  # all of a call or nothing
             assert gallery.verify() == []
-            assert len(gallery.search(some_codes(1), len(there) + 1)[0]) == len(there)
+            assert len(gallery.search_many(some_codes(1), len(there) + 1)[0]) == len(there)
         assert not list((tmp_path / "g").glob(".gallery*"))
     assert len(promised) > 100
 
@@ -92,7 +92,7 @@ def test_a_second_writer_is_told_and_readers_go_on(tmp_path):
     with pytest.raises(GalleryError, match="wait until it is done, or open the gallery read-only"):
         Gallery.open(tmp_path / "g")
     with Gallery.open(tmp_path / "g", read_only=True) as reader:
-        assert len(reader.search(some_codes(1), 100)[0]) == 60
+        assert len(reader.search_many(some_codes(1), 100)[0]) == 60
     process.kill()
     process.communicate()
     Gallery.open(tmp_path / "g").close()
@@ -133,7 +133,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(small_disk):
             gallery.export(small_disk / "x.npz")
     with Gallery.open(small_disk / "g") as gallery:  # still full
         assert contents(gallery) == before
-        assert len(gallery.search(some_codes(1), 1000)[0]) == promised
+        assert len(gallery.search_many(some_codes(1), 1000)[0]) == promised
         assert gallery.verify() == []
     with pytest.raises(ReidHashError, match="the disk is full"):
         Gallery.create(small_disk / "h", 44)
@@ -174,7 +174,7 @@ def test_a_gallery_on_a_full_disk_is_read(small_disk, log):
     assert verify(folder) == []
     with Gallery.open(folder, read_only=True) as gallery:
         assert len(gallery) == count
-        assert len(gallery.search(some_codes(2), 100)[0]) == count
+        assert len(gallery.search_many(some_codes(2), 100)[0]) == count
         assert gallery.sightings(ids=[1], thumbnails=True)[0].thumbnail == bytes(range(256))
         assert gallery.info()["sightings"] == count
         assert gallery.verify() == []
@@ -207,7 +207,7 @@ def test_forgetting_on_a_full_disk_frees_the_caches_first(small_disk):
         with pytest.raises(GalleryError, match="gone .* but their bytes not yet"):
             gallery.forget(cameras=["door"])
         assert len(gallery) == 6000
-        assert gallery.identities() == []
+        assert gallery.people.identities() == []
     (small_disk / "ballast").unlink()
     with Gallery.open(folder) as gallery:
         assert len(gallery) == 6000
@@ -247,14 +247,14 @@ from reid_hash.gallery.sighting import Sighting
 from tests.gallery.galleries import make, some_codes
 # what is imported late is imported now: nobody may be unable to enter the folder of the code
 with tempfile.TemporaryDirectory() as own, make(Path(own) / "g") as gallery:
-    gallery.search(some_codes(1), 1)
+    gallery.search_many(some_codes(1), 1)
     gallery.verify()
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 folder = sys.argv[1]
 with Gallery.open(folder, read_only=True) as gallery:
-    print(len(gallery.search(some_codes(1), 100)[0]), gallery.verify())
+    print(len(gallery.search_many(some_codes(1), 100)[0]), gallery.verify())
     for attempt in (
         lambda: Gallery.open(folder),
         lambda: gallery.add(some_codes(1), [Sighting()]),

@@ -3,9 +3,8 @@
 import pytest
 
 from reid_hash.errors import GalleryError
-from reid_hash.gallery.sqlite.fix import fix
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.gallery.sqlite.verify import verify
+from reid_hash.gallery.sqlite.verify import fix, verify
 from tests.gallery.galleries import contents, make
 
 

@@ -13,7 +13,7 @@ from reid_hash.gallery.sqlite import work
 from reid_hash.gallery.sqlite.cache import index_files
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.gallery.sqlite.query import SEALED
-from reid_hash.gallery.sqlite.tables import checksum
+from reid_hash.gallery.sqlite.schema import checksum
 from reid_hash.gallery.sqlite.verify import verify
 from reid_hash.index._engine.index_file import read_index_file, write_index_file
 from tests.gallery.galleries import make, some_codes, some_sightings
@@ -22,7 +22,7 @@ from tests.gallery.galleries import make, some_codes, some_sightings
 @pytest.fixture
 def folder(tmp_path):
     with make(tmp_path / "g", thumbnail=b"a small picture" * 9) as gallery:
-        gallery.assign([1, 2, 3], "Ann")
+        gallery.people.assign([1, 2, 3], "Ann")
     return tmp_path / "g"
 
 
@@ -43,9 +43,9 @@ def everything(folder):
     """Do all that one does with a gallery from somebody else."""
     with Gallery.open(folder, read_only=True) as gallery:
         gallery.info()
-        gallery.search(some_codes(1), 100)
+        gallery.search_many(some_codes(1), 100)
         gallery.sightings(thumbnails=True)
-        gallery.identities()
+        gallery.people.identities()
         gallery.labelled(100)
         gallery.export(folder.parent / "x.npz")
 
@@ -291,7 +291,7 @@ def test_rows_without_end(folder, table):
         lambda gallery: gallery.info(),
         lambda gallery: gallery.count(),
         lambda gallery: gallery.count(cameras=["cam1"]),
-        lambda gallery: gallery.search(some_codes(1), 5, exclude_cameras=["cam1"]),
+        lambda gallery: gallery.search_many(some_codes(1), 5, exclude_cameras=["cam1"]),
         lambda gallery: gallery.sightings(thumbnails=True),
         lambda gallery: gallery.labelled(10),
         lambda gallery: gallery.export(folder.parent / "x.npz"),
@@ -306,7 +306,7 @@ def test_rows_without_end(folder, table):
     ended += verify(folder)
     assert sum("hold more than a file of this size" in line for line in ended) >= 1
     for change in (
-        lambda gallery: gallery.assign([1], "Bob"),
+        lambda gallery: gallery.people.assign([1], "Bob"),
         lambda gallery: gallery.forget(cameras=["cam1"]),
     ):
         with (
@@ -326,10 +326,10 @@ def test_work_is_in_proportion_to_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(work, "_STEPS_A_BYTE", work._STEPS_A_BYTE / 3)
     monkeypatch.setattr(work, "_EVERY", 100)
     with Gallery.open(tmp_path / "g") as gallery:
-        gallery.assign(range(1, 4000), "Ann")
+        gallery.people.assign(range(1, 4000), "Ann")
         assert gallery.verify() == []
         everything(gallery.folder)
-        gallery.search(some_codes(3), 10, exclude_cameras=["cam1"])
+        gallery.search_many(some_codes(3), 10, exclude_cameras=["cam1"])
         assert gallery.forget(cameras=["cam2"]) > 0  # VACUUM included
         assert gallery.verify() == []
 
@@ -371,13 +371,13 @@ def reindex(folder, change):
 )
 def test_an_index_with_a_right_checksum_and_a_wrong_header(folder, change):
     with Gallery.open(folder, read_only=True) as gallery:
-        want = gallery.search(some_codes(3, seed=2), 9)
+        want = gallery.search_many(some_codes(3, seed=2), 9)
     reindex(folder, change)
     (line,) = verify(folder)
     assert line.startswith("index: ")
     assert "\n" not in line
     with Gallery.open(folder, read_only=True) as gallery:
-        assert gallery.search(some_codes(3, seed=2), 9) == want
+        assert gallery.search_many(some_codes(3, seed=2), 9) == want
         assert gallery.info()["index_cache"] == "damaged"
     Gallery.open(folder).close()
     assert verify(folder) == []

@@ -10,9 +10,10 @@ from reid_hash.codes import Codes
 from reid_hash.distances import asymmetric, hamming, weighted
 from reid_hash.errors import CodeError, GalleryError
 from reid_hash.gallery.sighting import Sighting
-from reid_hash.gallery.sqlite import index, scan_bits
+from reid_hash.gallery.sqlite import index
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.gallery.sqlite.tables import put_meta
+from reid_hash.gallery.sqlite.schema import put_meta
+from reid_hash.index._engine.index_file import read_index_file
 from tests.gallery.galleries import BITS, contents, make, some_codes, some_sightings
 
 
@@ -41,32 +42,33 @@ def test_search_is_the_exact_distance_of_a_prefix(gallery, bits, by_weight):
     distance = weighted if by_weight else hamming
     distances = distance(query.prefix(length), stored.prefix(length))
     want = [expected(row, 7) for row in distances]
-    assert found(gallery.search(query, 7, bits=bits, weighted=by_weight)) == want
+    assert found(gallery.search_many(query, 7, bits=bits, weighted=by_weight)) == want
     cut = query.prefix(length)  # who asks for a length may come with codes cut to it
-    assert found(gallery.search(cut, 7, bits=length, weighted=by_weight)) == want
+    assert found(gallery.search_many(cut, 7, bits=length, weighted=by_weight)) == want
 
 
 def test_find_says_that_the_answer_of_a_folder_is_exact(gallery):
     query = some_codes(3, seed=5)
     answers = gallery.find(query, 7, bits=16, weighted=False, cameras=["cam1"])
-    matches = gallery.search(query, 7, bits=16, weighted=False, cameras=["cam1"])
+    matches = gallery.search_many(query, 7, bits=16, weighted=False, cameras=["cam1"])
     assert [(one.matches, one.exact) for one in answers] == [(some, True) for some in matches]
 
 
 def test_an_index_of_many_near_sightings_scans_few_bits_and_stays_exact(tmp_path, monkeypatch):
     # what pays with millions of sightings only
     monkeypatch.setattr(index, "_MANY", 5000)
-    monkeypatch.setattr(scan_bits, "_SURVIVOR", 1e-3)
+    monkeypatch.setattr(index, "_SURVIVOR", 1e-3)
     random = np.random.default_rng(0)
     centres = random.random((20, 128)) < 0.5
     bits = centres[random.integers(0, 20, 6000)] ^ (random.random((6000, 128)) < 0.02)
     codes = Codes.from_outputs(bits * 2.0 - 1, np.linspace(1.5, 1, 128), "net")
     with Gallery.create(tmp_path / "g", 128, codes.weights, "net") as gallery:
         gallery.add(codes, [Sighting()] * 6000)
+    (file,) = (tmp_path / "g").glob("*.index")
+    assert read_index_file(file)[0]["scan_bits"] < 128
     with Gallery.open(tmp_path / "g") as gallery:
         query = codes[:3]
-        near = gallery.search(query, 50)
-        assert gallery._index._index._shelf.store.scanned < 16
+        near = gallery.search_many(query, 50)
         for row, matches in enumerate(near):
             distances = weighted(query[[row]], codes)[0]
             order = np.lexsort((np.arange(6000), distances))[:50]
@@ -77,9 +79,9 @@ def test_an_index_of_many_near_sightings_scans_few_bits_and_stays_exact(tmp_path
 def test_a_query_of_real_values_keeps_them(gallery):
     values = np.random.default_rng(3).uniform(-1, 1, (2, BITS))
     want = [expected(row, 5) for row in asymmetric(values, some_codes())]
-    assert found(gallery.search(values, 5)) == want
+    assert found(gallery.search_many(values, 5)) == want
     want = [expected(row, 5) for row in asymmetric(values[:, :16], some_codes().prefix(16))]
-    assert found(gallery.search(values, 5, bits=16)) == want
+    assert found(gallery.search_many(values, 5, bits=16)) == want
 
 
 @pytest.mark.parametrize(
@@ -103,13 +105,13 @@ def test_a_query_of_real_values_keeps_them(gallery):
     ],
 )
 def test_filters(gallery, where, holds):
-    gallery.assign([1, 2, 9], "Ann")
+    gallery.people.assign([1, 2, 9], "Ann")
     allowed = {s.id for s in gallery.sightings() if holds(s)}
     assert {s.id for s in gallery.sightings(**where)} == allowed
     assert gallery.count(**where) == len(allowed)
     query = some_codes(2, seed=8)
     want = [expected(row, 20, allowed) for row in weighted(query, some_codes())]
-    assert found(gallery.search(query, 20, **where)) == want
+    assert found(gallery.search_many(query, 20, **where)) == want
 
 
 def test_codes_that_do_not_belong_are_refused(gallery):
@@ -124,11 +126,11 @@ def test_codes_that_do_not_belong_are_refused(gallery):
         gallery.add(some_codes(2), one)
     for query in (some_codes(1, bits=40), some_codes(1, model="other"), np.zeros((1, 40))):
         with pytest.raises(CodeError, match="do not fit"):
-            gallery.search(query)
+            gallery.search_many(query)
     with pytest.raises(CodeError, match="choose 1 to 44"):
-        gallery.search(some_codes(1), bits=45)
+        gallery.search_many(some_codes(1), bits=45)
     with pytest.raises(GalleryError, match="at least 1 match"):
-        gallery.search(some_codes(1), 0)
+        gallery.search_many(some_codes(1), 0)
     assert len(gallery) == 60
 
 
@@ -195,24 +197,24 @@ def test_sightings_come_in_pages_and_from_the_newest_on(gallery):
 
 def test_a_search_finds_what_was_added_since_and_nothing_that_is_gone(gallery):
     query = some_codes(1, seed=4)
-    gallery.search(query)
+    gallery.search_many(query)
     (new,) = gallery.add(query, [Sighting(camera="new")])
-    assert found(gallery.search(query, 1)) == [[(new, 0.0)]]
+    assert found(gallery.search_many(query, 1)) == [[(new, 0.0)]]
     assert gallery.forget(cameras=["new"]) == 1
-    assert new not in [number for number, _ in found(gallery.search(query, 100))[0]]
+    assert new not in [number for number, _ in found(gallery.search_many(query, 100))[0]]
     (newer,) = gallery.add(query, [Sighting()])
     assert newer > new  # an id is never given twice
-    assert found(gallery.search(query, 1)) == [[(newer, 0.0)]]
+    assert found(gallery.search_many(query, 1)) == [[(newer, 0.0)]]
 
 
 def test_readers_follow_a_writer(gallery):
     query = some_codes(1, seed=4)
     with Gallery.open(gallery.folder, read_only=True) as reader:
-        assert len(reader.search(query, 100)[0]) == 60
+        assert len(reader.search_many(query, 100)[0]) == 60
         (new,) = gallery.add(query, [Sighting(camera="new")])
-        assert found(reader.search(query, 1)) == [[(new, 0.0)]]
+        assert found(reader.search_many(query, 1)) == [[(new, 0.0)]]
         gallery.forget(cameras=["cam0"])
-        assert len(reader.search(query, 100)[0]) == 41
+        assert len(reader.search_many(query, 100)[0]) == 41
         with pytest.raises(GalleryError, match="read-only open: nothing can be changed"):
             reader.add(query, [Sighting()])
 
@@ -224,7 +226,7 @@ def test_threads_search_while_one_adds(gallery):
     def search():
         try:
             while not stop.is_set():
-                assert len(gallery.search(query, 5)[0]) == 5
+                assert len(gallery.search_many(query, 5)[0]) == 5
                 assert gallery.count() >= 60
         except BaseException as error:
             failures.append(error)
@@ -239,20 +241,20 @@ def test_threads_search_while_one_adds(gallery):
     for thread in threads:
         thread.join()
     assert failures == []
-    assert len(gallery.search(query, 100)[0]) == 60
+    assert len(gallery.search_many(query, 100)[0]) == 60
 
 
 def test_an_empty_gallery_answers(tmp_path):
     with Gallery.create(tmp_path / "g", 16) as gallery:
         codes = Codes(np.zeros((2, 2), np.uint8), 16)
-        assert gallery.search(codes) == [[], []]
-        assert gallery.search(codes[:0]) == []
+        assert gallery.search_many(codes) == [[], []]
+        assert gallery.search_many(codes[:0]) == []
         assert gallery.info()["first"] is None
         assert gallery.forget(cameras=["x"]) == 0
         assert gallery.verify() == []
         assert len(gallery.add(codes[:0], [])) == 0
         gallery.add(codes, [Sighting(), Sighting()])  # of an unknown model, like the gallery
-        assert len(gallery.search(codes, 5)[0]) == 2
+        assert len(gallery.search_many(codes, 5)[0]) == 2
 
 
 def test_creating_where_there_is_one_and_opening_where_there_is_none(gallery, tmp_path):

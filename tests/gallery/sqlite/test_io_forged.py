@@ -24,7 +24,7 @@ def exported(request, tmp_path):
         pytest.importorskip("pyarrow")
     path = tmp_path / f"x.{request.param}"
     with make(tmp_path / "g", thumbnail=b"picture") as gallery:
-        gallery.assign([1, 2, 3], "Ann")
+        gallery.people.assign([1, 2, 3], "Ann")
         gallery.export(path)
 
     def forge(header=None, part=None):
@@ -177,8 +177,8 @@ def test_a_bomb_in_an_npz_takes_no_memory(tmp_path):
 
 
 def test_parts_of_too_many_rows_are_refused(exported, tmp_path, monkeypatch):
-    for module in ("gallery_npz", "gallery_parquet"):
-        monkeypatch.setattr(f"reid_hash.index.{module}.MOST_ROWS", 59)
+    for module in ("npz", "parquet"):
+        monkeypatch.setattr(f"reid_hash.gallery.export.{module}.MOST_ROWS", 59)
     refused(exported[0], tmp_path, "60 rows")
     assert io._PART <= MOST_ROWS
 

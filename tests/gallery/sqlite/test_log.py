@@ -13,10 +13,9 @@ import pytest
 
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.sqlite import log as gallery_log
-from reid_hash.gallery.sqlite.fix import fix
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.gallery.sqlite.log import find_log_damage
-from reid_hash.gallery.sqlite.verify import verify
+from reid_hash.gallery.sqlite.verify import fix, verify
 from tests.gallery.galleries import make, some_codes, some_sightings
 
 FRAME = 24 + 4096
@@ -77,10 +76,10 @@ def test_a_flipped_byte_in_the_log_is_no_silent_loss(folder, caplog):
         Gallery.open(folder)
     assert "\n" not in str(failure.value)
     with caplog.at_level(logging.WARNING), Gallery.open(folder, read_only=True) as gallery:
-        assert len(gallery.search(some_codes(1), 500)[0]) == 400
+        assert len(gallery.search_many(some_codes(1), 500)[0]) == 400
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert record.name.startswith("reid_hash.index")
+    assert record.name.startswith("reid_hash.gallery")
     assert "checksum of frame 1" in record.getMessage()
     assert "\n" not in record.getMessage()
     assert log.read_bytes() == before  # neither look destroyed the evidence

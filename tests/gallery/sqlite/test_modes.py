@@ -8,9 +8,8 @@ import stat
 import pytest
 
 from reid_hash.errors import GalleryError
-from reid_hash.gallery.sqlite.fix import fix
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.gallery.sqlite.verify import verify
+from reid_hash.gallery.sqlite.verify import fix, verify
 from tests.gallery.galleries import make, some_codes, some_sightings
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
@@ -49,7 +48,7 @@ def test_every_file_is_for_those_who_were_asked_for(tmp_path, umask, readers, of
     with Gallery.open(folder) as gallery:  # what is made later follows
         assert gallery.readable_by == readers
         gallery.add(some_codes(60), some_sightings(60))
-        gallery.search(some_codes(1))
+        gallery.search_many(some_codes(1))
     found = modes(folder)
     assert found.pop(folder / "writer.lock") == 0o600
     assert found.pop(folder) == of_folder

@@ -16,7 +16,7 @@ from tests.gallery.galleries import contents, make, some_codes
 @pytest.fixture
 def folder(tmp_path):
     with make(tmp_path / "g", thumbnail=b"a small picture" * 9) as gallery:
-        gallery.assign([1, 2, 3], "Ann")
+        gallery.people.assign([1, 2, 3], "Ann")
         gallery.calibration = None
     return tmp_path / "g"
 
@@ -118,7 +118,7 @@ def test_a_damaged_row_is_not_sealed_anew(folder):
     assert verify(folder) == [f"sighting {number}: its checksum differs"]
     with Gallery.open(folder) as gallery:
         with pytest.raises(GalleryError, match=f"sighting {number} is damaged"):
-            gallery.assign(range(1, 61), "Bob")
+            gallery.people.assign(range(1, 61), "Bob")
         with pytest.raises(GalleryError, match=f"sighting {number} is damaged"):
             gallery.export(folder.parent / "x.npz")
         assert gallery.forget(ids=[number]) == 1  # what cannot be mended can be removed
@@ -134,7 +134,7 @@ def index_of(folder):
 def test_a_damaged_index_is_named_not_used_and_made_anew(folder, damage):
     path = index_of(folder)
     with Gallery.open(folder, read_only=True) as gallery:
-        want = gallery.search(some_codes(3, seed=2), 9)
+        want = gallery.search_many(some_codes(3, seed=2), 9)
     if damage == "flip":
         flip(path, path.stat().st_size // 2)
     elif damage == "delete":
@@ -145,7 +145,7 @@ def test_a_damaged_index_is_named_not_used_and_made_anew(folder, damage):
     assert len(lines) == (0 if damage == "delete" else 1)
     assert all("index" in line and "damaged" in line for line in lines)
     with Gallery.open(folder, read_only=True) as gallery:
-        assert gallery.search(some_codes(3, seed=2), 9) == want
+        assert gallery.search_many(some_codes(3, seed=2), 9) == want
         assert gallery.info()["index_cache"] == ("missing" if damage == "delete" else "damaged")
     Gallery.open(folder).close()
     assert verify(folder) == []
@@ -156,7 +156,7 @@ def test_a_damaged_index_is_named_not_used_and_made_anew(folder, damage):
 def test_an_index_of_another_state_is_not_used(folder, tmp_path):
     """Of another gallery, of a time before an erasure, and of a time that was undone."""
     with Gallery.open(folder, read_only=True) as gallery:
-        want = gallery.search(some_codes(3, seed=2), 9)
+        want = gallery.search_many(some_codes(3, seed=2), 9)
     shutil.copytree(folder, tmp_path / "copy")
     with Gallery.open(folder) as gallery:
         gallery.add(some_codes(20, seed=7), [gallery.sightings(ids=[1])[0]] * 20)
@@ -166,14 +166,14 @@ def test_an_index_of_another_state_is_not_used(folder, tmp_path):
         other.write_cache()
     shutil.copy(index_of(tmp_path / "other"), tmp_path / "copy")
     with Gallery.open(tmp_path / "copy") as gallery:
-        assert gallery.search(some_codes(3, seed=2), 9) == want
+        assert gallery.search_many(some_codes(3, seed=2), 9) == want
         # rows that are not those of the newer index, though it would fit by its number
         gallery.add(some_codes(20, seed=8), [gallery.sightings(ids=[1])[0]] * 20)
-        assert gallery.search(some_codes(20, seed=8)[19:], 1)[0][0].distance == 0
+        assert gallery.search_many(some_codes(20, seed=8)[19:], 1)[0][0].distance == 0
     shutil.copy(newer, tmp_path / "copy")
     with Gallery.open(tmp_path / "copy", read_only=True) as gallery:
-        assert gallery.search(some_codes(20, seed=8)[19:], 1)[0][0].distance == 0
-        assert gallery.search(some_codes(20, seed=7)[19:], 1)[0][0].distance > 0
+        assert gallery.search_many(some_codes(20, seed=8)[19:], 1)[0][0].distance == 0
+        assert gallery.search_many(some_codes(20, seed=7)[19:], 1)[0][0].distance > 0
 
 
 def test_an_index_that_is_a_little_behind_is_used_as_it_is(tmp_path):
@@ -185,6 +185,6 @@ def test_an_index_that_is_a_little_behind_is_used_as_it_is(tmp_path):
     assert index_of(gallery.folder) == before
     with Gallery.open(gallery.folder, read_only=True) as gallery:
         assert gallery.info()["index_cache"] == "1 sightings behind"
-        assert gallery.search(some_codes(1, seed=7), 1)[0][0].sighting.id == 301
+        assert gallery.search_many(some_codes(1, seed=7), 1)[0][0].sighting.id == 301
     with pytest.raises(GalleryError, match="no longer open"):
         gallery.count()

@@ -3,8 +3,8 @@ import pytest
 
 from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
-from reid_hash.gallery.sqlite import scan_bits
-from reid_hash.gallery.sqlite.scan_bits import choose_scan_bits
+from reid_hash.gallery.sqlite import index as gallery_index
+from reid_hash.gallery.sqlite.index import choose_scan_bits
 from reid_hash.index import make_index, read_index
 from reid_hash.index._engine.index_file import read_index_file, write_index_file
 
@@ -70,7 +70,7 @@ def test_arrays_come_back_as_they_were(tmp_path):
 
 
 def test_few_bits_are_scanned_only_where_the_nearest_are_near(monkeypatch):
-    monkeypatch.setattr(scan_bits, "_SURVIVOR", 1.0)  # as among a thousand times as many codes
+    monkeypatch.setattr(gallery_index, "_SURVIVOR", 1.0)  # as among a thousand times as many codes
     random = np.random.default_rng(0)
     centres = random.integers(0, 256, (500, 16), np.uint8)
     flips = np.packbits(random.random((20_000, 128)) < 0.03, axis=1)

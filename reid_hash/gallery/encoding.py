@@ -1,0 +1,215 @@
+"""Images into a gallery's codes: what is added, and what is searched for.
+
+An image is the path of a file, a PIL image, or a [height, width, 3] uint8 RGB array, of any size.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as pillow
+from PIL import ImageOps
+
+from reid_hash.codes import Codes
+from reid_hash.data.dataset import ImageSet
+from reid_hash.data.images import decode, find_images, read_image, thumbnail
+from reid_hash.distances import query_values
+from reid_hash.errors import CheckpointError, CodeError, DataError
+from reid_hash.gallery.sighting import Sighting
+from reid_hash.models.shipped import shipped_models
+from reid_hash.utils.files import is_elsewhere, is_trustworthy
+
+if TYPE_CHECKING:
+    from reid_hash.models.encoder import AnyEncoder
+
+BLOCK = 512
+"""Images that are added in one step: what an interrupted run has to do again at most."""
+
+Image = str | os.PathLike[str] | pillow.Image | NDArray[np.uint8]
+"""One image."""
+
+Images = Image | Sequence[Image]
+"""One image or several; a path may be that of a folder."""
+
+
+class Encoded(NamedTuple):
+    """Images that were encoded to be added.
+
+    Attributes:
+        codes: n codes of the network's length.
+        sightings: n of them.
+        unreadable: why each image that is left out could not be read.
+    """
+
+    codes: Codes
+    sightings: list[Sighting]
+    unreadable: tuple[str, ...]
+
+
+def listed(images: Images) -> list[Image]:
+    """List one or several images; folders become the images below them.
+
+    Raises:
+        DataError: a path does not exist, or a folder holds no image.
+    """
+    if isinstance(images, np.ndarray):
+        return list(images) if images.ndim == 4 else [images]
+    if isinstance(images, str | os.PathLike | pillow.Image):
+        images = [images]
+    found: list[Image] = []
+    for one in images:
+        found += find_images([Path(one)]) if isinstance(one, str | os.PathLike) else [one]
+    return found
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """Cut a number of images into steps of `BLOCK`."""
+    for start in range(0, count, BLOCK):
+        yield slice(start, start + BLOCK)
+
+
+def source_of(image: Image, source: str | None = None) -> str:
+    """The source of a sighting: the given one, else the image's path, else nothing."""
+    if source is not None:
+        return source
+    if not isinstance(image, str | os.PathLike):
+        return ""
+    # a file's name need not be UTF-8, but what is stored must be text
+    return os.fsencode(image).decode("utf-8", "replace")
+
+
+def to_rgb(image: Image) -> NDArray[np.uint8]:
+    """Read one image as [height, width, 3] uint8 RGB.
+
+    Raises:
+        DataError: the file cannot be read, or an array is of another shape or type.
+    """
+    if isinstance(image, str | os.PathLike):
+        return read_image(image)
+    if isinstance(image, pillow.Image):
+        # as OpenCV does it where it reads a file
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise DataError(
+            f"an image is uint8 [height, width, 3] in RGB, not {array.dtype} {list(array.shape)}"
+        )
+    return array
+
+
+def encode(
+    network: "AnyEncoder",
+    images: Sequence[Image],
+    sightings: Sequence[Sighting],
+    thumbnails: bool = True,
+    skip_unreadable: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Encoded:
+    """Encode images that are to be added.
+
+    Args:
+        network: the gallery's.
+        images: n of them, one or more.
+        sightings: n of them.
+        thumbnails: make a small JPEG for each sighting that has none.
+        skip_unreadable: leave out images that cannot be read.
+        progress: called with the number of images of each batch.
+
+    Raises:
+        DataError: an image cannot be read, or none can.
+    """
+    small: dict[int, bytes] = {}
+
+    def read(i: int) -> NDArray[np.uint8]:
+        image = to_rgb(images[i])
+        if thumbnails and sightings[i].thumbnail is None:
+            small[i] = thumbnail(image)
+        return image
+
+    pixels = decode(_image_set(images, read), *network.size, skip_unreadable)
+    codes = network.encode(pixels.images, progress=progress)
+    kept = [
+        replace(sightings[i], thumbnail=small.get(i, sightings[i].thumbnail))
+        for i in pixels.labels.tolist()  # which of them could be read
+    ]
+    return Encoded(codes, kept, pixels.unreadable)
+
+
+def encode_queries(
+    network: "AnyEncoder", images: Sequence[Image]
+) -> tuple[Codes, NDArray[np.float32]]:
+    """Encode images that are searched for.
+
+    Returns:
+        (n codes of the network's length, their real values [n, bits] float32 in (−1, 1)).
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    pixels = decode(_image_set(images, lambda i: to_rgb(images[i])), *network.size)
+    outputs, _ = network.outputs(pixels.images)
+    return network.binarise(outputs), query_values(outputs)
+
+
+def _image_set(images: Sequence[Image], read: Callable[[int], NDArray[np.uint8]]) -> ImageSet:
+    numbers = np.arange(len(images))
+    return ImageSet(read, list(map(source_of, images)), numbers, np.zeros_like(numbers))
+
+
+def find_network(place: str, fingerprint: str, noted: str) -> Path | None:
+    """Find the file of the network that made a gallery's codes.
+
+    A gallery may be a copy from elsewhere, so that the file it names is only a hint: what might
+    block or reach another machine is not opened.
+
+    Args:
+        place: of the gallery, for the message.
+        fingerprint: of its network.
+        noted: the file that the gallery says it was made with; may be empty.
+
+    Returns:
+        A shipped model of that fingerprint, else the noted file, which may be of another network by
+        now; None where neither is there.
+
+    Raises:
+        CheckpointError: the gallery names something that is not opened.
+    """
+    for one in shipped_models():
+        if one.facts["fingerprint"] == fingerprint:
+            return one.file
+    if noted and is_trustworthy(noted):
+        return Path(noted)
+    if noted and (is_elsewhere(noted) or os.path.lexists(noted)):
+        raise CheckpointError(
+            f"gallery {place} names {noted} as its model, which is not opened: it is not a file on "
+            "this machine that belongs to you or to root; name the model with --model"
+        )
+    return None
+
+
+def load_network(place: str, fingerprint: str, file: Path, device: str = "auto") -> "AnyEncoder":
+    """Load a gallery's network.
+
+    Args:
+        place: of the gallery, for the message.
+        fingerprint: of its network.
+        file: a checkpoint or an ONNX file.
+        device: where to compute.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+        CodeError: it is another network.
+    """
+    from reid_hash.models.torch_encoder import load_encoder  # torch takes a second to import
+
+    encoder = load_encoder(file, device)
+    if encoder.fingerprint != fingerprint:
+        raise CodeError(
+            f"{file} is model {encoder.fingerprint}, but gallery {place} holds codes of model "
+            f"{fingerprint}; name that one with --model"
+        )
+    return encoder
