@@ -17,7 +17,7 @@ from reid_hash.errors import ConfigError, DataError
 from reid_hash.evaluation import describe
 from reid_hash.evaluation.encoded import check_lengths, encode_dataset
 from reid_hash.evaluation.retrieval import TOP, RetrievalRow, evaluate_retrieval
-from reid_hash.models.torch_encoder import load_encoder
+from reid_hash.models.load import load_model
 from reid_hash.report.plots import bits_plot
 from reid_hash.utils.progress import counting
 
@@ -116,7 +116,7 @@ def run_retrieval(
         DataError: the data set is missing, or has identities and cameras instead of classes.
     """
     file = find_model(model, dataset_name)
-    encoder = load_encoder(file, device)
+    encoder = load_model(file, device)
     trained = encoder.config
     chosen = list(lengths or lengths_up_to(encoder.bits, RETRIEVAL_LENGTHS))
     check_lengths(chosen, encoder.bits)

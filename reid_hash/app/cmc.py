@@ -18,8 +18,8 @@ from reid_hash.evaluation import describe
 from reid_hash.evaluation.encoded import check_lengths, encode_dataset
 from reid_hash.evaluation.open_set import open_set_line
 from reid_hash.evaluation.reid import Row, curves, evaluate
+from reid_hash.models.load import load_model
 from reid_hash.models.shipped import is_shipped
-from reid_hash.models.torch_encoder import load_encoder
 from reid_hash.report.plots import cmc_plot
 from reid_hash.utils.progress import counting
 
@@ -145,7 +145,7 @@ def run_cmc(
             "--rerank needs distances within the gallery, and --asymmetric has none: choose one"
         )
     file = find_model(model, options.dataset or "cuhk03")
-    encoder = load_encoder(file, device)
+    encoder = load_model(file, device)
     trained = encoder.config.data
     lengths = list(options.lengths or lengths_up_to(encoder.bits))
     check_lengths(lengths, encoder.bits)

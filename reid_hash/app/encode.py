@@ -9,7 +9,7 @@ from reid_hash.codes import Codes
 from reid_hash.data.dataset import ImageSet
 from reid_hash.data.images import SUFFIXES, decode, read_image
 from reid_hash.errors import DataError
-from reid_hash.models.torch_encoder import load_encoder
+from reid_hash.models.load import load_model
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -53,7 +53,7 @@ def encode_files(
     Returns:
         (codes, names, why each unreadable image was left out).
     """
-    encoder = load_encoder(model, device)
+    encoder = load_model(model, device)
     files = find_images(paths)
     zeros = np.zeros(len(files), np.int64)
     images = ImageSet(lambda i: read_image(files[i]), [str(f) for f in files], zeros, zeros)

@@ -20,9 +20,9 @@ from reid_hash.distances import query_values
 from reid_hash.errors import CheckpointError, CodeError, DataError
 from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.sighting import Sighting
-from reid_hash.models.encoder import AnyEncoder
+from reid_hash.models.encoder import Encoder
+from reid_hash.models.load import load_model
 from reid_hash.models.shipped import shipped_models
-from reid_hash.models.torch_encoder import load_encoder
 from reid_hash.utils.files import is_elsewhere, is_trustworthy
 
 CODES = ".npz"
@@ -91,13 +91,13 @@ def checkpoint_codes(model: Path | None, dataset: str) -> tuple[Codes, str]:
         (no code, but with the model's length, weights and fingerprint, the checkpoint's file).
     """
     file = find_model(model, dataset)
-    encoder = load_encoder(file, "cpu")
+    encoder = load_model(file, "cpu")
     return encoder.binarise(np.zeros((0, encoder.bits))), str(file.absolute())
 
 
 def gallery_encoder(
     gallery: AnyGallery, model: Path | None, dataset: str, device: str = "auto"
-) -> AnyEncoder:
+) -> Encoder:
     """The network that makes a gallery's codes.
 
     Args:
@@ -113,7 +113,7 @@ def gallery_encoder(
         CheckpointError: there is none, or the gallery names something that is not opened.
     """
     file = _model_of(gallery, dataset) if model is None else find_model(model, dataset)
-    encoder = load_encoder(file, device)
+    encoder = load_model(file, device)
     if encoder.fingerprint != gallery.model:
         raise CodeError(
             f"{file} is model {encoder.fingerprint}, but gallery {gallery.place} holds codes of "
@@ -149,7 +149,7 @@ def fit(gallery: AnyGallery, codes: Codes) -> Codes:
 
 def add_images(
     gallery: AnyGallery,
-    encoder: AnyEncoder,
+    encoder: Encoder,
     paths: Sequence[Path],
     options: AddOptions,
     progress: Callable[[int], object] | None = None,
@@ -186,7 +186,7 @@ def add_images(
 
 def _add_block(
     gallery: AnyGallery,
-    encoder: AnyEncoder,
+    encoder: Encoder,
     files: Sequence[Path],
     sightings: Sequence[Sighting],
     rows: Sequence[int],

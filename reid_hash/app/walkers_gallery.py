@@ -11,7 +11,7 @@ from reid_hash.data.images import Pixels, decode, resize
 from reid_hash.data.walkers import walkers
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.models.torch_encoder import load_encoder
+from reid_hash.models.load import load_model
 from reid_hash.utils.progress import counting
 from reid_hash.utils.timestamps import parse_time
 
@@ -50,7 +50,7 @@ def make_walkers_gallery(
         CheckpointError: there is no network.
     """
     file = find_model(Path(MODEL) if model is None else model, "walkers")
-    encoder = load_encoder(file, "cpu")
+    encoder = load_model(file, "cpu")
     shown = walkers(
         seed, train_identities=1, test_identities=people, images_per_camera=images
     ).gallery

@@ -11,7 +11,7 @@ from reid_hash.data.dataset import Dataset
 from reid_hash.data.images import Pixels, decode
 from reid_hash.distances import query_values
 from reid_hash.errors import ConfigError
-from reid_hash.models.encoder import AnyEncoder
+from reid_hash.models.encoder import Encoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class Encoded:
 
 
 def encode_dataset(
-    encoder: AnyEncoder,
+    encoder: Encoder,
     dataset: Dataset,
     skip_unreadable: bool = False,
     progress: Callable[[int], object] | None = None,

@@ -10,7 +10,7 @@ from reid_hash.codes import Codes
 from reid_hash.config.schema import Config
 
 
-class AnyEncoder(ABC):
+class Encoder(ABC):
     """Makes codes of images: an `Encoder` from a checkpoint, an `OnnxEncoder` from an ONNX file.
 
     Attributes:

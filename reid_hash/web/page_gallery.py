@@ -17,7 +17,7 @@ from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.web.settings import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import
-    from reid_hash.models.encoder import AnyEncoder
+    from reid_hash.models.encoder import Encoder
     from reid_hash.video.detectors.detector import Detector
 
 _FILM = 12.0  # seconds of the walkers' film
@@ -50,7 +50,7 @@ class Desk:
         self._films: tempfile.TemporaryDirectory[str] | None = None
         self._writer: Gallery | None = None
         self._writers = 0
-        self._encoder: AnyEncoder | None = None
+        self._encoder: Encoder | None = None
         self._detector: Detector | None = None
 
     @property
@@ -59,7 +59,7 @@ class Desk:
         return self.gallery.folder
 
     @property
-    def encoder(self) -> "AnyEncoder":
+    def encoder(self) -> "Encoder":
         """The network that makes the gallery's codes, read when it is first asked for.
 
         Raises:

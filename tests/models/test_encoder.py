@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from reid_hash.models.load import load_model
 from reid_hash.models.shipped import shipped_model
-from reid_hash.models.torch_encoder import load_encoder, network_outputs
+from reid_hash.models.torch_encoder import network_outputs
 
 
 def test_images_of_another_shape_or_type_are_refused():
-    encoder = load_encoder(shipped_model("small").file, "cpu")
+    encoder = load_model(shipped_model("small").file, "cpu")
     height, width = encoder.size
     for images in (
         np.zeros((2, height + 1, width, 3), np.uint8),
@@ -22,7 +23,7 @@ def test_images_of_another_shape_or_type_are_refused():
 
 
 def test_a_code_does_not_depend_on_how_many_are_made_at_once():
-    encoder = load_encoder(shipped_model("small").file, "cpu")
+    encoder = load_model(shipped_model("small").file, "cpu")
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (5, *encoder.size, 3), np.uint8)
     outputs, embedding = encoder.outputs(images)

@@ -20,8 +20,9 @@ from reid_hash.data.images import read_image, resize
 from reid_hash.errors import ConfigError, ReidHashError
 from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.open import create_gallery, has_gallery, open_gallery
-from reid_hash.models.encoder import AnyEncoder
-from reid_hash.models.torch_encoder import load_encoder, pick_device
+from reid_hash.models.encoder import Encoder
+from reid_hash.models.load import load_model
+from reid_hash.models.torch_encoder import pick_device
 from reid_hash.utils.signals import stop_signals
 from reid_hash.utils.visible import remark
 from reid_hash.video.detectors.choose import open_detector
@@ -149,19 +150,19 @@ def _open(stack: contextlib.ExitStack, address: Any, options: DemoOptions) -> So
     return source
 
 
-def _gallery(stack: contextlib.ExitStack, options: DemoOptions) -> tuple[AnyGallery, AnyEncoder]:
+def _gallery(stack: contextlib.ExitStack, options: DemoOptions) -> tuple[AnyGallery, Encoder]:
     """The gallery, made where there is none, and the network whose codes it takes."""
     place = options.gallery or options.folder / "gallery"
     if has_gallery(place):
         gallery = stack.enter_context(open_gallery(place))
         return gallery, gallery_encoder(gallery, options.model, options.dataset, options.device)
     file = find_model(options.model, options.dataset)
-    encoder = load_encoder(file, options.device)
+    encoder = load_model(file, options.device)
     like = encoder.binarise(np.zeros((0, encoder.bits)))
     return stack.enter_context(create_gallery(place, like, str(file.absolute()))), encoder
 
 
-def _watched(images: Sequence[Path], encoder: AnyEncoder, people: People) -> Watched | None:
+def _watched(images: Sequence[Path], encoder: Encoder, people: People) -> Watched | None:
     if not images:
         return None
     pixels = np.stack([resize(read_image(image), *encoder.size) for image in images])

@@ -14,7 +14,7 @@ from reid_hash.baselines.patches import ROWS
 from reid_hash.data.images import Pixels, decode
 from reid_hash.evaluation.describe import DRAWS
 from reid_hash.evaluation.reid import Row, distance_row
-from reid_hash.models.torch_encoder import Encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import Checkpoint
 from reid_hash.nn.fpnn import HEIGHT, WIDTH
 from reid_hash.paper.methods.hash_functions import features_of
@@ -59,7 +59,7 @@ def _kissme(source: Matching, place: Workplace, seed: int) -> Row:
 
 def embedding_row(checkpoint: Checkpoint, place: Workplace, seed: int) -> Row:
     """The row of a network whose outputs, at unit length, are compared by their distance."""
-    encoder = Encoder(checkpoint, place.device)
+    encoder = TorchEncoder(checkpoint, place.device)
     pixels = tested_pixels(place, *encoder.size)
     began = time.monotonic()
     outputs, _ = encoder.outputs(pixels.images)

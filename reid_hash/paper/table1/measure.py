@@ -9,7 +9,7 @@ from reid_hash.distances import hamming, weighted
 from reid_hash.evaluation.describe import DRAWS
 from reid_hash.evaluation.encoded import Encoded
 from reid_hash.evaluation.reid import CURVE, Row, evaluate
-from reid_hash.models.torch_encoder import Encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import Checkpoint
 from reid_hash.paper.methods.hash_functions import fitted
 from reid_hash.paper.methods.networks import Workplace, trained
@@ -88,7 +88,7 @@ def _of_source(source: RowSource, lengths: Sequence[int], place: Workplace, seed
 def _network_rows(
     checkpoint: Checkpoint, lengths: Sequence[int], place: Workplace, seed: int
 ) -> list[Row]:
-    encoder = Encoder(checkpoint, place.device)
+    encoder = TorchEncoder(checkpoint, place.device)
     pixels = tested_pixels(place, *encoder.size)
     place.say("encoding the test images …")
     with counting(place.console, "encoding", len(pixels)) as progress:
