@@ -58,5 +58,5 @@ def encode_files(
     zeros = np.zeros(len(files), np.int64)
     images = ImageSet(lambda i: read_image(files[i]), [str(f) for f in files], zeros, zeros)
     pixels = decode(images, *encoder.size, skip_unreadable)
-    codes = encoder.encode(pixels.images, progress)
+    codes = encoder.encode(pixels.images, progress=progress or False)
     return (codes.prefix(bits) if bits else codes), pixels.names, pixels.unreadable

@@ -206,7 +206,7 @@ def _add_block(
     names = [str(files[i]) for i in rows]
     numbers = np.array(rows, np.int64)  # as labels: which of them could be read
     pixels = decode(ImageSet(read, names, numbers, zeros), *encoder.size, options.skip_unreadable)
-    codes = fit(gallery, encoder.encode(pixels.images, progress))
+    codes = fit(gallery, encoder.encode(pixels.images, progress=progress or False))
     gallery.add(codes, [replace(sightings[i], thumbnail=small.get(i)) for i in pixels.labels])
     added.sightings += len(codes)
     added.unreadable += pixels.unreadable
@@ -276,6 +276,6 @@ def read_query(
     zeros = np.zeros(len(files), np.int64)
     names = [str(one) for one in files]
     pixels = decode(ImageSet(lambda i: read_image(files[i]), names, zeros, zeros), *encoder.size)
-    outputs, _ = encoder.outputs(pixels.images)
+    outputs, _ = encoder.outputs(pixels.images, progress=False)
     codes = fit(gallery, encoder.binarise(outputs))
     return Query(codes, names, query_values(outputs[:, : codes.bits]))

@@ -57,7 +57,7 @@ def make_walkers_gallery(
     with counting(console, "drawing walkers", len(shown)) as progress:
         pixels = decode(shown, 128, 64, progress=progress)
     small = np.stack([resize(image, *encoder.size) for image in pixels.images])
-    codes = encoder.encode(small)
+    codes = encoder.encode(small, progress=False)
     sightings = _sightings(pixels, people, images, seed)
     weights, name = codes.weights, codes.model
     with Gallery.create(folder, codes.bits, weights, name, str(file.absolute())) as gallery:

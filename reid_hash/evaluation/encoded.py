@@ -68,7 +68,7 @@ def encode_dataset(
     """
     height, width = encoder.size
     query_pixels = decode(dataset.query, height, width, skip_unreadable)
-    outputs, embedding = encoder.outputs(query_pixels.images, progress)
+    outputs, embedding = encoder.outputs(query_pixels.images, progress=progress or False)
     query, values = encoder.binarise(outputs), query_values(outputs)
     if dataset.gallery is dataset.query:
         return Encoded(query, query, query_pixels, query_pixels, embedding, embedding, values)
@@ -76,7 +76,7 @@ def encode_dataset(
         gallery_pixels = train_pixels
     else:
         gallery_pixels = decode(dataset.gallery, height, width, skip_unreadable)
-    outputs, gallery_embedding = encoder.outputs(gallery_pixels.images, progress)
+    outputs, gallery_embedding = encoder.outputs(gallery_pixels.images, progress=progress or False)
     gallery = encoder.binarise(outputs)
     return Encoded(
         query, gallery, query_pixels, gallery_pixels, embedding, gallery_embedding, values

@@ -124,7 +124,7 @@ def test_all_that_codes_need_is_in_the_file(made, file):
     np.testing.assert_array_equal(encoder.bit_order, made.bit_order)
     images = coloured_pixels(seed=1).images
     counts = []
-    outputs, embedding = encoder.outputs(np.repeat(images, 4, 0), counts.append)
+    outputs, embedding = encoder.outputs(np.repeat(images, 4, 0), progress=counts.append)
     assert counts == [128, 64]
     for found, expected in zip((outputs, embedding), true.outputs(images), strict=True):
         np.testing.assert_allclose(found[::4], expected, atol=1e-4)

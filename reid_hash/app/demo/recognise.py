@@ -166,7 +166,9 @@ def _watched(images: Sequence[Path], encoder: Encoder, people: People) -> Watche
     if not images:
         return None
     pixels = np.stack([resize(read_image(image), *encoder.size) for image in images])
-    return Watched(people.fit(encoder.encode(pixels)), [image.name for image in images])
+    return Watched(
+        people.fit(encoder.encode(pixels, progress=False)), [image.name for image in images]
+    )
 
 
 def _hearing(say: Say, notes: list[str]) -> Callable[[dict[str, Any]], None]:

@@ -62,7 +62,7 @@ def embedding_row(checkpoint: Checkpoint, place: Workplace, seed: int) -> Row:
     encoder = TorchEncoder(checkpoint, place.device)
     pixels = tested_pixels(place, *encoder.size)
     began = time.monotonic()
-    outputs, _ = encoder.outputs(pixels.images)
+    outputs, _ = encoder.outputs(pixels.images, progress=False)
     lengths = np.linalg.norm(outputs, axis=1, keepdims=True).clip(1e-12)
     vectors = (outputs / lengths).astype(np.float64)
     seconds = time.monotonic() - began

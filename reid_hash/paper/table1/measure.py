@@ -93,7 +93,7 @@ def _network_rows(
     place.say("encoding the test images …")
     with counting(place.console, "encoding", len(pixels)) as progress:
         began = time.monotonic()
-        outputs, embedding = encoder.outputs(pixels.images, progress)
+        outputs, embedding = encoder.outputs(pixels.images, progress=progress or False)
         codes = encoder.binarise(outputs)
         seconds = time.monotonic() - began
     encoded = Encoded(codes, codes, pixels, pixels, embedding, embedding)
