@@ -17,7 +17,8 @@ from reid_hash.data.images import decode, read_image, thumbnail
 from reid_hash.errors import CheckpointError, CodeError, DataError
 from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.sighting import Sighting
-from reid_hash.models.encoder import AnyEncoder
+from reid_hash.models.encoder import Encoder
+from reid_hash.models.load import load_model
 from reid_hash.models.shipped import shipped_models
 from reid_hash.utils.files import is_elsewhere, is_trustworthy
 
@@ -74,10 +75,9 @@ def checkpoint_codes(
     Returns:
         (no code, but with the model's length, weights and fingerprint, the checkpoint's file).
     """
-    from reid_hash.models.torch_encoder import load_encoder  # torch takes seconds to import
 
     file = find_model(model, dataset, runs)
-    encoder = load_encoder(file, "cpu")
+    encoder = load_model(file, "cpu")
     return encoder.binarise(np.zeros((0, encoder.bits))), str(file.absolute())
 
 
@@ -87,7 +87,7 @@ def gallery_encoder(
     dataset: str,
     device: str = "auto",
     runs: Path | None = None,
-) -> AnyEncoder:
+) -> Encoder:
     """The network that makes a gallery's codes.
 
     Args:
@@ -103,10 +103,9 @@ def gallery_encoder(
         CodeError: it is another network.
         CheckpointError: there is none, or the gallery names something that is not opened.
     """
-    from reid_hash.models.torch_encoder import load_encoder  # torch takes seconds to import
 
     file = _model_of(gallery, dataset, runs) if model is None else find_model(model, dataset, runs)
-    encoder = load_encoder(file, device)
+    encoder = load_model(file, device)
     if encoder.fingerprint != gallery.model:
         raise CodeError(
             f"{file} is model {encoder.fingerprint}, but gallery {gallery.place} holds codes of "
@@ -139,7 +138,7 @@ def _model_of(gallery: AnyGallery, dataset: str, runs: Path | None) -> Path:
 
 def add_images(
     gallery: AnyGallery,
-    encoder: AnyEncoder,
+    encoder: Encoder,
     paths: Sequence[Path],
     options: AddOptions,
     progress: Callable[[int], object] | None = None,
@@ -176,7 +175,7 @@ def add_images(
 
 def _add_block(
     gallery: AnyGallery,
-    encoder: AnyEncoder,
+    encoder: Encoder,
     files: Sequence[Path],
     sightings: Sequence[Sighting],
     rows: Sequence[int],
@@ -196,7 +195,7 @@ def _add_block(
     names = [str(files[i]) for i in rows]
     numbers = np.array(rows, np.int64)  # as labels: which of them could be read
     pixels = decode(ImageSet(read, names, numbers, zeros), *encoder.size, options.skip_unreadable)
-    codes = encoder.encode(pixels.images, progress).shortened(gallery.bits)
+    codes = encoder.encode(pixels.images, progress=progress or False).shortened(gallery.bits)
     gallery.add(codes, [replace(sightings[i], thumbnail=small.get(i)) for i in pixels.labels])
     added.sightings += len(codes)
     added.unreadable += pixels.unreadable

@@ -169,6 +169,6 @@ def read_query(
     zeros = np.zeros(len(files), np.int64)
     names = [str(one) for one in files]
     pixels = decode(ImageSet(lambda i: read_image(files[i]), names, zeros, zeros), *encoder.size)
-    outputs, _ = encoder.outputs(pixels.images)
+    outputs, _ = encoder.outputs(pixels.images, progress=False)
     codes = encoder.binarise(outputs).shortened(gallery.bits)
     return Query(codes, names, query_values(outputs[:, : codes.bits]))
