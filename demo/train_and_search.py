@@ -15,7 +15,7 @@ from reid_hash.config.reading import load_config
 from reid_hash.data import load_dataset
 from reid_hash.data.images import decode
 from reid_hash.metrics import rank_codes, summarise
-from reid_hash.models.torch_encoder import Encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.training.loop import train
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     checkpoint = train(config, pixels, Path("runs/demo/train_and_search"), console=Console())
 
     # images → codes; any prefix of a code is a code
-    encoder = Encoder(checkpoint)
+    encoder = TorchEncoder(checkpoint)
     people = decode(dataset.query, height, width)
     codes = encoder.encode(people.images)
     for bits in (16, 64, 128):

@@ -16,7 +16,7 @@ from reid_hash.app.runs import RUNS, find_model
 from reid_hash.distances import by_certainty, query_values
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.models.torch_encoder import load_encoder
+from reid_hash.models.load import load_model
 from reid_hash.video.crops import CropOptions, cut, network_input
 from reid_hash.video.detectors.detector import open_detector
 from reid_hash.video.identity.recognition import BOUNDS
@@ -29,7 +29,7 @@ def main(video: str, detector_name: str = "motion") -> None:
     source = open_source(parse_source(video))
     detector = open_detector(detector_name)
     tracker = Tracker(source.fps, shapes=detector.shapes)
-    encoder = load_encoder(find_model(None, "cuhk03", RUNS))
+    encoder = load_model(find_model(None, "cuhk03", RUNS))
     tracks: dict[int, TrackCode] = {}
 
     # frames → boxes → tracks → crops → codes: a track's code is the majority of its best crops

@@ -14,6 +14,10 @@ class ReidHashError(Exception):
     exit_code = 1
 
 
+class ImageError(ReidHashError, ValueError):
+    """What was given as an image is none: a wrong type, shape or range of numbers."""
+
+
 class DataError(ReidHashError):
     """A data set is missing, incomplete, or holds files that cannot be read."""
 

@@ -31,7 +31,7 @@ from reid_hash.data.images import decode
 from reid_hash.errors import ReidHashError
 from reid_hash.evaluation.encoded import encode_dataset
 from reid_hash.evaluation.reid import evaluate
-from reid_hash.models.torch_encoder import Encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.training.refit import likelihood_weights
@@ -126,7 +126,7 @@ def figures(
         dataset: it is evaluated on; its training images give the likelihood ratios.
         weighed: with other weights than the network's own, too.
     """
-    encoder = Encoder(checkpoint, "cpu")
+    encoder = TorchEncoder(checkpoint, "cpu")
     encoded = encode_dataset(encoder, dataset)
     weightings: dict[str, NDArray[np.floating]] = {"own": checkpoint.bit_weights}
     if weighed:

@@ -28,7 +28,7 @@ from reid_hash.app.runs import RUNS, find_model
 from reid_hash.data.walkers import walkers
 from reid_hash.models.onnx_encoder import INPUT, OUTPUTS, OnnxEncoder
 from reid_hash.models.onnx_export import export_onnx
-from reid_hash.models.torch_encoder import Encoder, pick_device
+from reid_hash.models.torch_encoder import TorchEncoder, pick_device
 from reid_hash.nn.checkpoint import load_checkpoint
 from reid_hash.training.setup import use_bf16
 
@@ -37,11 +37,11 @@ Run = Callable[[Images], NDArray[np.float32]]
 """[n, height, width, 3] → outputs [n, bits]."""
 
 
-def by_torch(encoder: Encoder) -> Run:
+def by_torch(encoder: TorchEncoder) -> Run:
     return lambda images: encoder.outputs(images)[0]
 
 
-def by_torch_bf16(encoder: Encoder) -> Run:
+def by_torch_bf16(encoder: TorchEncoder) -> Run:
     def run(images: Images) -> NDArray[np.float32]:
         with torch.autocast(encoder.device.type, torch.bfloat16):
             return encoder.outputs(images)[0]
@@ -65,7 +65,7 @@ def by_opencv(file: Path, size: tuple[int, int]) -> Run:
     return run
 
 
-def runtimes(encoder: Encoder, file: Path, args: argparse.Namespace) -> dict[str, Run]:
+def runtimes(encoder: TorchEncoder, file: Path, args: argparse.Namespace) -> dict[str, Run]:
     rows = {f"torch {torch.__version__}": by_torch(encoder)}
     if use_bf16("auto", args.device):
         rows[f"torch {torch.__version__}, bf16"] = by_torch_bf16(encoder)
@@ -100,7 +100,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         export_onnx(checkpoint, file)
-        encoder = Encoder(checkpoint, args.device)
+        encoder = TorchEncoder(checkpoint, args.device)
         rows = runtimes(encoder, file, args)
     size = encoder.size
     images = crops(max(batches), size)

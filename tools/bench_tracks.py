@@ -23,7 +23,7 @@ from reid_hash.codes import Codes
 from reid_hash.data.walkers import walkers
 from reid_hash.distances import asymmetric, query_values
 from reid_hash.metrics import rank_codes, summarise, tie_groups
-from reid_hash.models.torch_encoder import load_encoder
+from reid_hash.models.load import load_model
 from reid_hash.video.crops import Crop, CropOptions, cut, network_input
 from reid_hash.video.score import read_truth
 from reid_hash.video.track_code import majority
@@ -84,7 +84,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.mot is None and not arguments.walkers:
         parser.error("name data: --mot DIR, or --walkers")
-    encoder = load_encoder(
+    encoder = load_model(
         find_model(arguments.model, "walkers" if arguments.walkers else "cuhk03", RUNS)
     )
     sides = walker_crops(arguments.identities) if arguments.walkers else mot_crops(arguments.mot)

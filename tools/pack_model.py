@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reid_hash.app.runs import find_model
 from reid_hash.errors import ReidHashError
-from reid_hash.models.torch_encoder import Encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import save_checkpoint
 
 
@@ -20,8 +20,8 @@ def main() -> None:
     target = Path(sys.argv[2])
     try:
         source = find_model(Path(sys.argv[1]), "cuhk03")
-        save_checkpoint(target, Encoder.load(source, "cpu").checkpoint, half=True)
-        fingerprint = Encoder.load(target, "cpu").fingerprint  # the card names it
+        save_checkpoint(target, TorchEncoder.load(source, "cpu").checkpoint, half=True)
+        fingerprint = TorchEncoder.load(target, "cpu").fingerprint  # the card names it
     except ReidHashError as error:
         sys.exit(str(error))
     print(f"wrote {target}: {target.stat().st_size / 1e6:.1f} MB, from {source}, {fingerprint=}")

@@ -18,7 +18,7 @@ from reid_hash.config.schema import DataConfig
 from reid_hash.data import load_dataset
 from reid_hash.evaluation.encoded import encode_dataset
 from reid_hash.evaluation.retrieval import evaluate_retrieval
-from reid_hash.models.torch_encoder import load_encoder
+from reid_hash.models.load import load_model
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
 
     dataset = load_dataset(DataConfig(dataset=args.dataset, protocol=args.protocol), args.data)
-    encoded = encode_dataset(load_encoder(find_model(args.model, args.dataset, RUNS)), dataset)
+    encoded = encode_dataset(load_model(find_model(args.model, args.dataset, RUNS)), dataset)
     bits = encoded.gallery.bits
     distinct = len(np.unique(encoded.gallery.packed, axis=0))
     print(f"{bits} bits, {distinct:,} different codes of {len(encoded.gallery):,} in the database")

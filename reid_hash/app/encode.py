@@ -31,12 +31,12 @@ def encode_files(
     Returns:
         (codes, names, why each unreadable image was left out).
     """
-    from reid_hash.models.torch_encoder import load_encoder  # torch takes seconds to import
+    from reid_hash.models.load import load_model  # torch takes seconds to import
 
-    encoder = load_encoder(model, device)
+    encoder = load_model(model, device)
     files = find_images(paths)
     zeros = np.zeros(len(files), np.int64)
     images = ImageSet(lambda i: read_image(files[i]), [str(f) for f in files], zeros, zeros)
     pixels = decode(images, *encoder.size, skip_unreadable)
-    codes = encoder.encode(pixels.images, progress)
+    codes = encoder.encode(pixels.images, progress=progress or False)
     return (codes.prefix(bits) if bits else codes), pixels.names, pixels.unreadable

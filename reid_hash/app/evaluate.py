@@ -29,8 +29,8 @@ from reid_hash.evaluation.open_set import open_set_line
 from reid_hash.evaluation.reid import Row, curves
 from reid_hash.evaluation.reid import evaluate as evaluate_reid
 from reid_hash.evaluation.retrieval import TOP, RetrievalRow, evaluate_retrieval
+from reid_hash.models.load import load_model
 from reid_hash.models.shipped import is_shipped
-from reid_hash.models.torch_encoder import load_encoder
 from reid_hash.report.plots import bits_plot, cmc_plot
 from reid_hash.utils.progress import counting
 
@@ -219,7 +219,7 @@ def evaluate(
             "--rerank needs distances within the gallery, and --asymmetric has none: choose one"
         )
     file = find_model(asked.model, dataset or USUAL_DATASET, asked.runs)
-    encoder = load_encoder(file, asked.device)
+    encoder = load_model(file, asked.device)
     trained = encoder.config.data
     bits = [asked.bits] if isinstance(asked.bits, int) else list(asked.bits or ())
     check_lengths(bits, encoder.bits)

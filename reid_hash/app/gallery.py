@@ -15,7 +15,7 @@ from reid_hash.errors import DataError
 from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.encoding import blocks, encode, find_network, load_network, source_of
 from reid_hash.gallery.sighting import Sighting
-from reid_hash.models.encoder import AnyEncoder
+from reid_hash.models.encoder import Encoder
 
 _log = logging.getLogger(__name__)
 
@@ -69,10 +69,9 @@ def checkpoint_codes(
     Returns:
         (no code, but with the model's length, weights and fingerprint, the checkpoint's file).
     """
-    from reid_hash.models.torch_encoder import load_encoder  # torch takes seconds to import
 
     file = find_model(model, dataset, runs)
-    encoder = load_encoder(file, "cpu")
+    encoder = load_model(file, "cpu")
     return encoder.binarise(np.zeros((0, encoder.bits))), str(file.absolute())
 
 
@@ -82,7 +81,7 @@ def gallery_encoder(
     dataset: str,
     device: str = "auto",
     runs: Path | None = None,
-) -> AnyEncoder:
+) -> Encoder:
     """The network that makes a gallery's codes.
 
     Args:
@@ -110,7 +109,7 @@ def gallery_encoder(
 
 def add_images(
     gallery: AnyGallery,
-    encoder: AnyEncoder,
+    encoder: Encoder,
     paths: Sequence[Path],
     options: AddOptions,
     progress: Callable[[int], object] | None = None,

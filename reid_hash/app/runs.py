@@ -13,7 +13,8 @@ from pathlib import Path
 from reid_hash import __version__
 from reid_hash.data import data_root
 from reid_hash.errors import CheckpointError
-from reid_hash.models.shipped import default_model, shipped_model, shipped_models
+from reid_hash.models.load import MODEL_FILE, model_file
+from reid_hash.models.shipped import default_model
 from reid_hash.utils.files import is_elsewhere, is_ordinary, write_text
 
 StrPath = str | os.PathLike[str]
@@ -89,16 +90,8 @@ def find_model(model: StrPath | None, dataset: str, runs: Path | None = None) ->
 
 
 def _find_model(model: Path | None, dataset: str, runs: Path | None) -> Path:
-    from reid_hash.training.loop import MODEL_FILE  # torch takes seconds to import
-
     if model is not None:
-        shipped = shipped_model(str(model))
-        if shipped is not None:
-            return shipped.file
-        if not model.exists() and len(model.parts) == 1 and not model.suffix:
-            known = ", ".join(one.name for one in shipped_models())
-            raise CheckpointError(f"no such file: {model}; shipped models are: {known}")
-        return model / MODEL_FILE if model.is_dir() else model
+        return model_file(model)
     run = newest_run(dataset, MODEL_FILE, runs)
     if run is None and dataset in PERSONS:
         shipped = default_model(dataset)

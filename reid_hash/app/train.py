@@ -36,7 +36,7 @@ from reid_hash.evaluation.encoded import Encoded, encode_dataset
 from reid_hash.evaluation.reid import Row, evaluate
 from reid_hash.evaluation.retrieval import TOP, RetrievalRow, evaluate_retrieval
 from reid_hash.models.shipped import is_shipped
-from reid_hash.models.torch_encoder import Encoder, network_outputs
+from reid_hash.models.torch_encoder import TorchEncoder, network_outputs
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.training.distributed import world_size
@@ -309,7 +309,7 @@ def train_run(
         return None
     if not len(dataset.query):
         return RunResult(folder, checkpoint, dataset, None, [])
-    encoder = Encoder(checkpoint, device)
+    encoder = TorchEncoder(checkpoint, device)
     encoded = encode_dataset(encoder, dataset, skip_unreadable, train_pixels=pixels)
     return RunResult(folder, checkpoint, dataset, encoded, _rows(encoded, dataset, config.seed))
 

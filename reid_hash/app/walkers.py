@@ -13,7 +13,7 @@ from reid_hash.data.walkers.video import write_video
 from reid_hash.errors import ReidHashError
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.models.torch_encoder import load_encoder
+from reid_hash.models.load import load_model
 from reid_hash.utils.files import check_space, replacing
 from reid_hash.utils.progress import counting
 from reid_hash.utils.timestamps import parse_time
@@ -56,14 +56,14 @@ def make_walkers_gallery(
         CheckpointError: there is no network.
     """
     file = find_model(Path(MODEL) if model is None else model, "walkers")
-    encoder = load_encoder(file, "cpu")
+    encoder = load_model(file, "cpu")
     shown = walkers(
         seed, train_identities=1, test_identities=people, images_per_camera=images
     ).gallery
     with counting(console, "drawing walkers", len(shown)) as progress:
         pixels = decode(shown, 128, 64, progress=progress)
     small = np.stack([resize(image, *encoder.size) for image in pixels.images])
-    codes = encoder.encode(small)
+    codes = encoder.encode(small, progress=False)
     sightings = _sightings(pixels, people, images, seed)
     weights, name = codes.weights, codes.model
     with Gallery.create(folder, codes.bits, weights, name, str(file.absolute())) as gallery:

@@ -2,10 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
+from reid_hash.config.reading import parse_config
 from reid_hash.config.schema import DataConfig
 from reid_hash.data.dataset import Dataset
 from reid_hash.errors import ConfigError
+
+__all__ = ["DATASETS", "Dataset", "data_root", "load_dataset"]
 
 DATASETS = {
     "walkers": "walking figures drawn by a program, built in: for trying things out",
@@ -30,19 +34,36 @@ def data_root(given: Path | None) -> Path:
     return given if given is not None else Path(os.environ.get("REID_HASH_DATA") or "data")
 
 
-def load_dataset(config: DataConfig, root: Path | None, seed: int = 0) -> Dataset:
-    """Read a data set by name.
+def load_dataset(
+    name: str | DataConfig,
+    root: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> Dataset:
+    """Read a data set.
 
     Args:
-        config: name, protocol, boxes and split.
+        name: one of `DATASETS`; or the section `data` of a configuration, which says all settings.
         root: the data root; None: see `data_root`.
-        seed: of the figures of `walkers`. Drawn splits of other data sets depend on
-            `config.split` alone.
+        seed: of the figures of `walkers`. Drawn splits of other data sets depend on the setting
+            `split` alone.
+        **settings: `protocol`, `boxes` and `split`, as in `reid_hash.config.schema.DataConfig`.
 
     Raises:
-        ConfigError: an unknown data set, or a protocol it does not have.
+        ConfigError: an unknown data set or setting, or a protocol that the data set does not have.
         DataError: the data is missing, incomplete or damaged.
+
+    Example:
+        >>> data = load_dataset("walkers")
+        >>> data.protocol, len(data.query)
+        ('single-shot', 800)
     """
+    if isinstance(name, DataConfig):
+        if settings:
+            raise ConfigError(f"a configuration says the settings: {', '.join(settings)}")
+        config = name
+    else:
+        config = parse_config({"data": {"dataset": name, **settings}}, "load_dataset").data
     name = config.dataset
     if "+" in name:
         raise ConfigError(
@@ -52,7 +73,7 @@ def load_dataset(config: DataConfig, root: Path | None, seed: int = 0) -> Datase
     if name not in DATASETS:
         raise ConfigError(f"unknown data set {name!r}; known are {', '.join(DATASETS)}")
     # a reader is imported when it is used: it pulls in h5py, SciPy or torchvision
-    place = data_root(root)
+    place = data_root(None if root is None else Path(root))
     if name == "walkers":
         from reid_hash.data.walkers import walkers
 

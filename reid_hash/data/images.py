@@ -16,7 +16,7 @@ import psutil
 from numpy.typing import NDArray
 
 from reid_hash.data.dataset import Image, ImageSet, Labels
-from reid_hash.errors import DataError
+from reid_hash.errors import DataError, ImageError, one_line
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 _THUMBNAIL = (128, 64)  # height and width at most, in pixels: some 3 KB
@@ -79,6 +79,8 @@ def read_image(path: str | os.PathLike[str]) -> Image:
             data = file.read()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or 'cannot be read'}") from error
+    except ValueError as error:  # a zero byte
+        raise DataError(f"{os.fspath(path)!r} is no path") from error
     if not data:
         raise DataError(f"{path}: the file is empty")
     try:
@@ -88,6 +90,51 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     if image is None:
         raise DataError(f"{path}: not an image, or cut off")
     return np.asarray(image, np.uint8)
+
+
+def as_image(given: object, color: str = "rgb") -> Image:
+    """Read what a person has an image in.
+
+    Args:
+        given: a path, a PIL image of any mode with 8 bits a channel, or an array
+            [height, width, 3] uint8. Images that PIL opened are turned as their EXIF data say, as
+            files are; transparency is dropped, and greyscale becomes three equal channels.
+        color: the order of an array's channels, "rgb" or "bgr" (OpenCV's); files and PIL images
+            know their own.
+
+    Returns:
+        [height, width, 3] uint8 RGB.
+
+    Raises:
+        DataError: a file, or the data behind a PIL image, cannot be read.
+        ImageError: it is something else, or `color` is.
+    """
+    if color not in ("rgb", "bgr"):
+        raise ImageError(f'color is "rgb" or "bgr", not {color!r}')
+    if isinstance(given, str | os.PathLike):
+        return read_image(given)
+    if not isinstance(given, np.ndarray):
+        given, color = _from_pil(given), "rgb"
+    if given.dtype != np.uint8 or given.ndim != 3 or given.shape[2] != 3 or not given.size:
+        raise ImageError(
+            f"an image is a uint8 array [height, width, 3], not {given.dtype} {list(given.shape)}"
+        )
+    return given if color == "rgb" else given[:, :, ::-1]
+
+
+def _from_pil(given: object) -> Image:
+    from PIL import Image as pil  # here: most callers have files or arrays
+    from PIL import ImageOps
+
+    if not isinstance(given, pil.Image):
+        kind = type(given).__name__
+        raise ImageError(f"an image is a path, a PIL image, or a uint8 RGB array, not {kind}")
+    if given.mode.startswith(("I", "F")):
+        raise ImageError(f"a PIL image of mode {given.mode} has no 8 bits a channel; convert it")
+    try:
+        return np.asarray(ImageOps.exif_transpose(given).convert("RGB"), np.uint8)
+    except (OSError, ValueError, SyntaxError, AttributeError) as error:  # it decodes only now
+        raise DataError(f"a PIL image cannot be read: {one_line(error)}") from error
 
 
 def resize(image: Image, height: int, width: int) -> Image:

@@ -12,7 +12,7 @@ from reid_hash.data.images import Pixels, decode
 from reid_hash.data.labels import relevance
 from reid_hash.distances import query_values
 from reid_hash.errors import ConfigError
-from reid_hash.models.encoder import AnyEncoder
+from reid_hash.models.encoder import Encoder
 from reid_hash.report.grid import RankingRow
 
 
@@ -52,7 +52,7 @@ class Encoded:
 
 
 def encode_dataset(
-    encoder: AnyEncoder,
+    encoder: Encoder,
     dataset: Dataset,
     skip_unreadable: bool = False,
     progress: Callable[[int], object] | None = None,
@@ -70,7 +70,7 @@ def encode_dataset(
     """
     height, width = encoder.size
     query_pixels = decode(dataset.query, height, width, skip_unreadable)
-    outputs, embedding = encoder.outputs(query_pixels.images, progress)
+    outputs, embedding = encoder.outputs(query_pixels.images, progress=progress or False)
     query, values = encoder.binarise(outputs), query_values(outputs)
     if dataset.gallery is dataset.query:
         return Encoded(query, query, query_pixels, query_pixels, embedding, embedding, values)
@@ -78,7 +78,7 @@ def encode_dataset(
         gallery_pixels = train_pixels
     else:
         gallery_pixels = decode(dataset.gallery, height, width, skip_unreadable)
-    outputs, gallery_embedding = encoder.outputs(gallery_pixels.images, progress)
+    outputs, gallery_embedding = encoder.outputs(gallery_pixels.images, progress=progress or False)
     gallery = encoder.binarise(outputs)
     return Encoded(
         query, gallery, query_pixels, gallery_pixels, embedding, gallery_embedding, values

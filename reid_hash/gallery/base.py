@@ -16,7 +16,7 @@ from reid_hash.gallery import encoding
 from reid_hash.gallery.sighting import Answer, Filter, Identity, Match, Sighting
 
 if TYPE_CHECKING:
-    from reid_hash.models.encoder import AnyEncoder
+    from reid_hash.models.encoder import Encoder
 
 _CALIBRATED = 50_000  # sightings that a calibration looks at: some seconds for each length
 
@@ -103,7 +103,7 @@ class AnyGallery(ABC):
     weights: NDArray[np.float32]
     model: str
     model_file: str
-    encoder: "AnyEncoder | None" = None
+    encoder: "Encoder | None" = None
 
     def __enter__(self) -> Self:
         return self
@@ -211,7 +211,7 @@ class AnyGallery(ABC):
         found = self.find(queries, k, bits=bits, weighted=weighted, **where)
         return [one.matches for one in found]
 
-    def network(self) -> "AnyEncoder":
+    def network(self) -> "Encoder":
         """The network that makes the gallery's codes; loaded when it is first needed.
 
         Raises:

@@ -24,7 +24,7 @@ from reid_hash.models.shipped import shipped_models
 from reid_hash.utils.files import is_elsewhere, is_trustworthy
 
 if TYPE_CHECKING:
-    from reid_hash.models.encoder import AnyEncoder
+    from reid_hash.models.encoder import Encoder
 
 BLOCK = 512
 """Images that are added in one step: what an interrupted run has to do again at most."""
@@ -102,7 +102,7 @@ def to_rgb(image: Image) -> NDArray[np.uint8]:
 
 
 def encode(
-    network: "AnyEncoder",
+    network: "Encoder",
     images: Sequence[Image],
     sightings: Sequence[Sighting],
     thumbnails: bool = True,
@@ -131,7 +131,7 @@ def encode(
         return image
 
     pixels = decode(_image_set(images, read), *network.size, skip_unreadable)
-    codes = network.encode(pixels.images, progress=progress)
+    codes = network.encode(pixels.images, progress=progress or False)
     kept = [
         replace(sightings[i], thumbnail=small.get(i, sightings[i].thumbnail))
         for i in pixels.labels.tolist()  # which of them could be read
@@ -140,7 +140,7 @@ def encode(
 
 
 def encode_queries(
-    network: "AnyEncoder", images: Sequence[Image]
+    network: "Encoder", images: Sequence[Image]
 ) -> tuple[Codes, NDArray[np.float32]]:
     """Encode images that are searched for.
 
@@ -151,7 +151,7 @@ def encode_queries(
         DataError: an image cannot be read.
     """
     pixels = decode(_image_set(images, lambda i: to_rgb(images[i])), *network.size)
-    outputs, _ = network.outputs(pixels.images)
+    outputs, _ = network.outputs(pixels.images, progress=False)
     return network.binarise(outputs), query_values(outputs)
 
 
@@ -191,7 +191,7 @@ def find_network(place: str, fingerprint: str, noted: str) -> Path | None:
     return None
 
 
-def load_network(place: str, fingerprint: str, file: Path, device: str = "auto") -> "AnyEncoder":
+def load_network(place: str, fingerprint: str, file: Path, device: str = "auto") -> "Encoder":
     """Load a gallery's network.
 
     Args:
@@ -204,9 +204,9 @@ def load_network(place: str, fingerprint: str, file: Path, device: str = "auto")
         CheckpointError: the file cannot be read.
         CodeError: it is another network.
     """
-    from reid_hash.models.torch_encoder import load_encoder  # torch takes a second to import
+    from reid_hash.models.load import load_model  # torch takes a second to import
 
-    encoder = load_encoder(file, device)
+    encoder = load_model(file, device)
     if encoder.fingerprint != fingerprint:
         raise CodeError(
             f"{file} is model {encoder.fingerprint}, but gallery {place} holds codes of model "

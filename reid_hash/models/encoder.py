@@ -1,17 +1,48 @@
 """What an encoder is, whatever runs its network; nothing here needs torch."""
 
+import contextlib
+import functools
+import itertools
+import os
+import sys
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from rich.console import Console
 
 from reid_hash.codes import Codes
 from reid_hash.config.schema import Config
+from reid_hash.data.dataset import Image
+from reid_hash.data.images import as_image, resize
+from reid_hash.errors import DataError, ImageError
+from reid_hash.utils.progress import counting
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+OneImage: TypeAlias = "str | os.PathLike[str] | PIL.Image.Image | NDArray[np.uint8]"
+"""A path, a PIL image, or an array [height, width, 3] uint8 of any size."""
+
+Images: TypeAlias = "OneImage | Iterable[OneImage]"
+"""One image, several, or an array [n, height, width, 3] uint8 of any size."""
+
+Progress: TypeAlias = bool | Callable[[int], object] | None
+"""None: a bar on standard error where that is a terminal and the work takes long; True or False: a
+bar in any case, or none; a function: called with the number of images of each batch."""
+
+_BLOCK = 512  # images decoded before the network runs: 33 MB of 224×96; four of its batches
+_PATIENCE = 2.0  # seconds after which a bar appears
 
 
-class AnyEncoder(ABC):
-    """Makes codes of images: an `Encoder` from a checkpoint, an `OnnxEncoder` from an ONNX file.
+class Encoder(ABC):
+    """Makes codes of images: of a checkpoint a `TorchEncoder`, of an ONNX file an `OnnxEncoder`.
+
+    `reid_hash.load_model` opens either.
 
     Attributes:
         config: the configuration of the run that trained the network.
@@ -33,41 +64,137 @@ class AnyEncoder(ABC):
         """Length of the codes."""
         return self.config.model.bits
 
-    def encode(
-        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
-    ) -> Codes:
-        """Codes of images.
+    def __repr__(self) -> str:
+        height, width = self.size
+        return (
+            f"<{type(self).__name__}: {self.bits} bits, images of {height}×{width}, "
+            f"{self.config.model.backbone}, fingerprint {self.fingerprint}>"
+        )
+
+    def encode(self, images: Images, *, color: str = "rgb", progress: Progress = None) -> Codes:
+        """Encode images.
 
         Args:
-            images: [n, height, width, 3] uint8 RGB, of `size`.
-            progress: called with the number of images of each batch.
+            images: one or several: paths, PIL images, or uint8 arrays [height, width, 3]; or an
+                array [n, height, width, 3]. They may have any size and are scaled to `size`. Any
+                iterable will do; files are read a block at a time.
+            color: the order of the channels of arrays: "rgb", or "bgr" for OpenCV's.
+            progress: None shows a progress bar on a terminal after two seconds, False never does,
+                True always; a function is called with the number of images of each batch.
 
         Returns:
-            n codes of `bits` bits with the network's bit weights and fingerprint.
+            A code of `bits` bits for each image, with the network's bit weights and fingerprint;
+            one for a single image.
 
         Raises:
-            ValueError: the images have another shape or type.
+            DataError: a file cannot be read.
+            ImageError: an image has a wrong type or shape; it is a ValueError too.
+
+        Example:
+            codes = encoder.encode(["ada.jpg", "bob.jpg"])
+            codes = encoder.encode(cv2.imread("ada.jpg"), color="bgr")
         """
-        return self.binarise(self.outputs(images, progress)[0])
+        blocks = [self.binarise(outputs) for outputs, _ in self._in_blocks(images, color, progress)]
+        packed = np.concatenate([block.packed for block in blocks])
+        return Codes(packed, self.bits, self.bit_weights, self.fingerprint)
 
     def outputs(
-        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
+        self, images: Images, *, color: str = "rgb", progress: Progress = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Real outputs [n, bits] and float embedding [n, features] of images; see `encode`."""
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (*self.size, 3):
-            height, width = self.size
-            raise ValueError(
-                f"images must be uint8 [n, {height}, {width}, 3], not {images.dtype} "
-                f"{list(images.shape)}"
-            )
-        return self._outputs(images, progress)
+        blocks = list(self._in_blocks(images, color, progress))
+        if len(blocks) == 1:
+            return blocks[0]
+        outputs, embedding = (np.concatenate(found) for found in zip(*blocks, strict=True))
+        return outputs, embedding
 
     def binarise(self, outputs: ArrayLike) -> Codes:
         """Codes of real outputs [n, bits]."""
         return Codes.from_outputs(outputs, self.bit_weights, self.fingerprint)
 
+    def _in_blocks(
+        self, images: Images, color: str, progress: Progress
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Outputs and embedding of each block of images; one block at least."""
+        if color not in ("rgb", "bgr"):
+            raise ImageError(f'color is "rgb" or "bgr", not {color!r}')
+        if isinstance(images, np.ndarray) and images.ndim == 4:
+            if images.dtype != np.uint8 or images.shape[3] != 3:
+                raise ImageError(
+                    "images must be uint8 [n, height, width, 3], not "
+                    f"{images.dtype} {list(images.shape)}"
+                )
+            if images.shape[1:3] == self.size:
+                ordered = images if color == "rgb" else images[..., ::-1]
+                with _counting(progress, len(images)) as count:
+                    yield self._outputs(ordered, count)
+                return
+        several = _several(images)
+        total = len(several) if isinstance(several, Sized) else None
+        with _counting(progress, total) as count:
+            found = False
+            for block in self._blocks(several, color):
+                found = True
+                yield self._outputs(block, count)
+            if not found:
+                yield self._outputs(np.empty((0, *self.size, 3), np.uint8), None)
+
+    def _blocks(self, images: Iterable[object], color: str) -> Iterator[NDArray[np.uint8]]:
+        """Images of the network's size, [up to `_BLOCK`, height, width, 3] at a time."""
+
+        def one(number: int, given: object) -> Image:
+            try:
+                return resize(as_image(given, color), *self.size)
+            except (DataError, ImageError) as error:
+                if isinstance(given, str | os.PathLike):
+                    raise  # the message names the file
+                raise type(error)(f"image {number}: {error}") from error
+
+        numbered = enumerate(images)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            while block := list(itertools.islice(numbered, _BLOCK)):
+                yield np.stack(list(pool.map(one, *zip(*block, strict=True))))
+
     @abstractmethod
     def _outputs(
         self, images: NDArray[np.uint8], progress: Callable[[int], object] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What `outputs` gives, of images of the right shape."""
+        """What `outputs` gives, of images [n, height, width, 3] of the network's size."""
+
+
+def _several(images: object) -> Iterable[object]:
+    """Images one by one, where one may have been given."""
+    if isinstance(images, np.ndarray):
+        # a row of paths or of images, as NumPy and pandas make them, else one image
+        rows = images.ndim == 4 or (images.ndim == 1 and images.dtype.kind in "UO")
+        return images if rows else [images]
+    single = isinstance(images, str | bytes | os.PathLike)
+    if single or not isinstance(images, Iterable):
+        return [images]
+    return images
+
+
+@contextlib.contextmanager
+def _counting(progress: Progress, total: int | None) -> Iterator[Callable[[int], object] | None]:
+    """Give the function that is to be called with the number of images of each batch, if any."""
+    if callable(progress):
+        yield progress
+        return
+    if progress is False or (progress is None and not sys.stderr.isatty()):
+        yield None
+        return
+    bar = functools.partial(counting, Console(stderr=True), "encoding", total)
+    with contextlib.ExitStack() as stack:
+        advance = stack.enter_context(bar()) if progress else None
+        began, waiting = time.monotonic(), 0
+
+        def count(images: int) -> None:
+            nonlocal advance, waiting
+            waiting += images
+            if advance is None and time.monotonic() - began > _PATIENCE and waiting != total:
+                advance = stack.enter_context(bar())
+            if advance is not None:
+                advance(waiting)
+                waiting = 0
+
+        yield count

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from reid_hash.config.reading import parse_config
 from reid_hash.errors import CheckpointError, ConfigError
-from reid_hash.models.encoder import AnyEncoder
+from reid_hash.models.encoder import Encoder
 from reid_hash.utils.files import is_ordinary
 from reid_hash.utils.onnx_file import read_onnx
 
@@ -79,8 +79,8 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-class OnnxEncoder(AnyEncoder):
-    """Makes codes of images with an ONNX file; the same interface as `Encoder`.
+class OnnxEncoder(Encoder):
+    """Makes codes of images with an ONNX file; the same interface as `TorchEncoder`.
 
     Args:
         path: a file that `reid-hash export onnx` wrote.
@@ -101,7 +101,7 @@ class OnnxEncoder(AnyEncoder):
 
     Example:
         encoder = OnnxEncoder("model.onnx")
-        codes = encoder.encode(images)       # uint8 [n, height, width, 3] of encoder.size
+        codes = encoder.encode(["ada.jpg", "bob.jpg"])
     """
 
     def __init__(

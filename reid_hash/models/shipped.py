@@ -43,6 +43,11 @@ def shipped_models() -> list[ShippedModel]:
     return [_shipped(path) for path in files]
 
 
+def list_models() -> list[str]:
+    """Names of the models that come with the toolkit, by size, as `load_model` takes them."""
+    return [model.name for model in shipped_models()]
+
+
 def shipped_model(name: str) -> ShippedModel | None:
     """The one of a name, or None."""
     return next((model for model in shipped_models() if model.name == name), None)

@@ -1,16 +1,14 @@
-"""Checkpoint or ONNX file and images → codes."""
+"""Checkpoint and images → codes, with torch."""
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from reid_hash.errors import ConfigError
-from reid_hash.models.encoder import AnyEncoder
-from reid_hash.models.onnx_encoder import OnnxEncoder, is_onnx
+from reid_hash.models.encoder import Encoder
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.folding import fold_batch_norm
 from reid_hash.nn.hashnet import HashNet
@@ -78,27 +76,16 @@ def pick_device(name: str = "auto") -> torch.device:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": mps}
     if name == "auto":
         name = next(device for device in ("cuda", "mps", "cpu") if there[device])
+    usable = ", ".join(device for device, found in there.items() if found)
     if not there.get(name.split(":")[0], False):
-        usable = ", ".join(device for device, found in there.items() if found)
         raise ConfigError(f"--device {name} is not there on this machine; there is: {usable}")
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError as error:  # cpu:x
+        raise ConfigError(f"--device {name} is no device; there is: {usable}") from error
 
 
-def load_encoder(path: str | os.PathLike[str], device: str = "auto") -> AnyEncoder:
-    """Read a checkpoint, or an ONNX file that `reid-hash export onnx` wrote.
-
-    Args:
-        path: the file; its content says which it is, whatever it is called.
-        device: where to compute: "auto", "cpu", "cuda" or "mps".
-
-    Raises:
-        CheckpointError: it cannot be read, or is something else.
-        ConfigError: the device is not there.
-    """
-    return OnnxEncoder(path, device) if is_onnx(path) else Encoder.load(path, device)
-
-
-class Encoder(AnyEncoder):
+class TorchEncoder(Encoder):
     """Makes codes of images with a trained network.
 
     Args:
@@ -106,8 +93,8 @@ class Encoder(AnyEncoder):
         device: where to compute: "auto", "cpu", "cuda" or "mps".
 
     Example:
-        encoder = Encoder.load("runs/walkers/…/model.safetensors")
-        codes = encoder.encode(images)       # uint8 [n, height, width, 3] of encoder.size
+        encoder = TorchEncoder.load("runs/walkers/…/model.safetensors")
+        codes = encoder.encode(["ada.jpg", "bob.jpg"])
         short = codes.prefix(64)
     """
 
@@ -121,7 +108,7 @@ class Encoder(AnyEncoder):
         self._folded = fold_batch_norm(checkpoint.net)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | Path, device: str = "auto") -> "Encoder":
+    def load(cls, path: str | os.PathLike[str], device: str = "auto") -> "TorchEncoder":
         """Read a checkpoint; CheckpointError where it cannot be read."""
         return cls(load_checkpoint(path), device)
 

@@ -21,6 +21,7 @@ from reid_hash.config.schema import Config, TrainConfig
 from reid_hash.data.images import Pixels
 from reid_hash.data.several import source_of
 from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
+from reid_hash.models.load import MODEL_FILE as MODEL_FILE
 from reid_hash.models.torch_encoder import pick_device
 from reid_hash.nn.checkpoint import (
     Checkpoint,
@@ -50,7 +51,6 @@ from reid_hash.utils.files import write_text
 from reid_hash.utils.seeds import mixed_seed
 from reid_hash.utils.signals import stop_signals
 
-MODEL_FILE = "model.safetensors"
 STATE_FILE = "state.safetensors"
 CONFIG_FILE = "config.yaml"
 

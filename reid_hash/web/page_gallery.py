@@ -18,7 +18,7 @@ from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.web.settings import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import
-    from reid_hash.models.encoder import AnyEncoder
+    from reid_hash.models.encoder import Encoder
     from reid_hash.video.detectors.detector import Detector
 
 _FILM = 12.0  # seconds of the walkers' film
@@ -51,7 +51,7 @@ class PageGallery:
         self._films: tempfile.TemporaryDirectory[str] | None = None
         self._writer: Gallery | None = None
         self._writers = 0
-        self._encoder: AnyEncoder | None = None
+        self._encoder: Encoder | None = None
         self._detector: Detector | None = None
 
     def __repr__(self) -> str:
@@ -63,7 +63,7 @@ class PageGallery:
         return self.gallery.folder
 
     @property
-    def encoder(self) -> "AnyEncoder":
+    def encoder(self) -> "Encoder":
         """The network that makes the gallery's codes, read when it is first asked for.
 
         Raises:
@@ -92,7 +92,7 @@ class PageGallery:
         """
         encoder = self.encoder
         with self._encoding:  # a network in evaluation mode is shared: one at a time
-            codes = encoder.encode(resize(picture, *encoder.size)[None])
+            codes = encoder.encode(resize(picture, *encoder.size)[None], progress=False)
         return codes.prefix(self.bits) if codes.bits > self.bits else codes
 
     def detector(self) -> "Detector":

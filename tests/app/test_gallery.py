@@ -12,7 +12,7 @@ from reid_hash.app.gallery import gallery_encoder
 from reid_hash.errors import CheckpointError, CodeError
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.models.shipped import shipped_model
-from reid_hash.models.torch_encoder import Encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.training.loop import MODEL_FILE, train
 from reid_hash.utils.files import is_elsewhere, is_ordinary, is_trustworthy
 from tests.helpers import coloured_pixels, run_cli, tiny_config
@@ -36,7 +36,7 @@ def empty(tmp_path, monkeypatch):
 
 def gallery(folder, model, file):
     """A gallery for the codes of a model that says it was made with a file."""
-    encoder = Encoder.load(model, "cpu")
+    encoder = TorchEncoder.load(model, "cpu")
     codes = encoder.binarise(np.zeros((0, encoder.bits)))
     return Gallery.create(folder, codes.bits, codes.weights, codes.model, str(file))
 

@@ -13,7 +13,7 @@ import pytest
 from reid_hash.data.walkers import write_video
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.models.torch_encoder import Encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.training.loop import train
 from tests.helpers import coloured_pixels, run_cli, tiny_config
 
@@ -39,7 +39,7 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world") / f"here{EVIL}"
     folder.mkdir()
     train(tiny_config("train.epochs=1"), coloured_pixels(), folder / "run", device="cpu")
-    encoder = Encoder.load(folder / "run" / "model.safetensors", "cpu")
+    encoder = TorchEncoder.load(folder / "run" / "model.safetensors", "cpu")
     pixels = coloured_pixels()
     codes = encoder.encode(pixels.images)
     file = str(folder / "run" / "model.safetensors")

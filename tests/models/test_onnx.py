@@ -11,10 +11,11 @@ import torch
 from reid_hash.data.images import resize
 from reid_hash.data.walkers import walkers
 from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
+from reid_hash.models.load import load_model
 from reid_hash.models.onnx_encoder import OnnxEncoder, is_onnx
 from reid_hash.models.onnx_export import _Whole, export_onnx
 from reid_hash.models.shipped import shipped_model
-from reid_hash.models.torch_encoder import Encoder, load_encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from reid_hash.nn.hashnet import HashNet
 from tests.helpers import coloured_pixels, tiny_config
@@ -71,7 +72,7 @@ def checkpoint(backbone, height, width, images, settings=(), bits=32):
 
 def bits_that_agree(file, made, images):
     """Share of equal bits, for calls with all images, with three and with one."""
-    true = Encoder(made, "cpu").encode(images)
+    true = TorchEncoder(made, "cpu").encode(images)
     encoder = OnnxEncoder(file, "cpu")
     shares = []
     for batch, calls in ((len(images), 1), (3, 4), (1, 8)):
@@ -108,14 +109,14 @@ def test_the_shipped_model_gives_the_same_codes(crops, tmp_path):
 def test_every_kind_of_backbone(crops, tmp_path, backbone, height, width, settings):
     images = sized(crops, height, width)
     one = checkpoint(backbone, height, width, images, settings)
-    ones = Encoder(one, "cpu").encode(images).unpack().mean()
+    ones = TorchEncoder(one, "cpu").encode(images).unpack().mean()
     assert 0.2 < ones < 0.8  # else equal bits would say nothing
     export_onnx(one, tmp_path / "m.onnx")
     assert bits_that_agree(tmp_path / "m.onnx", one, images) >= 0.999
 
 
 def test_all_that_codes_need_is_in_the_file(made, file):
-    encoder, true = OnnxEncoder(file, "cpu"), Encoder(made, "cpu")
+    encoder, true = OnnxEncoder(file, "cpu"), TorchEncoder(made, "cpu")
     assert encoder.fingerprint == true.fingerprint
     assert encoder.config == true.config
     assert (encoder.size, encoder.bits) == (true.size, true.bits)
@@ -123,7 +124,7 @@ def test_all_that_codes_need_is_in_the_file(made, file):
     np.testing.assert_array_equal(encoder.bit_order, made.bit_order)
     images = coloured_pixels(seed=1).images
     counts = []
-    outputs, embedding = encoder.outputs(np.repeat(images, 4, 0), counts.append)
+    outputs, embedding = encoder.outputs(np.repeat(images, 4, 0), progress=counts.append)
     assert counts == [128, 64]
     for found, expected in zip((outputs, embedding), true.outputs(images), strict=True):
         np.testing.assert_allclose(found[::4], expected, atol=1e-4)
@@ -137,15 +138,15 @@ def test_all_that_codes_need_is_in_the_file(made, file):
 def test_none_and_one(made, file, batch):
     images = coloured_pixels().images[:batch]
     outputs, embedding = OnnxEncoder(file, "cpu").outputs(images)
-    expected = Encoder(made, "cpu").outputs(images)
+    expected = TorchEncoder(made, "cpu").outputs(images)
     assert (outputs.shape, embedding.shape) == tuple(part.shape for part in expected)
 
 
 def test_a_file_is_known_by_its_content(made, file, tmp_path):
     (tmp_path / "a.safetensors").write_bytes(file.read_bytes())
     save_checkpoint(tmp_path / "b.onnx", made)
-    assert isinstance(load_encoder(tmp_path / "a.safetensors", "cpu"), OnnxEncoder)
-    assert isinstance(load_encoder(tmp_path / "b.onnx", "cpu"), Encoder)
+    assert isinstance(load_model(tmp_path / "a.safetensors", "cpu"), OnnxEncoder)
+    assert isinstance(load_model(tmp_path / "b.onnx", "cpu"), TorchEncoder)
     assert is_onnx(tmp_path / "missing.ONNX")
     assert not is_onnx(tmp_path / "missing.safetensors")
 
@@ -166,7 +167,7 @@ def test_opencv_reads_it(made, file):
     net = cv2.dnn.readNetFromONNX(str(file))
     net.setInput(images, "images")
     np.testing.assert_allclose(
-        net.forward("outputs"), Encoder(made, "cpu").outputs(images)[0], atol=1e-4
+        net.forward("outputs"), TorchEncoder(made, "cpu").outputs(images)[0], atol=1e-4
     )
 
 
@@ -185,7 +186,7 @@ def test_opencv_reads_batches_of_any_size(backbone, height, width, settings, cro
     made = checkpoint(backbone, height, width, images, settings)
     export_onnx(made, tmp_path / "m.onnx")
     net = cv2.dnn.readNetFromONNX(str(tmp_path / "m.onnx"))
-    encoder = Encoder(made, "cpu")
+    encoder = TorchEncoder(made, "cpu")
     for count in (1, len(images), 2):
         net.setInput(images[:count], "images")
         found = net.forward("outputs")
@@ -198,7 +199,7 @@ def test_a_part_of_a_file_is_refused(file, tmp_path):
     for length in (0, 1, 8, 100, len(whole) // 2, len(whole) - 3000, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(CheckpointError) as error:
-            load_encoder(path, "cpu")
+            load_model(path, "cpu")
         assert "\n" not in str(error.value)
 
 
@@ -212,7 +213,7 @@ def test_damaged_bytes_raise_nothing_but_our_errors(file, tmp_path):
         damaged[place] ^= 1 << random.integers(8)
         path.write_bytes(damaged.tobytes())
         try:
-            load_encoder(path, "cpu")
+            load_model(path, "cpu")
         except ReidHashError as error:
             assert "\n" not in str(error)
 
@@ -223,7 +224,7 @@ def test_damaged_weights_are_noticed(file, tmp_path):
     whole[middle : middle + 4000] = np.random.default_rng(0).integers(0, 256, 4000)
     (tmp_path / "m.onnx").write_bytes(whole.tobytes())
     with pytest.raises(CheckpointError, match=r"gives other outputs .* damaged, or was changed"):
-        load_encoder(tmp_path / "m.onnx", "cpu")
+        load_model(tmp_path / "m.onnx", "cpu")
 
 
 def test_another_onnx_file_is_refused(tmp_path):
@@ -238,12 +239,12 @@ def test_another_onnx_file_is_refused(tmp_path):
     with pytest.raises(
         CheckpointError, match="an ONNX file, but none that `reid-hash export onnx`"
     ):
-        load_encoder(tmp_path / "other.onnx", "cpu")
+        load_model(tmp_path / "other.onnx", "cpu")
     (tmp_path / "text.onnx").write_text("no model at all")
     with pytest.raises(CheckpointError, match=r"text\.onnx is damaged, or no ONNX file"):
-        load_encoder(tmp_path / "text.onnx", "cpu")
+        load_model(tmp_path / "text.onnx", "cpu")
     with pytest.raises(CheckpointError, match="no such file"):
-        load_encoder(tmp_path / "missing.onnx", "cpu")
+        load_model(tmp_path / "missing.onnx", "cpu")
 
 
 def test_another_version_is_told(file, tmp_path):
@@ -253,7 +254,7 @@ def test_another_version_is_told(file, tmp_path):
             entry.value = json.dumps({"model": {"wings": 2}})
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(CheckpointError, match=r"another version: .*wings"):
-        load_encoder(tmp_path / "m.onnx", "cpu")
+        load_model(tmp_path / "m.onnx", "cpu")
 
 
 def test_a_device_that_onnxruntime_lacks(file, monkeypatch):

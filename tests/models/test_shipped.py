@@ -20,14 +20,14 @@ from reid_hash.models.shipped import (
     shipped_model,
     shipped_models,
 )
-from reid_hash.models.torch_encoder import Encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 
 MODELS = shipped_models()
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_a_model_is_what_its_card_says(model):
-    encoder = Encoder.load(model.file, "cpu")
+    encoder = TorchEncoder.load(model.file, "cpu")
     net = encoder.checkpoint.net
     assert model.facts["bits"] == encoder.bits
     assert model.facts["fingerprint"] == encoder.fingerprint
@@ -81,7 +81,7 @@ def test_models_are_listed_and_have_cards(capsys):
 
 def test_the_gallery_of_walkers_has_codes_of_the_model_that_is_shipped(tmp_path):
     with Gallery.load(tmp_path / "g", WALKERS_GALLERY) as gallery:
-        encoder = Encoder.load(shipped_model("walkers").file, "cpu")
+        encoder = TorchEncoder.load(shipped_model("walkers").file, "cpu")
         assert gallery.model == encoder.fingerprint  # else: tools/pack_walkers_gallery.py
         assert len(gallery) == 480
         first = gallery.sightings(limit=1, thumbnails=True)[0]

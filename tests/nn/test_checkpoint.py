@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from reid_hash.errors import CheckpointError
-from reid_hash.models.torch_encoder import Encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -33,7 +33,7 @@ def test_round_trip(tmp_path):
     assert loaded.net.config == saved.net.config
     assert loaded.fingerprint == saved.fingerprint != checkpoint(1).fingerprint
     images = coloured_pixels().images
-    a, b = Encoder(saved, "cpu").encode(images), Encoder(loaded, "cpu").encode(images)
+    a, b = TorchEncoder(saved, "cpu").encode(images), TorchEncoder(loaded, "cpu").encode(images)
     np.testing.assert_array_equal(a.packed, b.packed)
     np.testing.assert_array_equal(b.weights, saved.bit_weights)
     assert a.model == b.model == saved.fingerprint
@@ -48,7 +48,7 @@ def test_half_precision_is_half_as_large_and_gives_nearly_the_same_codes(tmp_pat
     assert {tensor.dtype for tensor in loaded.net.parameters()} == {torch.float32}
     torch.testing.assert_close(loaded.net.head.norm.weight, saved.net.head.norm.weight)
     images = coloured_pixels().images
-    a, b = (Encoder(one, "cpu").outputs(images)[0] for one in (saved, loaded))
+    a, b = (TorchEncoder(one, "cpu").outputs(images)[0] for one in (saved, loaded))
     np.testing.assert_allclose(a, b, atol=0.01 * np.abs(a).max())
     assert np.abs(a - b).max() > 0  # it was rounded
     assert loaded.fingerprint != saved.fingerprint

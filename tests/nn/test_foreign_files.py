@@ -14,7 +14,7 @@ from reid_hash.app.train import training_config
 from reid_hash.config.reading import load_config
 from reid_hash.config.schema import Config, timm_name
 from reid_hash.errors import CheckpointError, ConfigError
-from reid_hash.models.torch_encoder import load_encoder
+from reid_hash.models.load import load_model
 from reid_hash.nn.backbones import build_backbone
 from reid_hash.nn.checkpoint import (
     FORMAT,
@@ -70,7 +70,7 @@ def forged(path, described, **changed):
 def test_a_checkpoint_names_no_place(tmp_path, place):
     file = forged(tmp_path / "m.safetensors", described(f"timm:{place}"))
     with offline(), pytest.raises(CheckpointError, match="is not the name of an arch") as error:
-        load_encoder(file, "cpu")
+        load_model(file, "cpu")
     assert "\n" not in str(error.value)
 
 
@@ -200,7 +200,7 @@ def test_so_are_those_of_a_training_state(tmp_path, facts):
 def test_a_pipe_is_no_model(tmp_path, capsys, name):
     os.mkfifo(tmp_path / name)
     with pytest.raises(CheckpointError, match=f"{name} is no file"):
-        load_encoder(tmp_path / name, "cpu")
+        load_model(tmp_path / name, "cpu")
     code, _, err = run_cli(
         capsys, "encode", "-q", tmp_path, "-o", tmp_path / "c.npz", "--model", tmp_path / name
     )

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
 from reid_hash.metrics import rank_codes, summarise
-from reid_hash.models.torch_encoder import Encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import load_checkpoint, read_tensors
 from reid_hash.training.log import TrainingLog
 from reid_hash.training.loop import MODEL_FILE, STATE_FILE, Stopped, train
@@ -39,7 +39,7 @@ FULL = (
 
 
 def mean_ap(checkpoint, pixels, weighted=False):
-    codes = Encoder(checkpoint, "cpu").encode(pixels.images)
+    codes = TorchEncoder(checkpoint, "cpu").encode(pixels.images)
     labels, cameras = pixels.labels, pixels.cameras
     groups = rank_codes(codes, codes, labels, labels, cameras, cameras, "market", weighted=weighted)
     return summarise(groups)["map"]

@@ -7,7 +7,7 @@ import torch
 from reid_hash.config.schema import RefitConfig
 from reid_hash.errors import ConfigError
 from reid_hash.metrics import rank_codes, summarise
-from reid_hash.models.torch_encoder import Encoder, network_outputs
+from reid_hash.models.torch_encoder import TorchEncoder, network_outputs
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.nn.head import HashHead
 from reid_hash.training.loop import train
@@ -19,7 +19,7 @@ REFIT = ("model.order=given", "refit.steps=60", "refit.prefixes=[8]")
 
 
 def rank1(checkpoint, pixels, bits=8):
-    codes = Encoder(checkpoint, "cpu").encode(pixels.images).prefix(bits)
+    codes = TorchEncoder(checkpoint, "cpu").encode(pixels.images).prefix(bits)
     labels, cameras = pixels.labels, pixels.cameras
     groups = rank_codes(codes, codes, labels, labels, cameras, cameras, "market", weighted=True)
     return summarise(groups)["rank1"]

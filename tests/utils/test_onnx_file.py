@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reid_hash.errors import CheckpointError, DataError
-from reid_hash.models.torch_encoder import load_encoder
+from reid_hash.models.load import load_model
 from reid_hash.utils.onnx_file import MESSAGES, read_onnx
 from reid_hash.video.detectors.detector import open_detector
 from tests.offline import offline
@@ -114,7 +114,7 @@ def test_weights_in_other_files_are_refused(folder, name):
     (folder / "m.onnx").write_bytes(MADE[name].SerializeToString())
     with offline():
         with pytest.raises(CheckpointError, match="keeps weights in other files") as error:
-            load_encoder(folder / "m.onnx", "cpu")
+            load_model(folder / "m.onnx", "cpu")
         assert "\n" not in str(error.value)
         with pytest.raises(DataError, match="keeps weights in other files"):
             open_detector(str(folder / "m.onnx"), say=lambda line: None)
@@ -164,21 +164,21 @@ def test_custom_operators_and_onnxruntimes_own_format_are_refused(folder):
 
     onnx.save(model([helper.make_node("Evil", ["x"], ["y"], domain="evil")]), folder / "m.onnx")
     with pytest.raises(CheckpointError, match="evil"):
-        load_encoder(folder / "m.onnx", "cpu")
+        load_model(folder / "m.onnx", "cpu")
     plain = model([helper.make_node("Identity", ["x"], ["y"])])
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(folder / "m.ort")
     onnxruntime.InferenceSession(plain.SerializeToString(), options)
     (folder / "own.onnx").write_bytes((folder / "m.ort").read_bytes())
     with pytest.raises(CheckpointError, match="damaged, or no"):
-        load_encoder(folder / "own.onnx", "cpu")
+        load_model(folder / "own.onnx", "cpu")
 
 
 def test_sizes_that_no_machine_has_are_refused(folder):
     huge = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[10**12])
     onnx.save(model(tensors=[huge]), folder / "m.onnx")
     with pytest.raises(CheckpointError) as error:
-        load_encoder(folder / "m.onnx", "cpu")
+        load_model(folder / "m.onnx", "cpu")
     assert "\n" not in str(error.value)
 
 
@@ -214,7 +214,7 @@ def test_graphs_in_graphs_without_an_end_are_read(tmp_path):
     (tmp_path / "m.onnx").write_bytes(data)
     assert read_onnx(tmp_path / "m.onnx") == data
     with pytest.raises(CheckpointError):
-        load_encoder(tmp_path / "m.onnx", "cpu")
+        load_model(tmp_path / "m.onnx", "cpu")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")

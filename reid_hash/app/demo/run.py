@@ -25,8 +25,9 @@ from reid_hash.evaluation.describe import write_json
 from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.milvus.address import MilvusAddress
 from reid_hash.gallery.open import create_gallery, has_gallery, open_gallery
-from reid_hash.models.encoder import AnyEncoder
-from reid_hash.models.torch_encoder import load_encoder, pick_device
+from reid_hash.models.encoder import Encoder
+from reid_hash.models.load import load_model
+from reid_hash.models.torch_encoder import pick_device
 from reid_hash.report.pages.timeline import write_timeline
 from reid_hash.utils.signals import stop_signals
 from reid_hash.utils.visible import remark
@@ -234,7 +235,7 @@ def _open(stack: contextlib.ExitStack, address: Any, options: DemoOptions) -> So
     return source
 
 
-def _gallery(stack: contextlib.ExitStack, options: DemoOptions) -> tuple[AnyGallery, AnyEncoder]:
+def _gallery(stack: contextlib.ExitStack, options: DemoOptions) -> tuple[AnyGallery, Encoder]:
     """The gallery, made where there is none, and the network whose codes it takes."""
     place, dataset = options.gallery, options.dataset or USUAL_DATASET
     if place is None and options.folder is not None:
@@ -247,16 +248,18 @@ def _gallery(stack: contextlib.ExitStack, options: DemoOptions) -> tuple[AnyGall
             gallery, options.model, dataset, options.device, options.runs
         )
     file = find_model(options.model, dataset, options.runs)
-    encoder = load_encoder(file, options.device)
+    encoder = load_model(file, options.device)
     like = encoder.binarise(np.zeros((0, encoder.bits)))
     return stack.enter_context(create_gallery(place, like, str(file.absolute()))), encoder
 
 
-def _watched(images: Sequence[Path], encoder: AnyEncoder, people: People) -> Watched | None:
+def _watched(images: Sequence[Path], encoder: Encoder, people: People) -> Watched | None:
     if not images:
         return None
     pixels = np.stack([resize(read_image(image), *encoder.size) for image in images])
-    return Watched(people.fit(encoder.encode(pixels)), [image.name for image in images])
+    return Watched(
+        people.fit(encoder.encode(pixels, progress=False)), [image.name for image in images]
+    )
 
 
 def _hearing(say: Say, notes: list[str]) -> Callable[[dict[str, Any]], None]:

@@ -51,7 +51,7 @@ from reid_hash.gallery.sqlite.verify import verify
 from reid_hash.utils.files import replacing
 
 if TYPE_CHECKING:
-    from reid_hash.models.encoder import AnyEncoder
+    from reid_hash.models.encoder import Encoder
 
 _LOG = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Gallery(AnyGallery):
     def __init__(
         self,
         path: StrPath,
-        model: "AnyEncoder | Codes | None" = None,
+        model: "Encoder | Codes | None" = None,
         *,
         read_only: bool = False,
         readable_by: ReadableBy = "owner",
@@ -370,7 +370,7 @@ class Gallery(AnyGallery):
         return added
 
 
-def _template_of(model: "AnyEncoder | Codes") -> Codes:
+def _template_of(model: "Encoder | Codes") -> Codes:
     """No code, of a model's length, weights and fingerprint."""
     if isinstance(model, Codes):
         return model[:0]

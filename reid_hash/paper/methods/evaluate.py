@@ -6,7 +6,7 @@ from typing import Any
 from reid_hash.evaluation.encoded import Encoded, encode_dataset
 from reid_hash.evaluation.retrieval import RADIUS, TOP, RetrievalRow, evaluate_retrieval
 from reid_hash.metrics import RETURNED
-from reid_hash.models.torch_encoder import Encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import Checkpoint
 from reid_hash.paper.methods.hash_functions import fitted
 from reid_hash.paper.methods.kept import Key, kept_rows, key_of
@@ -62,7 +62,7 @@ def _encode(network: Network, checkpoint: Checkpoint, place: Workplace) -> Encod
         pixels = place.train_pixels(data.height, data.width)
     total = len(dataset.query) + len(dataset.gallery)
     with counting(place.console, f"encoding by {network.name}", total) as progress:
-        encoder = Encoder(checkpoint, place.device)
+        encoder = TorchEncoder(checkpoint, place.device)
         return encode_dataset(encoder, dataset, place.skip_unreadable, progress, pixels)
 
 

@@ -16,7 +16,7 @@ from reid_hash.distances import hamming, weighted
 from reid_hash.evaluation.describe import DRAWS
 from reid_hash.evaluation.encoded import Encoded
 from reid_hash.evaluation.reid import CURVE, Row, distance_row, evaluate
-from reid_hash.models.torch_encoder import Encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import Checkpoint
 from reid_hash.nn.fpnn import HEIGHT, WIDTH
 from reid_hash.paper.methods.hash_functions import features_of, fitted
@@ -90,12 +90,12 @@ def _of_source(
 def _network_rows(
     checkpoint: Checkpoint, lengths: Sequence[int], place: Workplace, seed: int
 ) -> list[Row]:
-    encoder = Encoder(checkpoint, place.device)
+    encoder = TorchEncoder(checkpoint, place.device)
     pixels = _tested_pixels(place, *encoder.size)
     place.say("encoding the test images …")
     with counting(place.console, "encoding", len(pixels)) as progress:
         began = time.monotonic()
-        outputs, embedding = encoder.outputs(pixels.images, progress)
+        outputs, embedding = encoder.outputs(pixels.images, progress=progress or False)
         codes = encoder.binarise(outputs)
         seconds = time.monotonic() - began
     encoded = Encoded(codes, codes, pixels, pixels, embedding, embedding)
@@ -162,10 +162,10 @@ def _kissme(source: Matching, place: Workplace, seed: int) -> Row:
 
 def _embedding_row(checkpoint: Checkpoint, place: Workplace, seed: int) -> Row:
     """The row of a network whose outputs, at unit length, are compared by their distance."""
-    encoder = Encoder(checkpoint, place.device)
+    encoder = TorchEncoder(checkpoint, place.device)
     pixels = _tested_pixels(place, *encoder.size)
     began = time.monotonic()
-    outputs, _ = encoder.outputs(pixels.images)
+    outputs, _ = encoder.outputs(pixels.images, progress=False)
     lengths = np.linalg.norm(outputs, axis=1, keepdims=True).clip(1e-12)
     vectors = (outputs / lengths).astype(np.float64)
     seconds = time.monotonic() - began

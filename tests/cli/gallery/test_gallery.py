@@ -20,7 +20,7 @@ from reid_hash.data.images import read_image
 from reid_hash.distances import asymmetric, query_values
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.models.torch_encoder import load_encoder
+from reid_hash.models.load import load_model
 from tests.helpers import coloured_pixels, tiny_config
 from tests.helpers import run_cli as run
 
@@ -131,7 +131,7 @@ def test_a_query_may_keep_its_real_values(world, capsys, tmp_path):
     assert f"{crop}: 8 bits, asymmetric, 48 nearest among 48 sightings" in out
     result = json.loads((tmp_path / "f.json").read_text())
     assert result["asymmetric"] is True
-    encoder = load_encoder(find_model(world / "run", "folder"))
+    encoder = load_model(find_model(world / "run", "folder"))
     values = query_values(encoder.outputs(read_image(crop)[None])[0])[:, :8]
     with Gallery.open(world / "g", read_only=True) as gallery:
         codes, ids = gallery.codes()

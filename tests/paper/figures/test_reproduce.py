@@ -13,7 +13,7 @@ import yaml
 
 from reid_hash.cli import main
 from reid_hash.config.schema import Config
-from reid_hash.models.torch_encoder import Encoder
+from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.paper.methods import networks
 from reid_hash.paper.methods.catalogue import FIGURE_METHODS
 from reid_hash.paper.methods.plan import plan
@@ -301,7 +301,7 @@ def test_codes_of_a_plan_are_those_of_the_network(here, world, capsys):
     """The figures of a cut network are those that `retrieval --model` gives for it."""
     run(capsys, *["reproduce", "fig5", "--methods", "bs-drsch", "--bits", "16", "--data", "data"])
     network = plan("cifar10", ["bs-drsch"], [16])["bs-drsch"][16]
-    assert Encoder.load(network.folder / "model.safetensors").bits == 64
+    assert TorchEncoder.load(network.folder / "model.safetensors").bits == 64
     code, _, _ = run(
         capsys,
         *["retrieval", "cifar10", "--model", network.folder, "--bits", "16", "--data", "data"],
