@@ -16,6 +16,7 @@ from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.encoding import blocks, encode, find_network, load_network, source_of
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.models.encoder import Encoder
+from reid_hash.models.load import load_model
 
 _log = logging.getLogger(__name__)
 
