@@ -117,7 +117,7 @@ def test_another_writer_is_told_and_nothing_changes(page_gallery):
         pass
     with page_gallery.writing() as one, page_gallery.writing() as same:
         assert one is same
-        same.name(1, "Ann")
+        same.people.name(1, "Ann")
     Gallery.open(page_gallery.folder).close()  # the page has let go of it
     assert page_gallery.gallery.people.identities()[0].name == "Ann"
 
