@@ -11,14 +11,14 @@ from PIL import Image
 from reid_hash.distances import asymmetric, query_values
 from reid_hash.errors import CheckpointError, CodeError, DataError, GalleryError
 from reid_hash.gallery import Gallery, Sighting
+from reid_hash.models.load import load_model
 from reid_hash.models.shipped import shipped_model
-from reid_hash.models.torch_encoder import load_encoder
 from tests.gallery.galleries import make, some_codes
 
 
 @pytest.fixture(scope="module")
 def encoder():
-    return load_encoder(shipped_model("small").file, "cpu")
+    return load_model(shipped_model("small").file, "cpu")
 
 
 @pytest.fixture(scope="module")
