@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.data.dataset import Image, ImageSet
+from reid_hash.data.dataset import ImageSet, RgbImage
 from reid_hash.errors import DataError
 
 _PAIR = 10_000  # more than the identities of a camera pair
@@ -105,7 +105,7 @@ class CuhkMat:
         except _DAMAGE as error:
             raise self._damaged(f"/{boxes}", error) from error
 
-        def read(i: int) -> Image:
+        def read(i: int) -> RgbImage:
             try:
                 with self._lock:
                     stored = self._file[references[i]][()]
@@ -162,7 +162,7 @@ class CuhkMat:
         )
 
 
-def _upright(stored: NDArray[np.uint8]) -> Image:
+def _upright(stored: NDArray[np.uint8]) -> RgbImage:
     """[3, width, height] as MATLAB stores it, or [height, width, 3] → the latter."""
     if stored.dtype != np.uint8 or 3 not in (stored.shape[0], stored.shape[-1]):
         raise ValueError(f"{stored.dtype} of shape {stored.shape} where an image is due")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 """An image: [height, width, 3] uint8, RGB."""
 
 Labels = NDArray[np.int64] | NDArray[np.bool_]
@@ -27,7 +27,7 @@ class ImageSet:
         cameras: [n] int64, the camera; zeros where there is none.
     """
 
-    read: Callable[[int], Image]
+    read: Callable[[int], RgbImage]
     names: Sequence[str]
     labels: Labels
     cameras: NDArray[np.int64]

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from reid_hash.data.dataset import Image, ImageSet, Labels
+from reid_hash.data.dataset import ImageSet, Labels, RgbImage
 from reid_hash.errors import DataError, ImageError, one_line
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
@@ -65,7 +65,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def read_image(path: str | os.PathLike[str]) -> Image:
+def read_image(path: str | os.PathLike[str]) -> RgbImage:
     """Read an image file.
 
     Returns:
@@ -92,7 +92,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     return np.asarray(image, np.uint8)
 
 
-def as_image(given: object, color: str = "rgb") -> Image:
+def as_image(given: object, color: str = "rgb") -> RgbImage:
     """Read what a person has an image in.
 
     Args:
@@ -122,7 +122,7 @@ def as_image(given: object, color: str = "rgb") -> Image:
     return given if color == "rgb" else given[:, :, ::-1]
 
 
-def _from_pil(given: object) -> Image:
+def _from_pil(given: object) -> RgbImage:
     from PIL import Image as pil  # here: most callers have files or arrays
     from PIL import ImageOps
 
@@ -137,7 +137,7 @@ def _from_pil(given: object) -> Image:
         raise DataError(f"a PIL image cannot be read: {one_line(error)}") from error
 
 
-def resize(image: Image, height: int, width: int) -> Image:
+def resize(image: RgbImage, height: int, width: int) -> RgbImage:
     """Scale to height × width: by area where it shrinks, bicubic where it grows."""
     if image.shape[:2] == (height, width):
         return image
@@ -146,7 +146,7 @@ def resize(image: Image, height: int, width: int) -> Image:
     return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
 
 
-def thumbnail(image: Image) -> bytes:
+def thumbnail(image: RgbImage) -> bytes:
     """A small JPEG of an image, of its own proportions.
 
     Args:

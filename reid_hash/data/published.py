@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.data.class_tree import Parts, has_parts, read_parts
-from reid_hash.data.dataset import Image, ImageSet
+from reid_hash.data.dataset import ImageSet, RgbImage
 from reid_hash.data.listing import counted, packed_hint, require_folder
 from reid_hash.errors import DataError
 
@@ -57,7 +57,7 @@ class Arrays:
         """The images with labels [n], named "train/00000" and so on; grey ones become RGB."""
         images = self.images
 
-        def read(i: int) -> Image:
+        def read(i: int) -> RgbImage:
             image = images[i]
             return image if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
 

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from reid_hash.codes import Codes
 from reid_hash.config.schema import Config
-from reid_hash.data.dataset import Image
+from reid_hash.data.dataset import RgbImage
 from reid_hash.data.images import as_image, resize
 from reid_hash.errors import DataError, ImageError
 from reid_hash.utils.progress import counting
@@ -142,7 +142,7 @@ class Encoder(ABC):
     def _blocks(self, images: Iterable[object], color: str) -> Iterator[NDArray[np.uint8]]:
         """Images of the network's size, [up to `_BLOCK`, height, width, 3] at a time."""
 
-        def one(number: int, given: object) -> Image:
+        def one(number: int, given: object) -> RgbImage:
             try:
                 return resize(as_image(given, color), *self.size)
             except (DataError, ImageError) as error:

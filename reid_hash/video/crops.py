@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.data.images import resize
-from reid_hash.video.types import Boxes, Picture, areas, overlaps
+from reid_hash.video.types import BgrFrame, Boxes, areas, overlaps
 
 _SHARPNESS = 150.0  # variance of the Laplacian at which a crop counts as half sharp
 _EDGE = 2.0  # pixels from the frame's edge within which a person is taken to be cut off
@@ -44,7 +44,7 @@ class Crop(NamedTuple):
     """
 
     row: int
-    picture: Picture
+    picture: BgrFrame
     quality: float
 
     def __repr__(self) -> str:
@@ -55,7 +55,7 @@ class Crop(NamedTuple):
 
 
 def cut(
-    picture: Picture,
+    picture: BgrFrame,
     boxes: Boxes,
     crowd: Boxes,
     options: CropOptions,
@@ -116,7 +116,7 @@ def network_input(crops: list[Crop], size: tuple[int, int]) -> NDArray[np.uint8]
     return pixels
 
 
-def _sharpness(crop: Picture) -> float:
+def _sharpness(crop: BgrFrame) -> float:
     """In 0 … 1, measured at one size, so that near people do not count as sharper."""
     grey = cv2.cvtColor(
         cv2.resize(crop, (48, 96), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY

@@ -16,7 +16,7 @@ import numpy as np
 
 from reid_hash.data.images import SUFFIXES, read_image
 from reid_hash.errors import ConfigError, DataError
-from reid_hash.video.types import Picture
+from reid_hash.video.types import BgrFrame
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our own message names the bad file
 
@@ -138,7 +138,7 @@ class Source(Protocol):
     length: int | None
     live: bool
 
-    def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, Picture]]:
+    def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, BgrFrame]]:
         """Frames in order, with the seconds since the start of the source."""
         ...
 
@@ -188,7 +188,7 @@ class ImageSource:
     def __repr__(self) -> str:
         return f"ImageSource({self.address.shown}, {_rate(self)})"
 
-    def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, Picture]]:
+    def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, BgrFrame]]:
         """See `Source`; images that cannot be read are left out, and noted."""
         bad = []
         for index, file in enumerate(self._files):
@@ -230,9 +230,9 @@ class VideoSource:
     def __repr__(self) -> str:
         return f"VideoSource({self.address.shown}, {_rate(self)})"
 
-    def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, Picture]]:
+    def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, BgrFrame]]:
         """See `Source`; says where the file ends before the frames that it announces."""
-        picture: Picture | None = self._first
+        picture: BgrFrame | None = self._first
         count = 0
         while picture is not None and not stop.is_set():
             yield count / self.fps, picture
@@ -276,10 +276,10 @@ class LiveSource:
     def __repr__(self) -> str:
         return f"LiveSource({self.address.shown}, {_rate(self)})"
 
-    def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, Picture]]:
+    def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, BgrFrame]]:
         """See `Source`; "lost" and "back" say where it was away, "ended" that it stayed away."""
         began, count = time.monotonic(), 0
-        picture: Picture | None = self._first
+        picture: BgrFrame | None = self._first
         while picture is not None and not stop.is_set():
             yield (time.monotonic() - began if self.live else count / self.fps), picture
             count += 1
@@ -287,7 +287,7 @@ class LiveSource:
             if picture is None and self.live and not stop.is_set():
                 picture = self._again(stop, note)
 
-    def _again(self, stop: threading.Event, note: Note) -> Picture | None:
+    def _again(self, stop: threading.Event, note: Note) -> BgrFrame | None:
         """Open it again and again; gives its first frame, None where it stays away."""
         since = time.monotonic()
         note("lost", f"{self.address.name}: no frames any more; trying again")
@@ -322,7 +322,7 @@ def _connect(address: Address) -> cv2.VideoCapture:
     return cv2.VideoCapture(address.target, cv2.CAP_FFMPEG, limits)
 
 
-def _read(capture: cv2.VideoCapture) -> Picture | None:
+def _read(capture: cv2.VideoCapture) -> BgrFrame | None:
     try:
         there, picture = capture.read()
     except cv2.error:
@@ -330,14 +330,14 @@ def _read(capture: cv2.VideoCapture) -> Picture | None:
     return np.asarray(picture, np.uint8) if there and picture is not None and picture.size else None
 
 
-def _image(file: Path) -> Picture | None:
+def _image(file: Path) -> BgrFrame | None:
     try:
         return read_image(file)[:, :, ::-1].copy()
     except DataError:
         return None
 
 
-def _size(picture: Picture) -> tuple[int, int]:
+def _size(picture: BgrFrame) -> tuple[int, int]:
     return picture.shape[1], picture.shape[0]
 
 

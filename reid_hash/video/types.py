@@ -10,7 +10,7 @@ from reid_hash.codes import Codes
 if TYPE_CHECKING:
     from reid_hash.video.identity.tracks import Track
 
-Picture = NDArray[np.uint8]
+BgrFrame = NDArray[np.uint8]
 """A frame or a part of one: [height, width, 3] uint8, BGR, as OpenCV has it."""
 
 Boxes = NDArray[np.float32]
@@ -30,7 +30,7 @@ class Frame(NamedTuple):
     camera: int
     number: int
     time: float
-    picture: Picture
+    picture: BgrFrame
 
     def __repr__(self) -> str:
         return (

@@ -23,7 +23,7 @@ from reid_hash.video.identity.recognition import Found, Limit, People, make_limi
 from reid_hash.video.source import Address, open_source
 from reid_hash.video.summary import Person, people_of
 from reid_hash.video.track_code import TrackDescriptor
-from reid_hash.video.types import Frame, Picture
+from reid_hash.video.types import BgrFrame, Frame
 from reid_hash.web.page_gallery import PageGallery
 from reid_hash.web.settings import MOST_PIXELS
 
@@ -97,7 +97,7 @@ class FollowedFrame(NamedTuple):
         frames: followed so far.
     """
 
-    picture: Picture
+    picture: BgrFrame
     seconds: float
     frames: int
 
@@ -153,7 +153,7 @@ class Follower:
     def __repr__(self) -> str:
         return f"Follower({self._cameras}, {self._identifier.tracks!r})"
 
-    def update(self, camera: int, moment: float, picture: Picture) -> Picture:
+    def update(self, camera: int, moment: float, picture: BgrFrame) -> BgrFrame:
         """Follow the people of the next frame.
 
         Args:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reid_hash.codes import Codes
-from reid_hash.data.dataset import Image
+from reid_hash.data.dataset import RgbImage
 from reid_hash.data.images import resize
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.sighting import Identity, Sighting
@@ -81,7 +81,7 @@ class PageGallery:
                 )
             return self._encoder
 
-    def encode(self, picture: Image) -> Codes:
+    def encode(self, picture: RgbImage) -> Codes:
         """The code of a crop of one person.
 
         Args:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from PIL import Image as Pillow
 
-from reid_hash.data.dataset import Image
+from reid_hash.data.dataset import RgbImage
 from reid_hash.data.images import read_image
 from reid_hash.errors import DataError
 from reid_hash.web.settings import MOST_PICTURE_BYTES, MOST_PIXELS, MOST_VIDEO_BYTES
@@ -24,7 +24,7 @@ VIDEOS = [".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"]
 """Suffixes that the browser offers to choose from."""
 
 
-def read_upload(path: Path) -> Image:
+def read_upload(path: Path) -> RgbImage:
     """Read a picture that somebody sent.
 
     Args:

@@ -15,7 +15,7 @@ import numpy as np
 from reid_hash.errors import GalleryError, ReidHashError
 from reid_hash.video.draw.boxes import identity_colour
 from reid_hash.video.summary import Person
-from reid_hash.video.types import Picture
+from reid_hash.video.types import BgrFrame
 from reid_hash.web.follow import Follower, follow_files
 from reid_hash.web.html import note, picture, problem
 from reid_hash.web.inbox import Inbox
@@ -170,7 +170,7 @@ def _said(frames: int, keep: bool) -> str:
     return f"{frames:,} frames; {where}."
 
 
-def frame_html(drawn: Picture, words: str) -> str:
+def frame_html(drawn: BgrFrame, words: str) -> str:
     """A frame [height, width, 3] uint8 BGR as HTML."""
     jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
     data = base64.b64encode(jpeg.tobytes()).decode("ascii")

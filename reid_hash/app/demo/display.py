@@ -13,7 +13,7 @@ from reid_hash.utils.mp4 import VideoFile
 from reid_hash.video.draw.canvas import Canvas
 from reid_hash.video.draw.window import Window
 from reid_hash.video.stages import Stopwatch
-from reid_hash.video.types import Picture, Scene
+from reid_hash.video.types import BgrFrame, Scene
 
 
 class Screen:
@@ -73,7 +73,7 @@ class Screen:
             self._write(self._canvas.picture())
             self._file.close()
 
-    def _write(self, picture: Picture) -> None:
+    def _write(self, picture: BgrFrame) -> None:
         if self._file is not None:
             with self.watch("write"):
                 self._file.write(picture)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reid_hash.data.dataset import Dataset, Image, ImageSet
+from reid_hash.data.dataset import Dataset, ImageSet, RgbImage
 from reid_hash.data.walkers.camera import CAMERAS
 from reid_hash.data.walkers.crops import crop
 from reid_hash.data.walkers.video import write_video
@@ -86,7 +86,7 @@ def walkers(
 def _images(seed: int, identities: Sequence[int], images: int, size: tuple[int, int]) -> ImageSet:
     cells = [(who, eye, i) for who in identities for eye in CAMERAS for i in range(images)]
 
-    def read(i: int) -> Image:
+    def read(i: int) -> RgbImage:
         return crop(seed, *cells[i], *size)
 
     return ImageSet(

@@ -9,7 +9,7 @@ import numpy as np
 from cv2.typing import MatLike
 
 from reid_hash.video.detectors.detector import suppress
-from reid_hash.video.types import Detections, Picture
+from reid_hash.video.types import BgrFrame, Detections
 
 _ROWS = 864  # frames are enlarged to about this height: people must be some 100 pixels high
 _MOST = 2.0  # enlarged at most so much
@@ -44,7 +44,7 @@ class Hog:
         """See `Detector`: it keeps nothing between frames."""
         return self
 
-    def detect(self, picture: Picture) -> Detections:
+    def detect(self, picture: BgrFrame) -> Detections:
         """See `Detector`."""
         height, width = picture.shape[:2]
         scale = self._scale or min(max(_ROWS / height, 1.0), _MOST)
@@ -88,7 +88,7 @@ class Motion:
         """See `Detector`: another camera has another background."""
         return Motion()
 
-    def detect(self, picture: Picture) -> Detections:
+    def detect(self, picture: BgrFrame) -> Detections:
         """See `Detector`."""
         height, width = picture.shape[:2]
         scale = min(1.0, _SCALE_ROWS / height)

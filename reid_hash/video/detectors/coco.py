@@ -12,7 +12,7 @@ from torchvision.models.detection import __name__ as _detection
 
 from reid_hash.errors import DataError
 from reid_hash.video.detectors.detector import suppress
-from reid_hash.video.types import Detections, Picture
+from reid_hash.video.types import BgrFrame, Detections
 
 USUAL = "fasterrcnn_mobilenet_v3_large_320_fpn"
 """The quickest of torchvision's that finds people well: some 10 frames a second on two cores."""
@@ -68,7 +68,7 @@ class Coco:
         """See `Detector`: it keeps nothing between frames."""
         return self
 
-    def detect(self, picture: Picture) -> Detections:
+    def detect(self, picture: BgrFrame) -> Detections:
         """See `Detector`."""
         rgb = torch.from_numpy(picture[:, :, ::-1].copy()).to(self._device)
         with torch.inference_mode():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import ConfigError, DataError
-from reid_hash.video.types import Boxes, Detections, Picture
+from reid_hash.video.types import BgrFrame, Boxes, Detections
 
 NAMES = ("auto", "torchvision", "hog", "motion")
 """What --detector takes besides a file and torchvision:MODEL."""
@@ -30,7 +30,7 @@ class Detector(Protocol):
 
     shapes: bool
 
-    def detect(self, picture: Picture) -> Detections:
+    def detect(self, picture: BgrFrame) -> Detections:
         """People in a frame [height, width, 3] uint8 BGR, boxes within it, in no order."""
         ...
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reid_hash.errors import CheckpointError, DataError
 from reid_hash.utils.onnx_file import fields, read_onnx
 from reid_hash.video.detectors.detector import suppress
-from reid_hash.video.types import Detections, Picture
+from reid_hash.video.types import BgrFrame, Detections
 
 _STRIDES = (8, 16, 32)
 # where an ONNX file, a protocol buffer, tells its first input's shape: ModelProto.graph,
@@ -67,7 +67,7 @@ class Yolox:
         """See `Detector`: it keeps nothing between frames."""
         return self
 
-    def detect(self, picture: Picture) -> Detections:
+    def detect(self, picture: BgrFrame) -> Detections:
         """See `Detector`."""
         height, width = self._size
         scale = min(height / picture.shape[0], width / picture.shape[1])

@@ -8,7 +8,7 @@ import numpy as np
 
 from reid_hash.video.draw import text
 from reid_hash.video.draw.text import Colour
-from reid_hash.video.types import Picture, Scene
+from reid_hash.video.types import BgrFrame, Scene
 
 UNKNOWN: Colour = (170, 170, 170)
 ALARM: Colour = (40, 40, 235)
@@ -40,7 +40,7 @@ def ink_on(colour: Colour) -> Colour:
     return (20, 20, 20) if 0.11 * blue + 0.59 * green + 0.30 * red > 128 else (255, 255, 255)
 
 
-def draw_scene(scene: Scene, size: tuple[int, int], label: Callable[[int], str]) -> Picture:
+def draw_scene(scene: Scene, size: tuple[int, int], label: Callable[[int], str]) -> BgrFrame:
     """A frame at another size with a box and a label for each person.
 
     Args:
@@ -56,7 +56,7 @@ def draw_scene(scene: Scene, size: tuple[int, int], label: Callable[[int], str])
     scale = np.array([width / picture.shape[1], height / picture.shape[0]] * 2, np.float32)
     shrinks = scale[0] < 1
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    canvas: Picture = np.array(cv2.resize(picture, size, interpolation=how), np.uint8)
+    canvas: BgrFrame = np.array(cv2.resize(picture, size, interpolation=how), np.uint8)
     # whoever stands nearer is drawn later, and not hidden
     for i in np.argsort(scene.boxes[:, 3]) if len(scene.boxes) else ():
         track = scene.people[int(i)]
@@ -74,7 +74,7 @@ def draw_scene(scene: Scene, size: tuple[int, int], label: Callable[[int], str])
     return canvas
 
 
-def tag(canvas: Picture, name: str, left: int, bottom: int, colour: Colour) -> None:
+def tag(canvas: BgrFrame, name: str, left: int, bottom: int, colour: Colour) -> None:
     """A filled label with its lower left corner at a place, moved into the picture."""
     size = 14
     wide, high = text.width(name, size, bold=True) + 8, size + 7

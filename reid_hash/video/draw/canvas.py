@@ -13,7 +13,7 @@ from reid_hash.video.draw import text
 from reid_hash.video.draw.boxes import ALARM, GROUND, INK, QUIET, draw_scene, identity_colour, tag
 from reid_hash.video.identity.recognition import People
 from reid_hash.video.identity.tracks import Track
-from reid_hash.video.types import Picture, Scene
+from reid_hash.video.types import BgrFrame, Scene
 
 _ROOM = (1280, 864)  # width and height that the cameras' pictures fill at most
 _LEAST = 360  # rows of the whole picture at least: the panel needs them
@@ -51,15 +51,15 @@ class Canvas:
         self.size = (self._columns * self._tile[0] + _WIDTH, height + height % 2)
         self._label = people.label
         self._panel = Panel(people.gallery, people.label, cameras)
-        self._base: Picture = np.full((self.size[1], self.size[0], 3), GROUND, np.uint8)
+        self._base: BgrFrame = np.full((self.size[1], self.size[0], 3), GROUND, np.uint8)
         self._now: dict[int, list[Track]] = {}
         self._next: float | None = None
-        self._last: Picture | None = None
+        self._last: BgrFrame | None = None
 
     def __repr__(self) -> str:
         return f"Canvas({len(self._names)} cameras, {self.size[0]} × {self.size[1]} pixels)"
 
-    def add(self, scene: Scene) -> Iterator[Picture]:
+    def add(self, scene: Scene) -> Iterator[BgrFrame]:
         """Take up a scene; gives the pictures that are complete now.
 
         A picture is complete when a scene of a later time comes: those of several cameras are
@@ -75,7 +75,7 @@ class Canvas:
             self._next += 1 / self.fps
         self._draw(scene)
 
-    def picture(self, time: float | None = None) -> Picture:
+    def picture(self, time: float | None = None) -> BgrFrame:
         """The picture as it is now; not to be changed, and good until the next `add`."""
         if self._last is None:
             moment = self._next or 0.0
@@ -133,9 +133,9 @@ class Panel:
         self._person: Track | None = None
         self._since = -np.inf
         self._state: tuple[object, ...] = ()
-        self._drawn: Picture | None = None
+        self._drawn: BgrFrame | None = None
 
-    def draw(self, people: Sequence[Track], time: float, height: int) -> Picture:
+    def draw(self, people: Sequence[Track], time: float, height: int) -> BgrFrame:
         """The panel, [height, _WIDTH, 3] uint8 BGR; not to be changed.
 
         Args:
@@ -160,8 +160,8 @@ class Panel:
             self._state, self._drawn = state, self._draw(person, height)
         return self._drawn
 
-    def _draw(self, person: Track | None, height: int) -> Picture:
-        panel: Picture = np.full((height, _WIDTH, 3), GROUND, np.uint8)
+    def _draw(self, person: Track | None, height: int) -> BgrFrame:
+        panel: BgrFrame = np.full((height, _WIDTH, 3), GROUND, np.uint8)
         if person is None or person.identity is None or person.shot is None:
             text.put(panel, "nobody identified yet", _MARGIN, _MARGIN, QUIET)
             return panel
@@ -198,9 +198,9 @@ class Panel:
 
     def _row(
         self,
-        panel: Picture,
+        panel: BgrFrame,
         match: Match,
-        picture: Picture | None,
+        picture: BgrFrame | None,
         y: int,
         limit: float,
         widest: float,
@@ -225,7 +225,7 @@ class Panel:
         mark = x + round(room * min(limit / widest, 1.0))
         cv2.line(panel, (mark, bar - 4), (mark, bar + 11), INK, 2)
 
-    def _thumbnails(self, rows: Sequence[Match]) -> dict[int, Picture]:
+    def _thumbnails(self, rows: Sequence[Match]) -> dict[int, BgrFrame]:
         ids = [match.sighting.id for match in rows if match.sighting.id is not None]
         found = self._gallery.sightings(ids=ids, thumbnails=True) if ids else []
         decoded = {}
@@ -255,7 +255,7 @@ def _clock(time: float) -> str:
     return format_time(time)[11:19] + " UTC"
 
 
-def _paste(panel: Picture, picture: Picture, x: int, y: int, size: tuple[int, int]) -> None:
+def _paste(panel: BgrFrame, picture: BgrFrame, x: int, y: int, size: tuple[int, int]) -> None:
     """A picture, whole, in a field of this height and width."""
     scale = min(size[0] / picture.shape[0], size[1] / picture.shape[1])
     high, wide = (max(1, round(scale * side)) for side in picture.shape[:2])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from reid_hash.video.types import Picture
+from reid_hash.video.types import BgrFrame
 
 Colour = tuple[int, int, int]
 """Blue, green, red, each 0 … 255."""
@@ -17,7 +17,7 @@ _FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # DejaVu comes with
 
 
 def put(
-    picture: Picture,
+    picture: BgrFrame,
     text: str,
     x: int,
     y: int,

@@ -5,7 +5,7 @@ import sys
 
 import cv2
 
-from reid_hash.video.types import Picture
+from reid_hash.video.types import BgrFrame
 
 _TITLE = "reid-hash demo (q ends)"
 
@@ -19,7 +19,7 @@ class Window:
     def __exit__(self, *error: object) -> None:
         cv2.destroyAllWindows()
 
-    def show(self, picture: Picture) -> bool:
+    def show(self, picture: BgrFrame) -> bool:
         """Show a picture; False where the user has closed the window, or pressed q or Escape."""
         cv2.imshow(_TITLE, picture)
         if cv2.waitKey(1) & 0xFF in (ord("q"), 27):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from reid_hash.gallery.sighting import Match
 from reid_hash.video.identity.recognition import Found
 from reid_hash.video.track_code import TrackCode
-from reid_hash.video.types import Picture
+from reid_hash.video.types import BgrFrame
 
 Key = tuple[int, int]
 """Index of the camera, number of the track within it, from 1."""
@@ -33,7 +33,7 @@ class Shot(NamedTuple):
     frame: int
     time: float
     box: tuple[float, float, float, float]
-    picture: Picture
+    picture: BgrFrame
 
     def __repr__(self) -> str:
         return f"Shot(frame={self.frame}, quality={self.quality:.3f}, box={self.box})"
