@@ -8,7 +8,7 @@ API = reid_hash.codes reid_hash.distances reid_hash.calibration reid_hash.errors
 	reid_hash.data reid_hash.nn reid_hash.models reid_hash.index reid_hash.metrics reid_hash.training \
 	reid_hash.baselines reid_hash.gallery
 
-.PHONY: setup quickstart test test-gradio lint types check audit lock api clean
+.PHONY: setup quickstart test test-matrix test-gradio lint types check audit lock api clean
 
 # torch asks for most of the time: pip takes a build that is already on the machine
 $(VENV)/.installed: pyproject.toml
@@ -23,8 +23,13 @@ setup: $(VENV)/.installed
 quickstart: setup
 	$(BIN)/reid-hash quickstart
 
+# two processes of one thread each, in a random order whose seed the last lines tell
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # two processes of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# all tests as other machines run them, an axis at a time; goes on where it was stopped
+test-matrix: setup
+	$(BIN)/python tools/test_matrix.py
 
 # the page on the lowest and the newest Gradio that pyproject.toml admits
 test-gradio: setup

@@ -2,6 +2,17 @@
 
 import os
 
+import pytest
+
 # two pools of threads on two cores wait for each other; one thread a test process is enough
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the seed of the order: pytest-randomly's own line is left out by -q."""
+    if config.pluginmanager.hasplugin("randomly") and config.getoption("randomly_reorganize"):
+        seed = config.getoption("randomly_seed")
+        terminalreporter.write_line(f"random order; the same one again: --randomly-seed={seed}")

@@ -1,5 +1,7 @@
 """Small inputs that several tests share."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -35,7 +37,8 @@ def tiny_config(*settings: str) -> Config:
             "train.epochs=4",
             "train.identities_per_batch=4",
             "train.images_per_identity=4",
-            "train.precision=fp32",
+            # alike on every processor; `make test-matrix` sets the variable
+            f"train.precision={os.environ.get('REID_HASH_PRECISION', 'fp32')}",
             *settings,
         ]
     )

@@ -1,6 +1,7 @@
 """What a training run fixes before its first step: targets, weights, precision, memory."""
 
 import ctypes
+import os
 import sys
 from pathlib import Path
 from typing import Literal
@@ -121,7 +122,18 @@ def set_normalisation(net: HashNet, images: NDArray[np.uint8]) -> None:
 
 
 def use_bf16(precision: Literal["auto", "fp32", "bf16"], device: str) -> bool:
-    """Whether to compute in bfloat16: "auto" where the processor multiplies it in hardware."""
+    """Whether to compute in bfloat16: "auto" where the processor multiplies it in hardware.
+
+    $REID_HASH_PRECISION, `fp32` or `bf16`, decides in its place for "auto": machines that differ in
+    their processors then train alike.
+
+    Raises:
+        ConfigError: the variable has another value.
+    """
+    if precision == "auto" and (asked := os.environ.get("REID_HASH_PRECISION", "")):
+        if asked not in ("fp32", "bf16"):
+            raise ConfigError(f"REID_HASH_PRECISION is {asked!r}; set it to fp32 or bf16")
+        return asked == "bf16"
     if precision != "auto":
         return precision == "bf16"
     kind = pick_device(device).type

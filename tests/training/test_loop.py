@@ -209,12 +209,46 @@ def test_one_identity_is_not_enough(tmp_path):
         train(tiny_config(), coloured_pixels(identities=1), tmp_path, device="cpu")
 
 
-def test_precision_on_the_cpu_follows_the_processor():
+def test_precision_on_the_cpu_follows_the_processor(monkeypatch):
+    monkeypatch.delenv("REID_HASH_PRECISION", raising=False)
     assert use_bf16("bf16", "cpu")
     assert not use_bf16("fp32", "cpu")
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo") as file:
             assert use_bf16("auto", "cpu") == ("avx512_bf16" in file.read())
+
+
+def test_a_variable_decides_where_the_configuration_does_not(monkeypatch):
+    for value in ("fp32", "bf16"):
+        monkeypatch.setenv("REID_HASH_PRECISION", value)
+        assert use_bf16("auto", "cpu") == (value == "bf16")
+        assert use_bf16("bf16", "cpu")
+        assert not use_bf16("fp32", "cpu")
+    monkeypatch.setenv("REID_HASH_PRECISION", "fp16")
+    with pytest.raises(ConfigError, match="REID_HASH_PRECISION is 'fp16'; set it to fp32 or bf16"):
+        use_bf16("auto", "cpu")
+
+
+def test_a_training_beside_the_accelerator_of_a_notebook(tmp_path):
+    """In a process of its own; another precision than the training's, before and between two."""
+    code = """
+import sys
+from pathlib import Path
+from accelerate import Accelerator
+from reid_hash.training.loop import train
+from tests.helpers import coloured_pixels, tiny_config
+Accelerator(mixed_precision="bf16", cpu=True)
+for name in ("fp32", "bf16"):
+    config = tiny_config("train.epochs=1", f"train.precision={name}")
+    train(config, coloured_pixels(), Path(sys.argv[1]) / name, device="cpu")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def write_market(folder, pixels):

@@ -29,7 +29,8 @@ def tiny(dataset: str, *, epochs: int = 1, bits: int = 16, order: str = "weight"
     config["data"] |= {"dataset": dataset, "height": 16, "width": 16}
     config["model"] |= {"backbone": "paper", "bits": bits, "order": order, "flip_average": False}
     config["train"] |= {"epochs": epochs, "identities_per_batch": 3, "images_per_identity": 4}
-    config["train"] |= {"precision": "fp32", "learning_rate": 0.003}
+    precision = os.environ.get("REID_HASH_PRECISION", "fp32")
+    config["train"] |= {"precision": precision, "learning_rate": 0.003}
     return yaml.safe_dump(config)
 
 
@@ -46,12 +47,11 @@ def write_world(root: Path) -> None:
             assert cv2.imwrite(str(folder / f"{i:03d}.png"), image[:, :, ::-1])
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A working folder with the data, in which networks are kept from test to test."""
-    root = tmp_path_factory.mktemp("world")
-    write_world(root)
-    return root
+@pytest.fixture
+def world(tmp_path):
+    """A working folder of this test alone, with the data."""
+    write_world(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
@@ -135,8 +135,7 @@ def test_figure_2_trains_what_is_missing_and_writes_every_figure(here, world, ca
 
 
 def test_a_second_figure_trains_and_evaluates_nothing_again(here, world, capsys, monkeypatch):
-    if not (world / "runs" / "reproduce" / "fig2" / "fig2.json").exists():
-        run(capsys, "reproduce", "fig2", "--bits", BITS, "--data", "data", "-q")
+    run(capsys, "reproduce", "fig2", "--bits", BITS, "--data", "data", "-q")
     here.clear()
     monkeypatch.setattr(
         "reid_hash.paper.methods.evaluate.encode_dataset",
@@ -194,6 +193,7 @@ def test_figure_6_lists_images_by_each_method(here, world, capsys):
 
 
 def test_methods_in_one_table(here, world, capsys, tmp_path):
+    run(capsys, "reproduce", "fig5", "--methods", "drsch", "--bits", "16", "--data", "data", "-q")
     code, out, _ = run(
         capsys,
         *["retrieval", "cifar10", "--methods", "recipe,DRSCH", "--bits", BITS, "--data", "data"],

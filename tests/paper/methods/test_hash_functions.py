@@ -17,12 +17,11 @@ from tests.paper.figures.test_reproduce import at, run, write_world
 BITS = ("--bits", "8,16", "--data", "data")
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A working folder with images of three classes, in which rows are kept from test to test."""
-    root = tmp_path_factory.mktemp("baselines")
-    write_world(root)
-    return root
+@pytest.fixture
+def world(tmp_path):
+    """A working folder of this test alone, with the data."""
+    write_world(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

@@ -51,12 +51,11 @@ def write_persons(root):
     (root / "data" / "cuhk03" / "splits_pair1.json").write_text(json.dumps(split))
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A working folder with persons, in which rows are kept from test to test."""
-    root = tmp_path_factory.mktemp("persons")
-    write_persons(root)
-    return root
+@pytest.fixture
+def world(tmp_path):
+    """A working folder of this test alone, with the data."""
+    write_persons(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
