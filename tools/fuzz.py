@@ -163,7 +163,7 @@ def change(data: bytes, draw: random.Random, text: bool) -> bytes:
     """Damage a file by one to six changes; one input in four is only cut off."""
     found = bytearray(data)
     if draw.random() < 0.25:
-        return bytes(found[: draw.randrange(len(found))])
+        return bytes(found[: draw.randrange(len(found) or 1)])
     for _ in range(draw.randint(1, 6)):
         # most of what readers trust is at the start or the end
         near = draw.choice((64, 1024, len(found)))
@@ -205,7 +205,8 @@ def make_input(number: int, kind: str, seeds: Path, work: Path) -> Path:
         shutil.copy(seeds / name, work / name)
     file = work / name
     if file.name == "INDEX":  # whichever cache the gallery wrote
-        file = draw.choice([f for f in sorted(file.parent.iterdir()) if "sqlite" not in f.name])
+        caches = [f for f in sorted(file.parent.iterdir()) if "sqlite" not in f.name]
+        file = draw.choice([f for f in caches if f.stat().st_size])
     if number >= 0:
         file.write_bytes(change(file.read_bytes(), draw, file.suffix in TEXT))
     return file

@@ -16,7 +16,7 @@ from reid_hash.config.reading import parse_config
 from reid_hash.errors import CheckpointError, ConfigError
 from reid_hash.models.encoder import Encoder
 from reid_hash.utils.files import is_ordinary
-from reid_hash.utils.onnx_file import read_onnx
+from reid_hash.utils.onnx_file import import_onnxruntime, read_onnx
 
 FORMAT = "reid_hash onnx 1"
 INPUT = "images"
@@ -108,7 +108,10 @@ class OnnxEncoder(Encoder):
         self, path: str | os.PathLike[str], device: str = "auto", threads: int | None = None
     ) -> None:
         self._session = _open(path, device, threads)
-        metadata = self._session.get_modelmeta().custom_metadata_map
+        try:
+            metadata = self._session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise CheckpointError(f"{path} is damaged: its metadata is no text") from error
         if metadata.get("format") != FORMAT:
             raise CheckpointError(
                 f"{path} is an ONNX file, but none that `reid-hash export onnx` wrote, or of "
@@ -173,7 +176,7 @@ class OnnxEncoder(Encoder):
 def _open(path: str | os.PathLike[str], device: str, threads: int | None) -> Any:
     """An onnxruntime.InferenceSession."""
     try:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
     except ImportError as error:
         raise CheckpointError(
             "ONNX files need onnxruntime: pip install 'reid-hash[onnx]'"

@@ -31,6 +31,7 @@ from reid_hash.nn.checkpoint import Checkpoint, metadata_of
 from reid_hash.nn.folding import fold_batch_norm
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.utils.files import replacing
+from reid_hash.utils.onnx_file import import_onnxruntime
 
 OPSET = 17
 """Version of the operators: onnxruntime has had it since 1.12, OpenCV's reader knows it too."""
@@ -129,7 +130,8 @@ def _graph(checkpoint: Checkpoint) -> Any:
     """The network as an onnx.ModelProto."""
     try:
         import onnx
-        import onnxruntime  # noqa: F401  # needed at the end: said before the work
+
+        import_onnxruntime()  # needed at the end: said before the work
     except ImportError as error:
         raise CheckpointError(
             "exporting needs onnx and onnxruntime: pip install 'reid-hash[onnx]'"

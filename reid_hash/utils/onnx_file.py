@@ -1,4 +1,4 @@
-"""ONNX files as bytes: what is read before a runtime gets them, without a package that reads ONNX.
+"""ONNX files as bytes, and the runtime that gets them: without a package that reads ONNX.
 
 An ONNX file is a protocol buffer. A tensor in it may have its values in another file, whose path
 the ONNX file chooses, and a runtime opens that file. So the bytes are looked through first, and
@@ -8,6 +8,7 @@ the runtime is given the same bytes rather than the path.
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from reid_hash.errors import CheckpointError
 from reid_hash.utils.files import is_ordinary
@@ -28,6 +29,26 @@ MESSAGES = {
 
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # fields of TensorProto
 _MOST_BYTES = 2**31 - 1  # of a protocol buffer
+
+
+def import_onnxruntime() -> Any:
+    """Import onnxruntime with its telemetry off; nothing else in this package imports it.
+
+    On import its builds with telemetry write an id of the machine and a data base of events below
+    the home folder, and send them to Microsoft. The variable is read then, once.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    # for somebody who imported it before; a build without telemetry may lack the function
+    getattr(onnxruntime, "disable_telemetry_events", lambda: None)()
+    return onnxruntime
 
 
 def read_onnx(path: str | os.PathLike[str]) -> bytes:

@@ -277,3 +277,11 @@ def test_nothing_is_written_where_the_graph_computes_something_else(made, tmp_pa
         export_onnx(made, tmp_path / "m.onnx")
     assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_metadata_that_is_no_text(file, tmp_path):
+    data = file.read_bytes()
+    assert data.count(b"fingerprint") == 1
+    (tmp_path / "m.onnx").write_bytes(data.replace(b"fingerprint", b"fingerprin\xff"))
+    with pytest.raises(CheckpointError, match=r"m\.onnx is damaged: its metadata is no text"):
+        OnnxEncoder(tmp_path / "m.onnx", "cpu")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import CheckpointError, DataError
-from reid_hash.utils.onnx_file import fields, read_onnx
+from reid_hash.utils.onnx_file import fields, import_onnxruntime, read_onnx
 from reid_hash.video.detectors.detector import suppress
 from reid_hash.video.types import BgrFrame, Detections
 
@@ -99,7 +99,7 @@ def _cells(size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float
 
 def _load(file: Path, content: bytes, threads: int | None) -> tuple[Run, str]:
     try:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
     except ImportError:
         return _load_opencv(file, content), "OpenCV"
     options = onnxruntime.SessionOptions()
@@ -110,9 +110,9 @@ def _load(file: Path, content: bytes, threads: int | None) -> tuple[Run, str]:
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name  # bytes that are no text are an error, too
     except Exception as error:  # it has a dozen classes of them
         raise DataError(f"{file} is no ONNX file that can be read") from error
-    name = session.get_inputs()[0].name
 
     def run(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         outputs: list[Any] = session.run(None, {name: pixels})
