@@ -277,3 +277,29 @@ def test_nothing_is_written_where_the_graph_computes_something_else(made, tmp_pa
         export_onnx(made, tmp_path / "m.onnx")
     assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("spoilt", ["nan", "inf", "-1.0"])
+def test_bit_weights_out_of_range_are_refused(file, tmp_path, spoilt):
+    model = onnx.load(file)
+    for entry in model.metadata_props:
+        if entry.key == "bit_weights":
+            weights = json.loads(entry.value)
+            entry.value = json.dumps([float(spoilt), *weights[1:]])
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(CheckpointError, match="m.onnx has bit weights"):
+        OnnxEncoder(tmp_path / "m.onnx", "cpu")
+
+
+def test_outputs_that_are_not_finite_are_refused(file, monkeypatch):
+    encoder = OnnxEncoder(file, "cpu")
+    run = encoder._run
+
+    def spoilt(images):
+        outputs, embedding = run(images)
+        embedding[0, 0] = np.nan
+        return outputs, embedding
+
+    monkeypatch.setattr(encoder, "_run", spoilt)
+    with pytest.raises(CheckpointError, match="NaN or infinity for 1 of 2 images"):
+        encoder.encode(np.zeros((2, *encoder.size, 3), np.uint8))
