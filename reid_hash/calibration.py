@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from reid_hash.codes import Codes
 from reid_hash.distances import hamming_blocks, weighted_blocks
 from reid_hash.errors import GalleryError, one_line
+from reid_hash.utils.files import json_text
 
 Floats = NDArray[np.float64]
 
@@ -120,7 +121,7 @@ class Calibration:
             }
             for (bits, weighted), table in self.tables.items()
         ]
-        return json.dumps({"about": self.about, "tables": tables})
+        return json_text({"about": self.about, "tables": tables})
 
     @classmethod
     def from_json(cls, text: str) -> "Calibration":

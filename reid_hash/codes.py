@@ -34,6 +34,9 @@ def pack(bits: ArrayLike) -> NDArray[np.uint8]:
     Returns:
         [n, ceil(bits / 8)] uint8, little bit order; the padding bits of the last byte are zero.
 
+    Raises:
+        CodeError: these are no matrix, or a number is NaN or infinite.
+
     Example:
         >>> pack([[1.5, -0.2, 0.3]])
         array([[5]], dtype=uint8)
@@ -42,6 +45,14 @@ def pack(bits: ArrayLike) -> NDArray[np.uint8]:
     if values.ndim != 2:
         raise CodeError(f"codes are packed from a matrix [n, bits], not from shape {values.shape}")
     if values.dtype != np.bool_:
+        if values.dtype.kind not in "biuf":
+            raise CodeError(f"codes are packed from real numbers or booleans, not {values.dtype}")
+        bad = ~np.isfinite(values).all(axis=1)
+        if bad.any():
+            raise CodeError(
+                f"{int(bad.sum()):,} of {len(bad):,} rows hold NaN or infinity, which have no "
+                "code; the network that gave them is damaged, or its training diverged"
+            )
         values = values > 0
     return np.packbits(values, axis=1, bitorder="little")
 

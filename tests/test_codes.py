@@ -45,7 +45,7 @@ def test_prefix_is_the_first_bits(bits, data):
 
 
 def test_ones_are_outputs_above_zero():
-    codes = Codes.from_outputs([[0.1, 0.0, -0.1, np.inf]])
+    codes = Codes.from_outputs([[0.1, 0.0, -0.1, 9.0]])
     np.testing.assert_array_equal(codes.unpack(), [[True, False, False, True]])
 
 
@@ -186,3 +186,9 @@ def test_errors_of_wrong_values_are_value_errors():
         assert issubclass(kind, ReidHashError)
     for kind in (DataError, GalleryError, CheckpointError):
         assert not issubclass(kind, ValueError)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_outputs_that_are_not_finite_have_no_code(value):
+    with pytest.raises(CodeError, match="1 of 2 rows"):
+        Codes.from_outputs([[1.0, -1.0], [value, 1.0]])

@@ -22,13 +22,13 @@ from reid_hash.app.runs import (
 from reid_hash.config.schema import DataConfig
 from reid_hash.data import data_root, load_dataset
 from reid_hash.data.dataset import Dataset
-from reid_hash.errors import ConfigError, DataError
+from reid_hash.errors import ConfigError
 from reid_hash.evaluation import describe
-from reid_hash.evaluation.encoded import check_lengths, encode_dataset
+from reid_hash.evaluation.encoded import check_lengths, check_matches, encode_dataset
 from reid_hash.evaluation.open_set import open_set_line
 from reid_hash.evaluation.reid import Row, curves
 from reid_hash.evaluation.reid import evaluate as evaluate_reid
-from reid_hash.evaluation.retrieval import TOP, RetrievalRow, evaluate_retrieval
+from reid_hash.evaluation.retrieval import TOP, RetrievalRow, evaluate_retrieval, shortage_notes
 from reid_hash.models.load import load_model
 from reid_hash.models.shipped import is_shipped
 from reid_hash.report.plots import bits_plot, cmc_plot
@@ -53,6 +53,8 @@ class EvaluateOptions:
         protocol: split and evaluation; None for the one that the model was trained under.
         split: which of several published splits; None likewise.
         boxes: CUHK03's boxes, labeled or detected; None likewise.
+        camera_rule: which gallery images a query must not find: market, cuhk03 or none; None
+            likewise.
         task: "reid" for CMC, mAP and mINP; "retrieval" for mAP, precision and look-up in data sets
             with classes; None for the one that fits the data set.
         draws: gallery draws of a single-shot protocol.
@@ -73,6 +75,7 @@ class EvaluateOptions:
     protocol: str | None = None
     split: int | None = None
     boxes: str | None = None
+    camera_rule: str | None = None
     task: Literal["reid", "retrieval"] | None = None
     draws: int = describe.DRAWS
     rerank: bool = False
@@ -230,9 +233,9 @@ def evaluate(
     _log.info("data: %s in %s", config.dataset, data_root(root))
     found = load_dataset(config, root, drawn_from)
     retrieval = _is_retrieval(asked, found)
-    if not len(found.query) or not len(found.gallery):
-        kind = "database" if retrieval else "gallery"
-        raise DataError(f"{found.name}, {found.protocol}: there is no query or no {kind}")
+    check_matches(found, asked.open_set)
+    if retrieval:
+        found = found.with_notes(*shortage_notes(found))
     lengths = bits or lengths_up_to(encoder.bits, RETRIEVAL_LENGTHS if retrieval else LENGTHS)
     began = time.monotonic()
     images = len(found.query) + (len(found.gallery) if found.gallery is not found.query else 0)
@@ -307,7 +310,14 @@ def _data_config(options: EvaluateOptions, trained: DataConfig) -> DataConfig:
     name = options.dataset or first
     own = trained.model_copy(update={"dataset": first, "shares": ()})
     base = own if name == first else DataConfig(dataset=name)
-    given = {"protocol": options.protocol, "split": options.split, "boxes": options.boxes}
+    given = {
+        "protocol": options.protocol,
+        "split": options.split,
+        "boxes": options.boxes,
+        "camera_rule": options.camera_rule,
+    }
+    if options.protocol is not None and options.camera_rule is None:
+        given["camera_rule"], base = None, base.model_copy(update={"camera_rule": None})
     return base.model_copy(update={k: v for k, v in given.items() if v is not None})
 
 

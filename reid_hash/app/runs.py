@@ -15,7 +15,7 @@ from reid_hash.data import data_root
 from reid_hash.errors import CheckpointError
 from reid_hash.models.load import MODEL_FILE, model_file
 from reid_hash.models.shipped import default_model
-from reid_hash.utils.files import is_elsewhere, is_ordinary, write_text
+from reid_hash.utils.files import is_elsewhere, is_ordinary, json_text, write_text
 
 StrPath = str | os.PathLike[str]
 
@@ -123,7 +123,7 @@ def record_run(folder: Path, data: Path) -> None:
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
     }
-    write_text(folder / RUN_FILE, json.dumps(facts, indent=2) + "\n")
+    write_text(folder / RUN_FILE, json_text(facts, indent=2) + "\n")
 
 
 def recorded_data_root(model: Path) -> Path | None:

@@ -32,9 +32,9 @@ from reid_hash.data.images import Pixels, decode
 from reid_hash.data.several import join
 from reid_hash.errors import ConfigError, DataError
 from reid_hash.evaluation import describe
-from reid_hash.evaluation.encoded import Encoded, encode_dataset
+from reid_hash.evaluation.encoded import Encoded, check_matches, encode_dataset
 from reid_hash.evaluation.reid import Row, evaluate
-from reid_hash.evaluation.retrieval import TOP, RetrievalRow, evaluate_retrieval
+from reid_hash.evaluation.retrieval import TOP, RetrievalRow, evaluate_retrieval, shortage_notes
 from reid_hash.models.shipped import is_shipped
 from reid_hash.models.torch_encoder import TorchEncoder, network_outputs
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
@@ -57,6 +57,8 @@ class TrainOptions:
         config: a YAML file, or the name of a shipped one; see `training_config` for the default.
         start: the network to start from: a checkpoint, the folder of a run, or a shipped model.
         bits: length of the code, `model.bits`; None for the configuration's.
+        camera_rule: which gallery images a query must not find, `data.camera_rule`; None for the
+            configuration's.
         settings: changes to the configuration, "section.key=value" each.
         resume: continue the stopped run in `output`, else the newest one in `runs`.
         output: folder of the run; None for a new one, `runs`/DATASET/TIME.
@@ -71,6 +73,7 @@ class TrainOptions:
     config: str | None = None
     start: StrPath | None = None
     bits: int | None = None
+    camera_rule: str | None = None
     settings: str | Sequence[str] = ()
     resume: bool = False
     output: StrPath | None = None
@@ -144,6 +147,8 @@ def train(dataset: str, *, console: Console | None = None, **options: Any) -> Ru
     settings = [asked.settings] if isinstance(asked.settings, str) else [*asked.settings]
     if asked.bits is not None:
         settings.append(f"model.bits={asked.bits}")
+    if asked.camera_rule is not None:
+        settings.append(f"data.camera_rule={asked.camera_rule}")
     if asked.seed is not None:
         settings.append(f"seed={asked.seed}")
     config = training_config(
@@ -277,7 +282,14 @@ def train_run(
     dataset = load_for(config, data)
     _log.info("data: %s; run: %s", ", ".join(map(str, data)) or data_root(None), folder)
     if not len(dataset.train):
-        raise DataError(f"{dataset.name} has no training images here")
+        raise DataError(
+            f"{dataset.name} has no training images here"
+            + "".join(f"; {note}" for note in dataset.notes if "train" in note)
+        )
+    if len(dataset.query):  # it is evaluated at the end, and should fail now if it must
+        check_matches(dataset)
+    if dataset.by_class:
+        dataset = dataset.with_notes(*shortage_notes(dataset))
     if console is not None:
         for note in dataset.notes:
             remark(console, f"note: {note}")

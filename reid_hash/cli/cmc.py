@@ -27,6 +27,7 @@ option = partial(options.option, EvaluateOptions)
 @option("--protocol", help="Of cuhk03: single-shot, cross-camera or new.")
 @option("--split", type=click.IntRange(0), help="Which of several published splits.")
 @option("--boxes", type=click.Choice(["labeled", "detected"]), help="CUHK03: whose boxes.")
+@options.camera_rule_option
 @option(
     "--draws",
     type=click.IntRange(1),

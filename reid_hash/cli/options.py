@@ -96,6 +96,12 @@ device_option = click.option(
     show_default=True,
     help="Where to compute.",
 )
+camera_rule_option = click.option(
+    "--camera-rule",
+    type=click.Choice(["market", "cuhk03", "none"]),
+    help="Which gallery images a query must not find: of its identity and camera (market), of its "
+    "camera (cuhk03), or no image (none, for people before one camera); else the protocol's rule.",
+)
 json_option = click.option(
     "--json", "json_file", type=FILE, help="Write every printed figure to this file."
 )

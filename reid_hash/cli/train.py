@@ -30,6 +30,7 @@ option = partial(options.option, TrainOptions)
     "Its configuration is used where --config names none.",
 )
 @option("--bits", type=click.IntRange(1), help="Length of the code (model.bits).")
+@options.camera_rule_option
 @option(
     "--set",
     "settings",

@@ -60,6 +60,12 @@ class DataConfig(_Section):
         "as many identities as each has",
     )
     protocol: str | None = Field(None, description="split and evaluation; null: the usual one")
+    camera_rule: Literal["market", "cuhk03", "none"] | None = Field(
+        None,
+        description="which gallery images a query of a person must not find: market, those of its "
+        "own identity and camera; cuhk03, those of its own camera; none, no image; null: the "
+        "protocol's rule",
+    )
     boxes: Literal["labeled", "detected"] = Field("labeled", description="CUHK03: whose boxes")
     split: Annotated[int, Field(ge=0)] = Field(
         0, description="which published split, or which draw"

@@ -47,7 +47,8 @@ def load_dataset(
         root: the data root; None: see `data_root`.
         seed: of the figures of `walkers`. Drawn splits of other data sets depend on the setting
             `split` alone.
-        **settings: `protocol`, `boxes` and `split`, as in `reid_hash.config.schema.DataConfig`.
+        **settings: `protocol`, `camera_rule`, `boxes` and `split`, as in
+            `reid_hash.config.schema.DataConfig`.
 
     Raises:
         ConfigError: an unknown data set or setting, or a protocol that the data set does not have.
@@ -110,4 +111,4 @@ def load_dataset(
         raise ConfigError(
             f"{name} has the protocol {dataset.protocol} here, not {config.protocol!r}"
         )
-    return dataset
+    return dataset.with_camera_rule(config.camera_rule)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_hash.errors import ConfigError
+
 RgbImage = NDArray[np.uint8]
 """An image: [height, width, 3] uint8, RGB."""
 
@@ -95,6 +97,25 @@ class Dataset:
     def by_class(self) -> bool:
         """Whether labels are classes, to be evaluated as image retrieval, and not identities."""
         return bool(self.classes)
+
+    def with_camera_rule(self, rule: str | None) -> "Dataset":
+        """The same data set under another camera rule; None for its own.
+
+        Raises:
+            ConfigError: it has classes, or its protocol draws queries and gallery from the same
+                images by their cameras.
+        """
+        if rule is None or rule == self.camera_rule:
+            return self
+        if self.by_class:
+            raise ConfigError(f"{self.name} has classes and no cameras: leave the camera rule out")
+        if self.single_shot or self.gallery is self.query:
+            raise ConfigError(
+                f"{self.name}, {self.protocol} tells queries from the gallery by their cameras: "
+                f"its camera rule is {self.camera_rule}, not {rule}; another rule needs a protocol "
+                "with query and gallery images of their own, such as market1501's standard"
+            )
+        return replace(self, camera_rule=rule)
 
     def with_notes(self, *notes: str) -> "Dataset":
         """The same data set with more notes."""

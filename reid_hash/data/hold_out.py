@@ -39,7 +39,7 @@ def hold_out(
         ConfigError: too few would be left to train on: under 2 identities, or 2 images of a class;
             or the last images of a benchmark are asked for, which are numbered by nothing.
     """
-    if dataset.camera_rule == "none":
+    if dataset.by_class:
         if which == "last":
             raise ConfigError("data.held_out=last is for identities; images of classes are drawn")
         return _images(dataset, number, seed)

@@ -90,7 +90,7 @@ def _find(root: Path) -> Path:
     )
 
 
-def _images(folder: Path, part: str) -> tuple[ImageSet, list[str]]:
+def _images(folder: Path, part: str, may_be_empty: bool = False) -> tuple[ImageSet, list[str]]:
     """The images of a folder, junk left out, with notes on what is left out."""
     if not (folder / part).is_dir():
         other = "" if part == TRAIN else ", or use data.protocol=held-out to test without it"
@@ -99,7 +99,9 @@ def _images(folder: Path, part: str) -> tuple[ImageSet, list[str]]:
     matches = {name: match for name in names if (match := _NAME.fullmatch(name))}
     strange = not_fitting([n for n in names if n not in matches], "0002_c1s1_000451_03.jpg")
     notes = [f"{part}/: {note}" for note in strange]
-    if not matches:
+    if not matches and may_be_empty:
+        notes.append(f"{part}/ holds no image in Market-1501's naming: nothing to train on")
+    elif not matches:
         hint = packed_hint((folder, folder.parent))
         raise DataError(
             f"{folder / part} holds no image in Market-1501's naming"
@@ -139,7 +141,7 @@ def _standard(folder: Path) -> Dataset:
         notes.append(f"{counted(distractors, 'distractor')} in the gallery (identity 0)")
     notes += without_match_note(query, gallery)
     if (folder / TRAIN).is_dir():
-        train, train_notes = _images(folder, TRAIN)
+        train, train_notes = _images(folder, TRAIN, may_be_empty=True)
         notes += train_notes
         both = set(train.labels.tolist()) & set(query.labels.tolist())
         if both:

@@ -1,13 +1,12 @@
 """The words that stand beside every figure: protocol, rules, definitions."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from reid_hash.data.dataset import Dataset
-from reid_hash.utils.files import write_text
+from reid_hash.utils.files import json_text, write_text
 
 AP = "map: step AP (information retrieval); map_trapezoid: trapezoid AP (Market-1501's script)"
 RETRIEVAL_AP = (
@@ -107,5 +106,5 @@ def result_object(
 
 
 def write_json(path: str | os.PathLike[str] | Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON object, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
+    """Write a JSON object, whole or not at all; see `json_text`."""
+    write_text(path, json_text(value, indent=2) + "\n")

@@ -10,8 +10,9 @@ from reid_hash.codes import Codes
 from reid_hash.data.dataset import Dataset
 from reid_hash.data.images import Pixels, decode
 from reid_hash.data.labels import relevance
+from reid_hash.data.listing import without_match
 from reid_hash.distances import query_values
-from reid_hash.errors import ConfigError
+from reid_hash.errors import ConfigError, DataError
 from reid_hash.models.encoder import Encoder
 from reid_hash.report.grid import RankingRow
 
@@ -83,6 +84,57 @@ def encode_dataset(
     return Encoded(
         query, gallery, query_pixels, gallery_pixels, embedding, gallery_embedding, values
     )
+
+
+def check_matches(dataset: Dataset, open_set: bool = False) -> None:
+    """Refuse a data set in which nothing can be found, before any work on it.
+
+    Args:
+        dataset: whose query and gallery are looked at.
+        open_set: strangers are evaluated too, for which two identities are needed.
+
+    Raises:
+        DataError: there is no query, no gallery, or no query has a match under the camera rule.
+        ConfigError: queries are their own gallery, and the camera rule would let each find itself.
+    """
+    query, gallery = dataset.query, dataset.gallery
+    where = f"{dataset.name}, {dataset.protocol}"
+    if not len(query) or not len(gallery):
+        kind = "database" if dataset.by_class else "gallery"
+        raise DataError(f"{where}: there is no query or no {kind}")
+    if dataset.by_class:
+        if query.labels.ndim == 2:
+            found = (query.labels.any(0) & gallery.labels.any(0)).any()
+        else:
+            found = np.isin(query.labels, gallery.labels).any()
+        if not found:
+            raise DataError(f"{where}: no query has an image of its class in the database")
+        return
+    if dataset.camera_rule == "none":
+        if gallery is query:
+            raise ConfigError(
+                f"{where}: queries and gallery are the same images, so that with the camera rule "
+                "none each would find itself; leave the rule out"
+            )
+        matched = np.isin(query.labels, gallery.labels)
+    else:
+        matched = ~without_match(query, gallery)
+    if not matched.any():
+        if np.isin(query.labels, gallery.labels).any() and gallery is not query:
+            raise DataError(
+                f"{where}: no query has a gallery image of its identity from another camera; to "
+                "count those of its own camera too, choose --camera-rule none"
+            )
+        raise DataError(
+            f"{where}: no query has a gallery image of its identity"
+            + (" from another camera" if gallery is query else "")
+            + "; check how the images are named, or choose another --protocol"
+        )
+    if open_set and len(np.unique(query.labels[matched])) < 2:
+        raise DataError(
+            f"{where}: one identity alone can be found, and open-set figures need strangers too; "
+            "leave out --open-set"
+        )
 
 
 def check_lengths(lengths: Sequence[int], bits: int) -> None:

@@ -78,6 +78,18 @@ def evaluate_retrieval(
             yield RetrievalRow({**about, **_figures(result)}, result)
 
 
+def shortage_notes(dataset: Dataset) -> list[str]:
+    """A note where the database has fewer images than the figures are of, or none."""
+    database = len(dataset.gallery)
+    if database >= TOP:
+        return []
+    return [
+        f"the database has {database:,} images: precision, recall, mAP and NDCG at {TOP} are of "
+        f"these, and precision counts the {TOP - database:,} that are lacking as wrong, so that it "
+        f"cannot exceed {database / TOP:.3g}"
+    ]
+
+
 def _figures(result: RetrievalResult) -> dict[str, Any]:
     figures: dict[str, Any] = {"map": result.map}
     for name in ("precision_at", "map_at", "recall_at", "ndcg_at"):

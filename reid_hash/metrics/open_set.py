@@ -79,7 +79,7 @@ def tpir_at_fpir(
         valid: [Q, G] bool, False where a camera rule drops the pair; all True when left out.
 
     Raises:
-        MetricError: shapes differ, or a distance is NaN.
+        MetricError: shapes differ, or a distance is NaN or infinite.
         ConfigError: `fpir` is no share.
 
     Example:
@@ -97,8 +97,8 @@ def nearest_of_identities(
     matrix, labels = np.array(distances, np.float64), np.asarray(gallery_labels)
     if matrix.ndim != 2 or labels.shape != matrix.shape[1:]:
         raise MetricError(f"labels {list(labels.shape)} do not fit distances {list(matrix.shape)}")
-    if np.isnan(matrix).any():
-        raise MetricError("a distance is not a number (NaN); were the embeddings finite?")
+    if not np.isfinite(matrix).all():
+        raise MetricError("a distance is NaN or infinite; were the embeddings finite?")
     if valid is not None:
         if valid.shape != matrix.shape:
             raise MetricError(f"valid {list(valid.shape)} differs from {list(matrix.shape)}")

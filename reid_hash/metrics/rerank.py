@@ -93,8 +93,8 @@ class _Distances:
         shapes = [part.shape for part in parts]
         if len(shapes[1]) != 2 or shapes[::2] != [(n, n) for n in shapes[1]]:
             raise MetricError(f"distances of shapes {shapes} are not [Q, Q], [Q, G] and [G, G]")
-        if any(np.isnan(part).any() for part in parts):
-            raise MetricError("a distance is not a number (NaN); were the embeddings finite?")
+        if not all(np.isfinite(part).all() for part in parts):
+            raise MetricError("a distance is NaN or infinite; were the embeddings finite?")
         self.n_query = shapes[1][0]
 
     def __len__(self) -> int:

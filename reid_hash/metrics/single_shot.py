@@ -42,7 +42,7 @@ def single_shot(
         deviation over draws.
 
     Raises:
-        MetricError: shapes do not fit together, a distance is NaN, or `draws` is below 1.
+        MetricError: shapes do not fit together, a distance is not finite, or `draws` is below 1.
 
     Example:
         >>> result = single_shot([[0.1, 0.2]], [7], [7, 8], [1], [2, 2], draws=3)
@@ -58,8 +58,8 @@ def single_shot(
         or seen_by.shape != in_gallery.shape
     ):
         raise MetricError(f"labels or cameras do not fit distances of shape {list(matrix.shape)}")
-    if np.isnan(matrix).any():
-        raise MetricError("a distance is not a number (NaN); were the embeddings finite?")
+    if not np.isfinite(matrix).all():
+        raise MetricError("a distance is NaN or infinite; were the embeddings finite?")
     if draws < 1:
         raise MetricError(f"at least 1 draw is needed, not {draws}")
     columns = np.ascontiguousarray(matrix.T)  # drawn images are then whole rows

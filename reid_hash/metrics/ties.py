@@ -141,14 +141,14 @@ def tie_groups(
     """Groups from a dense matrix of distances; equal numbers are ties.
 
     Args:
-        distances: [Q, G] real, smaller is nearer; infinities are allowed.
+        distances: [Q, G] real, finite, smaller is nearer.
         relevant: [Q, G] bool, whether the gallery image has the query's label.
         valid: [Q, G] bool, False where a camera rule drops the pair (`rules.valid_mask`); all
             True when left out.
         block_bytes: memory, in bytes, that a block of queries may take.
 
     Raises:
-        MetricError: shapes differ, or a distance is NaN.
+        MetricError: shapes differ, or a distance is NaN or infinite.
 
     Example:
         >>> groups = tie_groups([[0.0, 1.0, 1.0, 2.0]], np.array([[False, True, False, True]]))
@@ -176,8 +176,8 @@ def tie_groups(
 def _block_groups(
     distances: NDArray[np.generic], relevant: NDArray[np.bool_], valid: NDArray[np.bool_]
 ) -> TieGroups:
-    if np.isnan(distances).any():
-        raise MetricError("a distance is not a number (NaN); were the embeddings finite?")
+    if not np.isfinite(distances).all():
+        raise MetricError("a distance is NaN or infinite; were the embeddings finite?")
     if distances.shape[1] == 0:
         empty = np.zeros((len(distances), 1), np.int64)
         return from_histograms(empty, empty)

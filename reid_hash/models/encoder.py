@@ -19,7 +19,7 @@ from reid_hash.codes import Codes
 from reid_hash.config.schema import Config
 from reid_hash.data.dataset import RgbImage
 from reid_hash.data.images import as_image, resize
-from reid_hash.errors import DataError, ImageError
+from reid_hash.errors import CheckpointError, DataError, ImageError
 from reid_hash.utils.progress import counting
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class Encoder(ABC):
 
         Raises:
             DataError: a file cannot be read.
+            CheckpointError: the network gives NaN or infinity.
             ImageError: an image has a wrong type or shape; it is a ValueError too.
 
         Example:
@@ -127,7 +128,7 @@ class Encoder(ABC):
             if images.shape[1:3] == self.size:
                 ordered = images if color == "rgb" else images[..., ::-1]
                 with _counting(progress, len(images)) as count:
-                    yield self._outputs(ordered, count)
+                    yield self._checked(ordered, count)
                 return
         several = _several(images)
         total = len(several) if isinstance(several, Sized) else None
@@ -135,7 +136,7 @@ class Encoder(ABC):
             found = False
             for block in self._blocks(several, color):
                 found = True
-                yield self._outputs(block, count)
+                yield self._checked(block, count)
             if not found:
                 yield self._outputs(np.empty((0, *self.size, 3), np.uint8), None)
 
@@ -154,6 +155,20 @@ class Encoder(ABC):
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             while block := list(itertools.islice(numbered, _BLOCK)):
                 yield np.stack(list(pool.map(one, *zip(*block, strict=True))))
+
+    def _checked(
+        self, images: NDArray[np.uint8], progress: Callable[[int], object] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What `_outputs` gives; CheckpointError where a number is NaN or infinite."""
+        outputs, embedding = self._outputs(images, progress)
+        fine = np.isfinite(outputs).all(axis=1) & np.isfinite(embedding).all(axis=1)
+        bad = len(outputs) - int(np.count_nonzero(fine))
+        if bad:
+            raise CheckpointError(
+                f"the network {self.fingerprint} gives NaN or infinity for {bad:,} of "
+                f"{len(outputs):,} images: it diverged in training, or is damaged; take another"
+            )
+        return outputs, embedding
 
     @abstractmethod
     def _outputs(

@@ -134,6 +134,8 @@ class OnnxEncoder(Encoder):
             raise CheckpointError(
                 f"{path} has {len(self.bit_weights)} weights for {self.bits} bits"
             )
+        if not np.isfinite(self.bit_weights).all() or (self.bit_weights < 0).any():
+            raise CheckpointError(f"{path} has bit weights that are NaN, infinite or below 0")
         self._features = self._check(path, probe)
 
     def _outputs(
@@ -169,6 +171,10 @@ class OnnxEncoder(Encoder):
             raise CheckpointError(
                 f"{path} gives other outputs than the network it was exported from (relative "
                 f"difference {difference:.2g}): it is damaged, or was changed; export it again"
+            )
+        if not np.isfinite(embedding).all():
+            raise CheckpointError(
+                f"{path} gives an embedding with NaN or infinity: it is damaged; export it again"
             )
         return int(embedding.shape[1])
 

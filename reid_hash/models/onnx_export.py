@@ -5,7 +5,6 @@ elsewhere cannot get them wrong; the metadata hold what else codes need. `OnnxEn
 """
 
 import io
-import json
 import os
 import warnings
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from reid_hash.models.torch_encoder import network_outputs
 from reid_hash.nn.checkpoint import Checkpoint, metadata_of
 from reid_hash.nn.folding import fold_batch_norm
 from reid_hash.nn.hashnet import HashNet
-from reid_hash.utils.files import replacing
+from reid_hash.utils.files import json_text, replacing
 from reid_hash.utils.onnx_file import import_onnxruntime
 
 OPSET = 17
@@ -108,7 +107,7 @@ def export_onnx(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Exporte
     metadata = metadata_of(checkpoint) | {
         "format": FORMAT,
         "fingerprint": checkpoint.fingerprint,
-        "probe": json.dumps([float(f"{value:.5g}") for value in probe[0]]),
+        "probe": json_text([float(f"{value:.5g}") for value in probe[0]]),
     }
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)

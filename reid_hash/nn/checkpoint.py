@@ -24,7 +24,7 @@ from reid_hash.config.reading import parse_config
 from reid_hash.config.schema import Config
 from reid_hash.errors import CheckpointError, ConfigError
 from reid_hash.nn.hashnet import HashNet
-from reid_hash.utils.files import is_ordinary, replacing
+from reid_hash.utils.files import is_ordinary, json_text, replacing
 
 FORMAT = "reid_hash checkpoint 1"
 STATE_FORMAT = "reid_hash training state 1"
@@ -67,10 +67,10 @@ def metadata_of(checkpoint: Checkpoint) -> dict[str, str]:
     net = checkpoint.net
     return {
         "config": net.config.model_dump_json(),
-        "bit_weights": json.dumps([float(w) for w in checkpoint.bit_weights]),
-        "bit_order": json.dumps([int(k) for k in checkpoint.bit_order]),
-        "normalisation": json.dumps({"mean": net.mean.tolist(), "std": net.std.tolist()}),
-        "trained_on": json.dumps(dict(checkpoint.trained_on)),
+        "bit_weights": json_text([float(w) for w in checkpoint.bit_weights]),
+        "bit_order": json_text([int(k) for k in checkpoint.bit_order]),
+        "normalisation": json_text({"mean": net.mean.tolist(), "std": net.std.tolist()}),
+        "trained_on": json_text(dict(checkpoint.trained_on)),
     }
 
 
@@ -120,7 +120,29 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise CheckpointError(f"{path} was written by another version: its lists are none")
     if len(weights) != config.model.bits:
         raise CheckpointError(f"{path} has {len(weights)} weights for {config.model.bits} bits")
+    bad = not_finite(net)
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        bad = ["bit_weights", *bad]
+    if bad:
+        raise CheckpointError(
+            f"{path} holds numbers that are NaN, infinite or out of range in {', '.join(bad[:3])}"
+            f"{' …' if len(bad) > 3 else ''}: its training diverged, or it is damaged; train again "
+            "with a lower train.learning_rate, or take another model"
+        )
     return Checkpoint(net.eval(), weights, order, trained_on)
+
+
+def not_finite(net: HashNet) -> list[str]:
+    """Names of a network's parameters and buffers that hold NaN or infinity, in their order.
+
+    A deviation of the normalisation counts likewise that is not above 0: it is divided by.
+    """
+    bad = [
+        name
+        for name, tensor in net.state_dict().items()
+        if tensor.is_floating_point() and not tensor.isfinite().all()
+    ]
+    return bad if (net.std > 0).all() or "std" in bad else [*bad, "std"]
 
 
 def without_download(config: Config) -> Config:
@@ -187,8 +209,8 @@ def save_state(
                 scalars[f"{index}/{key}"] = value
     metadata = {
         "format": STATE_FORMAT,
-        "facts": json.dumps(dict(facts)),
-        "scalars": json.dumps(scalars),
+        "facts": json_text(dict(facts)),
+        "scalars": json_text(scalars),
     }
     write_tensors(path, tensors, metadata)
 

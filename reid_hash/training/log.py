@@ -1,6 +1,5 @@
 """What a training run tells while it goes: a progress bar, `metrics.jsonl`, TensorBoard."""
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from reid_hash.utils.files import LineFile, cannot_write
+from reid_hash.utils.files import LineFile, cannot_write, json_text
 from reid_hash.utils.visible import remark
 
 
@@ -110,7 +109,7 @@ class TrainingLog:
     def write(self, step: int, **figures: float) -> None:
         """Write figures of a step to `metrics.jsonl` and TensorBoard."""
         if self._file is not None:
-            self._file.write(json.dumps({"step": step, **figures}))
+            self._file.write(json_text({"step": step, **figures}))
         if self._board is not None:
             try:
                 for name, value in figures.items():

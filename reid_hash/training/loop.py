@@ -22,10 +22,11 @@ from reid_hash.data.images import Pixels
 from reid_hash.data.several import source_of
 from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
 from reid_hash.models.load import MODEL_FILE as MODEL_FILE
-from reid_hash.models.torch_encoder import pick_device
+from reid_hash.models.torch_encoder import network_outputs, pick_device
 from reid_hash.nn.checkpoint import (
     Checkpoint,
     load_state,
+    not_finite,
     read_facts,
     save_checkpoint,
     save_state,
@@ -53,6 +54,8 @@ from reid_hash.utils.signals import stop_signals
 
 STATE_FILE = "state.safetensors"
 CONFIG_FILE = "config.yaml"
+
+_LOOKED_AT = 16  # training images that a network is tried on after each epoch
 
 COLLAPSED = 0.02
 """Spread of a batch's codes (see `code_spread`) below which training is said to have collapsed."""
@@ -165,10 +168,7 @@ class Training:
         terms = objective(outputs, labels, images, loss_of, margin)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
-            raise ReidHashError(
-                f"the loss is {loss.item()} at step {step}; lower train.learning_rate "
-                f"({options.learning_rate:g}) or set train.clip=1"
-            )
+            raise diverged(f"the loss is {loss.item()}", step, options)
 
         self.optimiser.zero_grad(set_to_none=True)
         (loss * world_size()).backward()  # type: ignore[no-untyped-call]  # see gather_batch
@@ -213,6 +213,7 @@ def train(
     Raises:
         Stopped: Ctrl-C; the state is saved.
         ConfigError, CheckpointError: the state is of another configuration, or damaged.
+        ReidHashError: training diverged; no model is saved.
     """
     options = config.train
     # no Accelerator: the first one of a process fixes the precision of all that follow
@@ -272,6 +273,7 @@ def train(
 
             done = step + 1
             if done % len(sampler) == 0:
+                check_finite(training.result, pixels, place, done)
                 spread = code_spread(gather_batch(codes.float())).item()
                 rate = learning_rate_at(progress, options)
                 log.epoch(done, epoch + 1, spread=spread, learning_rate=rate)
@@ -293,6 +295,9 @@ def train(
     if first and console and config.refit.steps:
         console.print(f"refitting the hash layer, {config.refit.steps} steps …", highlight=False)
     checkpoint = freeze(training.result, pixels, place)
+    check_finite(checkpoint.net, pixels, torch.device("cpu"), steps)
+    if not np.isfinite(checkpoint.bit_weights).all():
+        raise diverged("the bit weights are not finite", steps, options)
     facts = {
         **(trained_on or {}),
         "images": len(pixels),
@@ -307,6 +312,35 @@ def train(
         (folder / STATE_FILE).unlink(missing_ok=True)  # the run is over
     processes.wait_for_everyone()
     return checkpoint
+
+
+def diverged(what: str, step: int, options: TrainConfig) -> ReidHashError:
+    """The error of a training whose numbers have left their range; no model is saved of it."""
+    return ReidHashError(
+        f"training diverged: {what} at step {step}; lower train.learning_rate "
+        f"({options.learning_rate:g}) or set train.clip=1"
+    )
+
+
+def check_finite(net: HashNet, pixels: Pixels, device: torch.device, step: int) -> None:
+    """Raise unless a network and what it gives for some training images are finite.
+
+    Args:
+        net: on `device`; in evaluation mode its batch norm may overflow where training did not.
+        pixels: the training images, of which a few are looked at.
+        device: where the network is.
+        step: of the training, for the message.
+
+    Raises:
+        ReidHashError: a number is NaN or infinite.
+    """
+    bad = not_finite(net)
+    if not bad:
+        some = pixels.images[:: max(1, len(pixels) // _LOOKED_AT)][:_LOOKED_AT]
+        found = network_outputs(net, some, device, flip=False)
+        bad = [] if all(np.isfinite(part).all() for part in found) else ["outputs"]
+    if bad:
+        raise diverged(f"the network's {bad[0]} is not finite", step, net.config.train)
 
 
 def build_sampler(

@@ -2,11 +2,14 @@
 
 import contextlib
 import errno
+import json
+import math
 import os
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
 from reid_hash.errors import ReidHashError
 
@@ -59,6 +62,33 @@ def replacing(path: str | os.PathLike[str], mode: int | None = None) -> Iterator
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def json_text(value: object, indent: int | None = None, ensure_ascii: bool = True) -> str:
+    """Write a value as JSON that every reader takes: numbers that are not finite become null.
+
+    Python's own NaN and Infinity are no JSON.
+
+    Args:
+        value: dictionaries, sequences, strings, numbers, None.
+        indent: spaces a level; None for one line.
+        ensure_ascii: escape all characters beyond ASCII.
+
+    Example:
+        >>> json_text({"rank1": 0.5, "tpir": float("nan")})
+        '{"rank1": 0.5, "tpir": null}'
+    """
+    return json.dumps(_finite(value), indent=indent, ensure_ascii=ensure_ascii, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value
 
 
 class LineFile:

@@ -1,12 +1,11 @@
 """What happens, as lines of JSON: for other programs, and to look things up afterwards."""
 
-import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reid_hash.utils.files import LineFile
+from reid_hash.utils.files import LineFile, json_text
 from reid_hash.utils.timestamps import format_time
 
 KINDS = {
@@ -61,7 +60,7 @@ class Events:
         with self._lock:
             self.counts[kind] = self.counts.get(kind, 0) + 1
             if self._file is not None:
-                self._file.write(json.dumps(event, ensure_ascii=False))
+                self._file.write(json_text(event, ensure_ascii=False))
         if self._heard is not None:
             self._heard(event)
 

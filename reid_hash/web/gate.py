@@ -16,6 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from reid_hash.utils.files import json_text
 from reid_hash.web.inbox import Inbox, Refused
 from reid_hash.web.inputs import Kinds, checked
 from reid_hash.web.login import Login, Throttled, login_page
@@ -249,7 +250,7 @@ async def _plain_body(request: Request) -> bytes:
         plain = {str(k): v for k, v in given.items() if isinstance(v, str | int | None)}
     except (ValueError, AttributeError, RecursionError) as error:
         raise Refused(400, "the request cannot be read") from error
-    return json.dumps(plain).encode()
+    return json_text(plain).encode()
 
 
 def _with_body(scope: Any, receive: Any, body: bytes) -> tuple[Any, Any]:

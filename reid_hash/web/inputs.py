@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reid_hash.utils.files import json_text
 from reid_hash.web.inbox import Inbox, Refused
 
 _LONGEST = 10_000  # characters of a text
@@ -57,7 +58,7 @@ def checked(body: bytes, kinds: Kinds, inbox: Inbox) -> bytes:
         raise Refused(422, "the function takes another number of values")
     trigger = asked.get("trigger_id")
     values = [_value(value, kind, inbox) for value, kind in zip(given, wanted, strict=True)]
-    return json.dumps(
+    return json_text(
         {
             "data": values,
             "fn_index": number,

@@ -1,6 +1,8 @@
 """The command line as a person uses it: in a process of its own where the exit code matters."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 
@@ -298,3 +300,23 @@ def test_a_picture_has_the_same_code_in_query_and_gallery(world, capsys, tmp_pat
     own = [place[name.split("/")[-1]] for name in query_names]  # the same picture lies there too
     np.testing.assert_array_equal(query.packed, gallery.packed[own])
     assert len(np.unique(gallery.packed, axis=0)) > 3  # and not all pictures have one code
+
+
+def test_people_before_one_camera_are_evaluated_by_the_rule_none(world, capsys, tmp_path):
+    folder = tmp_path / "one"
+    shutil.copytree(world / "data", folder)
+    for path in sorted(folder.rglob("*_c*.png")):
+        path.rename(path.with_name(re.sub("_c[0-9]", "_c1", path.name)))
+    asked = ("--model", world / "run", "--dataset", "market1501", "--data", folder, "--bits", 8)
+    code, _, err = run(capsys, "cmc", *asked)
+    assert code == 1
+    assert err.count("\n") == 1
+    assert "--camera-rule none" in err
+    code, out, err = run(
+        capsys, "cmc", *asked, "--camera-rule", "none", "--json", tmp_path / "o.json"
+    )
+    assert code == 0, err
+    found = json.loads((tmp_path / "o.json").read_text(), parse_constant=pytest.fail)
+    assert found["camera_rule"] == "none"
+    assert found["results"][0]["queries_without_match"] == 0
+    assert "camera rule none: every gallery image counts" in out

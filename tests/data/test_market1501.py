@@ -176,3 +176,24 @@ def test_the_real_cuhk01(tmp_path, shared_zip, touch):
     assert len(everything) == 1940
     first = everything.names.index(names[0].removeprefix("cuhk01/"))
     assert everything.read(first).shape[2] == 3
+
+
+def test_evaluation_needs_no_training_images(root):
+    for path in (root / "bounding_box_train").iterdir():
+        path.unlink()
+    found = market1501(root)
+    assert (len(found.train), len(found.query), len(found.gallery)) == (0, 2, 5)
+    assert any("nothing to train on" in note for note in found.notes)
+    with pytest.raises(DataError, match="holds no image"):
+        market1501(root, "train-only")
+
+
+def test_another_camera_rule_is_asked_for(root, persons):
+    assert load_dataset("market1501", root, camera_rule="none").camera_rule == "none"
+    with pytest.raises(ConfigError, match="camera_rule"):
+        load_dataset("market1501", root, camera_rule="left")
+
+
+def test_queries_that_are_their_own_gallery_keep_their_camera_rule(persons):
+    with pytest.raises(ConfigError, match="held-out.*by their cameras"):
+        load_dataset("market1501", persons, camera_rule="none")

@@ -8,8 +8,8 @@ from reid_hash.data.dataset import Dataset, ImageSet
 from reid_hash.data.hold_out import hold_out
 from reid_hash.data.images import Pixels
 from reid_hash.distances import asymmetric, hamming, weighted
-from reid_hash.errors import ConfigError
-from reid_hash.evaluation.encoded import Encoded, check_lengths
+from reid_hash.errors import ConfigError, DataError
+from reid_hash.evaluation.encoded import Encoded, check_lengths, check_matches
 from reid_hash.evaluation.reid import evaluate
 from reid_hash.metrics import rerank, single_shot, summarise, tie_groups, valid_mask
 
@@ -132,3 +132,34 @@ def test_asymmetric_rows_rank_real_queries_against_codes():
     signs = dataclasses.replace(encoded, query_values=np.sign(values))
     both = list(evaluate(signs, dataset, [24], weightings=[True], asymmetric=True, draws=5))
     assert both[0].figures["rank1"] == both[1].figures["rank1"]
+
+
+def market(query, gallery, rule="market"):
+    """A data set of (identity, camera) pairs."""
+    parts = [
+        ImageSet(lambda i: None, [str(i) for i in range(len(pairs))], *np.array(pairs).T)
+        for pairs in (query, gallery)
+    ]
+    return Dataset("x", parts[1], *parts, "p", rule)
+
+
+def test_what_cannot_have_a_match_is_refused_with_what_to_do():
+    one_camera = [(1, 1), (2, 1)], [(1, 1), (2, 1)]
+    for rule in ("market", "cuhk03"):
+        with pytest.raises(DataError, match="another camera; .*--camera-rule none"):
+            check_matches(market(*one_camera, rule))
+    check_matches(market(*one_camera, "none"))
+    with pytest.raises(DataError, match="gallery image of its identity; check"):
+        check_matches(market([(1, 1)], [(2, 2)], "none"))
+    with pytest.raises(DataError, match="no query or no gallery"):
+        check_matches(dataclasses.replace(market([(1, 1)], [(1, 2)]), query=few(0)))
+    check_matches(market([(1, 1), (2, 1)], [(1, 2)]))
+    with pytest.raises(DataError, match="--open-set"):
+        check_matches(market([(1, 1), (2, 1)], [(1, 2)]), open_set=True)
+    held_out = market(*one_camera, "none")
+    with pytest.raises(ConfigError, match="find itself"):
+        check_matches(dataclasses.replace(held_out, query=held_out.gallery))
+
+
+def few(n):
+    return ImageSet(lambda i: None, [""] * n, np.zeros(n, np.int64), np.zeros(n, np.int64))

@@ -10,8 +10,9 @@ from reid_hash.cli import main
 from reid_hash.codes import Codes
 from reid_hash.data.dataset import Dataset, ImageSet
 from reid_hash.data.images import Pixels
-from reid_hash.evaluation.encoded import Encoded
-from reid_hash.evaluation.retrieval import evaluate_retrieval
+from reid_hash.errors import DataError
+from reid_hash.evaluation.encoded import Encoded, check_matches
+from reid_hash.evaluation.retrieval import evaluate_retrieval, shortage_notes
 from reid_hash.metrics import average_precision, precision_at, rank_codes
 from tests.helpers import coloured_pixels, tiny_config
 
@@ -158,3 +159,25 @@ def test_a_length_that_the_code_lacks(class_tree, capsys):
     )
     assert code == 2
     assert "have 16 bits" in err
+
+
+def few(gallery_labels):
+    """One query of class 0, and a database."""
+    images = [
+        ImageSet(lambda i: None, [str(i) for i in range(len(labels))], labels, 0 * labels)
+        for labels in (np.array([0]), np.array(gallery_labels))
+    ]
+    return Dataset("x", images[1], *images, "p", classes=("a", "b"))
+
+
+def test_precision_of_more_images_than_there_are_says_so():
+    assert not shortage_notes(few([0] * 500))
+    (note,) = shortage_notes(few([0, 0, 1] * 50))
+    assert "150 images" in note
+    assert "cannot exceed 0.3" in note
+
+
+def test_classes_that_the_database_lacks_are_refused():
+    check_matches(few([0, 1]))
+    with pytest.raises(DataError, match="no query has an image of its class"):
+        check_matches(few([1, 1]))

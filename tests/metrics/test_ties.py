@@ -3,8 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_hash.errors import ConfigError, ReidHashError
-from reid_hash.metrics import TieGroups, tie_groups, valid_mask
+from reid_hash.errors import ConfigError, MetricError, ReidHashError
+from reid_hash.metrics import (
+    TieGroups,
+    rerank,
+    single_shot,
+    tie_groups,
+    tpir_at_fpir,
+    valid_mask,
+)
 from tests.metrics.textbook import FIELDS, assert_same
 
 
@@ -28,7 +35,6 @@ def by_loops(distances, relevant, valid):
 def test_groups_are_counted_right(queries, gallery, levels, seed):
     rng = np.random.default_rng(seed)
     distances = rng.integers(-levels, levels, (queries, gallery)) / 4
-    distances[rng.random(distances.shape) < 0.1] = np.inf
     relevant, valid = rng.random((2, queries, gallery)) < 0.5
     wanted = by_loops(distances, relevant, valid)
     assert_same(tie_groups(distances, relevant, valid), wanted)
@@ -72,3 +78,17 @@ def test_camera_rules():
     ]
     with pytest.raises(ConfigError, match="'veri'"):
         valid_mask("veri", *labels, *cameras)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_distances_that_are_not_finite_are_refused(value):
+    distances = [[0.0, 1.0], [value, 1.0]]
+    relevant = np.eye(2, dtype=bool)
+    with pytest.raises(MetricError, match="finite"):
+        tie_groups(distances, relevant)
+    with pytest.raises(MetricError, match="finite"):
+        single_shot(distances, [0, 1], [0, 1], [0, 0], [1, 1], draws=2)
+    with pytest.raises(MetricError, match="finite"):
+        tpir_at_fpir(distances, [0, 1], [0, 1])
+    with pytest.raises(MetricError, match="finite"):
+        rerank(distances, distances, distances)

@@ -285,3 +285,29 @@ def test_metadata_that_is_no_text(file, tmp_path):
     (tmp_path / "m.onnx").write_bytes(data.replace(b"fingerprint", b"fingerprin\xff"))
     with pytest.raises(CheckpointError, match=r"m\.onnx is damaged: its metadata is no text"):
         OnnxEncoder(tmp_path / "m.onnx", "cpu")
+
+
+@pytest.mark.parametrize("spoilt", ["nan", "inf", "-1.0"])
+def test_bit_weights_out_of_range_are_refused(file, tmp_path, spoilt):
+    model = onnx.load(file)
+    for entry in model.metadata_props:
+        if entry.key == "bit_weights":
+            weights = json.loads(entry.value)
+            entry.value = json.dumps([float(spoilt), *weights[1:]])
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(CheckpointError, match="m.onnx has bit weights"):
+        OnnxEncoder(tmp_path / "m.onnx", "cpu")
+
+
+def test_outputs_that_are_not_finite_are_refused(file, monkeypatch):
+    encoder = OnnxEncoder(file, "cpu")
+    run = encoder._run
+
+    def spoilt(images):
+        outputs, embedding = run(images)
+        embedding[0, 0] = np.nan
+        return outputs, embedding
+
+    monkeypatch.setattr(encoder, "_run", spoilt)
+    with pytest.raises(CheckpointError, match="NaN or infinity for 1 of 2 images"):
+        encoder.encode(np.zeros((2, *encoder.size, 3), np.uint8))

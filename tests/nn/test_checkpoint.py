@@ -134,3 +134,34 @@ def test_a_state_of_another_network_is_refused(tmp_path):
     save_state(tmp_path / "s", {"net": net}, optimiser, {})
     with pytest.raises(CheckpointError, match="another network"):
         load_state(tmp_path / "s", {"net": torch.nn.Linear(4, 2)}, optimiser)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("part", ["head.project.weight", "backbone.", "mean", "head.norm.running"])
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, part, value):
+    spoilt = checkpoint()
+    state = spoilt.net.state_dict()
+    name = next(key for key in state if key.startswith(part))
+    state[name].view(-1)[0] = value
+    save_checkpoint(tmp_path / "m.safetensors", spoilt)
+    with pytest.raises(CheckpointError, match=f"m.safetensors.*{name}.*training diverged"):
+        load_checkpoint(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -1.0])
+def test_bit_weights_out_of_range_are_refused(tmp_path, weight):
+    spoilt = checkpoint()
+    spoilt.bit_weights[3] = weight
+    save_checkpoint(tmp_path / "m.safetensors", spoilt)
+    with pytest.raises(CheckpointError, match="bit_weights"):
+        load_checkpoint(tmp_path / "m.safetensors")
+
+
+def test_outputs_that_overflow_are_refused(tmp_path):
+    spoilt = checkpoint()
+    spoilt.net.state_dict()["head.project.weight"].fill_(3e38)
+    encoder = TorchEncoder(spoilt, "cpu")
+    images = np.random.default_rng(0).integers(0, 256, (3, *encoder.size, 3), np.uint8)
+    for make in (encoder.encode, encoder.outputs):
+        with pytest.raises(CheckpointError, match="NaN or infinity for 3 of 3 images"):
+            make(images)

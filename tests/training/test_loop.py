@@ -21,7 +21,7 @@ from reid_hash.metrics import rank_codes, summarise
 from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import load_checkpoint, read_tensors
 from reid_hash.training.log import TrainingLog
-from reid_hash.training.loop import MODEL_FILE, STATE_FILE, Stopped, train
+from reid_hash.training.loop import MODEL_FILE, STATE_FILE, Stopped, Training, train
 from reid_hash.training.setup import use_bf16
 from tests.helpers import coloured_pixels, tiny_config
 
@@ -296,3 +296,20 @@ def test_two_processes_train_like_one(tmp_path):
         difference = (one.float() - weights[1][name].float()).abs().max()
         moved = (one.float() - start[name].float()).abs().max()
         assert difference <= 1e-5 + 2e-3 * moved, name
+
+
+def test_a_network_that_diverged_in_its_last_step_is_not_saved(tmp_path, monkeypatch):
+    step = Training.step
+
+    def spoiling(self, number, *args):
+        found = step(self, number, *args)
+        self.net.head.project.weight.data.fill_(float("nan"))
+        return found
+
+    monkeypatch.setattr(Training, "step", spoiling)
+    one_step = ("train.epochs=1", "train.identities_per_batch=8", "train.images_per_identity=6")
+    config = tiny_config(*one_step)
+    with pytest.raises(ReidHashError, match="training diverged.*head.project.weight.*step"):
+        train(config, coloured_pixels(), tmp_path, device="cpu")
+    assert not (tmp_path / "model.safetensors").exists()
+    assert not (tmp_path / "state.safetensors").exists()

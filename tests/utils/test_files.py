@@ -1,11 +1,15 @@
 import errno
+import json
 import os
 import stat
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+import reid_hash
 from reid_hash.errors import ReidHashError
-from reid_hash.utils.files import PRIVATE, replacing, write_text
+from reid_hash.utils.files import PRIVATE, json_text, replacing, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
@@ -62,3 +66,16 @@ def test_a_file_may_be_private_whatever_the_umask(tmp_path, umask):
         os.umask(before)
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in "abc"]
     assert modes == [0o666 & ~umask, 0o600, 0o640]
+
+
+def test_json_has_null_in_place_of_what_is_not_finite():
+    value = {"a": [1.5, float("nan")], "b": {"c": (float("inf"), None)}, "d": np.float64("-inf")}
+    assert json.loads(json_text(value)) == {"a": [1.5, None], "b": {"c": [None, None]}, "d": None}
+
+
+def test_no_json_is_written_but_through_the_helper():
+    # what is hashed, is an SQL parameter or a setting of YAML is no file of a person
+    others = {"query.py", "rows.py", "sources.py", "io.py", "train.py", "files.py"}
+    package = Path(reid_hash.__file__).parent
+    found = {path.name for path in package.rglob("*.py") if "json.dump" in path.read_text()}
+    assert found <= others

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from reid_hash.errors import GalleryError, one_line
+from reid_hash.utils.files import json_text
 from reid_hash.utils.npz import NpzFile
 
 _TEXT, _WHOLE = ("camera", "source"), ("track", "frame", "identity")
@@ -33,7 +34,7 @@ def write_npz(path: Path, header: dict[str, Any], parts: Iterable[Part]) -> None
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
 
-        put("header", np.frombuffer(json.dumps(header).encode(), np.uint8))
+        put("header", np.frombuffer(json_text(header).encode(), np.uint8))
         for i, part in enumerate(parts):
             start = f"part{i:05d}_"
             put(start + "id", np.array(part["id"], np.int64))

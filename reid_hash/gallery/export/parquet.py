@@ -7,6 +7,7 @@ from typing import Any
 
 from reid_hash.errors import GalleryError, one_line
 from reid_hash.gallery.export.npz import MOST_ROWS
+from reid_hash.utils.files import json_text
 
 _KEY = b"reid_hash"
 """Under which the header stands in the file's metadata, as JSON."""
@@ -39,7 +40,7 @@ def write_parquet(
     arrow = _pyarrow()
     names = dict(header["identities"])
     schema = _schema(arrow, -(-header["bits"] // 8)).with_metadata(
-        {_KEY: json.dumps(header).encode()}
+        {_KEY: json_text(header).encode()}
     )
     try:
         with arrow.parquet.ParquetWriter(path, schema, write_page_checksum=True) as writer:

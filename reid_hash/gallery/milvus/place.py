@@ -18,6 +18,7 @@ from reid_hash.gallery.milvus.meta import Meta
 from reid_hash.gallery.milvus.numbers import Numbers
 from reid_hash.gallery.milvus.rows import NOBODY, SEALED, columns, row_checksum
 from reid_hash.gallery.sqlite.verify import SHOWN
+from reid_hash.utils.files import json_text
 
 _FORMAT = 1
 
@@ -96,7 +97,7 @@ class MilvusPlace(AnyGallery):
                     raise GalleryError(f"there is a collection {name} at {address} already")
             meta.create()
             link.create(address.name, columns(bits), how.shards, how.kind, how.lists)
-            meta.set("header", json.dumps(header))  # last: what has no header is no gallery
+            meta.set("header", json_text(header))  # last: what has no header is no gallery
             return cls(address, False, link)
         except BaseException:
             link.close()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import CodeError, one_line
-from reid_hash.utils.files import replacing
+from reid_hash.utils.files import json_text, replacing
 
 _MAGIC = b"reid_hash index 1\n"
 _ALIGNED = 64  # bytes; FAISS reads whole vector registers
@@ -47,7 +47,7 @@ def write_index_file(
     for name, array in arrays.items():
         table[name] = {"type": array.dtype.str, "shape": list(array.shape), "at": size}
         size += -(-array.nbytes // _ALIGNED) * _ALIGNED
-    text = json.dumps({**header, "arrays": table, "size": size}).encode() + b"\n"
+    text = json_text({**header, "arrays": table, "size": size}).encode() + b"\n"
     text += b" " * (-(len(_MAGIC) + len(text) + 8) % _ALIGNED)
     with replacing(path, mode) as temporary, temporary.open("wb") as file:
         file.write(_MAGIC + len(text).to_bytes(8, "little") + text)
