@@ -9,7 +9,7 @@ from rich.console import Console
 from reid_hash.app.runs import find_model
 from reid_hash.data.images import Pixels, decode, resize, thumbnail
 from reid_hash.data.walkers import walkers
-from reid_hash.data.walkers.video import write_video
+from reid_hash.data.walkers.film import write_video
 from reid_hash.errors import ReidHashError
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery

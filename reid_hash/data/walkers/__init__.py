@@ -10,7 +10,7 @@ import numpy as np
 from reid_hash.data.dataset import Dataset, ImageSet, RgbImage
 from reid_hash.data.walkers.camera import CAMERAS
 from reid_hash.data.walkers.crops import crop
-from reid_hash.data.walkers.video import write_video
+from reid_hash.data.walkers.film import write_video
 from reid_hash.errors import ConfigError
 
 __all__ = ["walkers", "write_video"]
