@@ -2,7 +2,9 @@
 
 A code of `bits` bits is stored in ceil(bits / 8) bytes. Bit k is bit k % 8 of byte k // 8
 ("little" bit order), and bit 0 is the most significant one *in meaning*, so that the first b
-bits of a code are a code of b bits: b / 8 bytes cut from the front.
+bits of a code are a code of b bits: b / 8 bytes cut from the front. For most networks that is the
+order of falling weight; a network whose prefixes were trained (`model.order: given`) keeps the
+order of its training, in which a later bit may weigh more.
 
 Bits carry weights, what a differing bit adds to the weighted Hamming distance (`distances`). They
 are kept as multiples of a power of two small enough that every sum of them is exact in float64.
@@ -195,7 +197,24 @@ class Codes:
             rows = rows[None] if np.issubdtype(rows.dtype, np.integer) and not rows.ndim else rows
             if rows.ndim != 1:
                 raise IndexError("codes are selected by one index, a slice, a list or a mask")
-        return Codes(self.packed[rows], self.bits, self.weights, self.model)
+        return self._like(self.packed[rows], self.bits)
+
+    def _like(self, packed: NDArray[np.uint8], bits: int) -> "Codes":
+        """Codes with the first of these weights, which may be 0 alone in a prefix."""
+        weights = self.weights[:bits]
+        if weights.any():
+            return Codes(packed, bits, weights, self.model)
+        codes = Codes(packed, bits, model=self.model)
+        object.__setattr__(codes, "weights", weights)
+        return codes
+
+    def check_weighted(self) -> None:
+        """Raise CodeError where all weights are 0, so that a weighted distance tells nothing."""
+        if not self.weights.any():
+            raise CodeError(
+                f"the weights of these {self.bits} bits are all 0: compare them by the plain "
+                "Hamming distance, or by more bits"
+            )
 
     def __eq__(self, other: object) -> bool:
         """Whether these are the same bits in the same order, with the same weights and model."""
@@ -218,6 +237,8 @@ class Codes:
     def prefix(self, bits: int) -> "Codes":
         """The first `bits` bits with their weights: a code of that length.
 
+        Where these weights are all 0 it has a plain Hamming distance, and no weighted one.
+
         Args:
             bits: 1 … self.bits. Multiples of 8 are cut without looking at a bit.
 
@@ -232,7 +253,7 @@ class Codes:
         if bits % 8:
             packed = packed.copy()
             packed[:, -1] &= (1 << (bits % 8)) - 1
-        return Codes(packed, bits, self.weights[:bits], self.model)
+        return self._like(packed, bits)
 
     def shortened(self, bits: int) -> "Codes":
         """Cut codes that are longer than `bits` to that length; others are returned as they are.

@@ -61,7 +61,8 @@ def weighted(query: Codes, gallery: Codes) -> NDArray[np.float64]:
         in blocks.
 
     Raises:
-        CodeError: these are no codes, or codes of different lengths or models.
+        CodeError: these are no codes, or codes of different lengths or models, or the gallery's
+            weights are all 0.
 
     Example:
         >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
@@ -117,6 +118,7 @@ def weighted_blocks(
         (rows, distances): a slice of the queries and [rows, n_gallery] float64.
     """
     _check_codes(query, gallery)
+    gallery.check_weighted()
     weights = gallery.weights.astype(np.float64)
     gallery_bits = gallery.unpack().astype(np.float64)
     gallery_sum = gallery_bits @ weights
@@ -158,7 +160,7 @@ def asymmetric(values: ArrayLike, gallery: Codes) -> NDArray[np.float64]:
         [n_query, n_gallery] float64, in 0 … sum of the weights.
 
     Raises:
-        CodeError: the values are not [n, bits] finite numbers.
+        CodeError: the values are not [n, bits] finite numbers, or the weights are all 0.
 
     Example:
         >>> gallery = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
@@ -171,6 +173,7 @@ def asymmetric(values: ArrayLike, gallery: Codes) -> NDArray[np.float64]:
             f"a query of real values is [n, {gallery.bits}] finite numbers for codes of "
             f"{gallery.bits} bits, not {list(given.shape)}"
         )
+    gallery.check_weighted()
     query = np.clip(given, -1, 1)
     weights = gallery.weights.astype(np.float64)
     quantum = weight_quantum(weights)

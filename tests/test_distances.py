@@ -15,6 +15,7 @@ from reid_hash.distances import (
     weighted_blocks,
 )
 from reid_hash.errors import CodeError
+from reid_hash.index import WeightedIndex
 
 bit_matrices = st.integers(1, 70).flatmap(
     lambda bits: hnp.arrays(np.bool_, st.tuples(st.integers(0, 6), st.just(bits)))
@@ -144,3 +145,21 @@ def test_distances_by_certainty_of_signs_are_weighted_hamming_distances():
     np.testing.assert_allclose(found, weighted(query, gallery)[0])
     unsure = np.zeros(24)
     assert (by_certainty(asymmetric(unsure[None], gallery)[0], unsure, gallery) == 12).all()
+
+
+def test_a_prefix_whose_weights_are_all_0_has_a_plain_distance_alone():
+    random = np.random.default_rng(0)
+    codes = Codes.from_outputs(random.normal(size=(20, 24)), [0.0] * 9 + [1.0] * 15)
+    cut = codes.prefix(9)
+    assert not cut.weights.any()
+    expected = (cut.unpack()[:, None] != cut.unpack()).sum(2)
+    np.testing.assert_array_equal(hamming(cut, cut), expected)
+    np.testing.assert_array_equal(hamming(cut[3], cut[[1, 2]]), expected[3:4, 1:3])
+    np.testing.assert_array_equal(hamming(codes.prefix(16).prefix(9), cut), expected)
+    for compare in (
+        lambda: weighted(cut, cut),
+        lambda: asymmetric(np.zeros((1, 9)), cut),
+        lambda: WeightedIndex(codes.weights).prefix(9).search(cut, 1),
+    ):
+        with pytest.raises(CodeError, match="9 bits are all 0: compare them by the plain"):
+            compare()

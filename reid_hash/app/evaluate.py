@@ -266,6 +266,10 @@ def evaluate(
     notes = [*found.notes, *overlap]
     if asked.model is None and not retrieval and is_shipped(file):
         notes.append(f"no run of {found.name} here: this is the shipped model {file.stem}")
+    weightless = [bits for bits in lengths if not encoder.bit_weights[:bits].any()]
+    if weightless:
+        shown = ", ".join(map(str, weightless))
+        notes.append(f"the first {shown} bits all have weight 0: they have plain rows alone")
     if encoded.unreadable:
         names = "; ".join(encoded.unreadable)
         notes.append(f"{len(encoded.unreadable)} unreadable images left out: {names}")

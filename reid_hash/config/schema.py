@@ -128,7 +128,9 @@ class ModelConfig(_Section):
     )
     flip_average: bool = Field(True, description="codes average an image with its mirror image")
     order: Literal["weight", "given"] = Field(
-        "weight", description="bit order: by falling weight (the paper), or as trained on prefixes"
+        "weight",
+        description="bit order: by falling weight (the paper), or as given by the training on "
+        "prefixes, in which the first bits mean most and a later one may still weigh more",
     )
 
     @field_validator("backbone")

@@ -78,7 +78,7 @@ def evaluate(
         open_set: add `tpir_at_fpir_1`, as `open_set_line` says.
 
     Yields:
-        A row for each length and weighting.
+        A row for each length and weighting; no weighted row where all weights of a length are 0.
     """
     check_lengths(lengths, encoded.query.bits)
     weightings = tuple(weightings)
@@ -87,7 +87,10 @@ def evaluate(
     ranked = partial(_from_distances, encoded, dataset, draws, seed, strangers)
     for bits in lengths:
         query, gallery = encoded.query.prefix(bits), encoded.gallery.prefix(bits)
+        told_apart = bool(gallery.weights.any())  # weights of 0 alone rank nothing
         for by_weight in weightings:
+            if by_weight and not told_apart:
+                continue
             about = {"method": "codes", "bits": bits, "weighted": by_weight}
             if dataset.single_shot or rerank:
                 distance = weighted if by_weight else hamming
@@ -107,7 +110,7 @@ def evaluate(
                     weighted=by_weight,
                 )
                 yield _row(about, summarise(groups, CURVE))
-        if asymmetric and not rerank and encoded.query_values is not None:
+        if asymmetric and told_apart and not rerank and encoded.query_values is not None:
             about = {"method": "codes", "bits": bits, "weighted": True, "asymmetric": True}
             values = encoded.query_values[:, :bits]
             yield ranked(distance_functions.asymmetric, values, gallery, about, False)

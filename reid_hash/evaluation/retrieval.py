@@ -53,7 +53,7 @@ def evaluate_retrieval(
         returned: numbers of returned images for the curve of precision.
 
     Yields:
-        A row for each length and weighting.
+        A row for each length and weighting; no weighted row where all weights of a length are 0.
 
     Raises:
         ConfigError: a length that the codes do not have.
@@ -64,6 +64,8 @@ def evaluate_retrieval(
     for bits in lengths:
         query, gallery = encoded.query.prefix(bits), encoded.gallery.prefix(bits)
         for weighted in tuple(weightings):
+            if weighted and not gallery.weights.any():  # they rank nothing
+                continue
             result = retrieval(
                 query,
                 gallery,

@@ -3,11 +3,13 @@
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
 from reid_hash.utils.visible import visible
+
+_MOST = 2**63 - 1  # ids are int64, as FAISS has them
 
 
 class Matches(NamedTuple):
@@ -69,7 +71,7 @@ def check_ids(ids: NDArray[np.int64], count: int, last: int) -> NDArray[np.int64
     given = np.asarray(ids)
     if given.shape != (count,) or not (np.issubdtype(given.dtype, np.integer) or not count):
         raise CodeError(f"{count} codes take {count} integer ids, not an array {given.shape}")
-    given = given.astype(np.int64)
+    given = signed_ids(given)
     if count and (given[0] <= last or (np.diff(given) <= 0).any()):
         raise CodeError(
             f"ids must be 0 or more, ascend, and lie above those already there (up to {last})"
@@ -81,7 +83,20 @@ def check_search(k: int, only: NDArray[np.int64] | None) -> NDArray[np.int64] | 
     """Raise CodeError unless k ≥ 1; returns the ids to search among, sorted."""
     if k < 1:
         raise CodeError(f"a search finds 1 code or more, not {k}")
-    return None if only is None else np.unique(np.asarray(only, np.int64))
+    return None if only is None else np.unique(signed_ids(only))
+
+
+def signed_ids(ids: ArrayLike) -> NDArray[np.int64]:
+    """Ids as int64; CodeError where one is too large for it, which would wrap below 0."""
+    given = np.asarray(ids)
+    if given.dtype.kind == "f" and given.size:
+        raise CodeError(f"ids are integers, not {given.dtype}")
+    if given.dtype == np.uint64 and given.size and int(given.max()) > _MOST:
+        raise CodeError(f"the id {int(given.max())} is above the largest, {_MOST}")
+    try:
+        return given.astype(np.int64)
+    except (OverflowError, TypeError, ValueError) as error:  # of objects
+        raise CodeError(f"ids are integers of 0 to {_MOST}") from error
 
 
 def no_matches(queries: int, k: int) -> Matches:

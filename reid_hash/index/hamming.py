@@ -22,7 +22,14 @@ from reid_hash.index._engine.index_file import (
 )
 from reid_hash.index._engine.inverted_lists import default_lists
 from reid_hash.index._engine.threads import faiss_threads, processors
-from reid_hash.index.base import Matches, check_ids, check_search, described, no_matches
+from reid_hash.index.base import (
+    Matches,
+    check_ids,
+    check_search,
+    described,
+    no_matches,
+    signed_ids,
+)
 
 Kind = Literal["flat", "ivf"]
 
@@ -150,7 +157,7 @@ class HammingIndex:
         An index with clusters is built anew.
         """
         with self._lock.alone():
-            gone = np.isin(self._ids, ids)
+            gone = np.isin(self._ids, signed_ids(ids))
             if gone.any():
                 if self._kind == "flat":
                     self._index.remove_ids(np.flatnonzero(gone))

@@ -27,7 +27,7 @@ from reid_hash.index._engine.inverted_lists import (
 )
 from reid_hash.index._engine.segments import Buffer, Searchable, Store
 from reid_hash.index._engine.threads import faiss_threads, processors
-from reid_hash.index.base import Matches, check_ids, described
+from reid_hash.index.base import Matches, check_ids, described, signed_ids
 
 _TRAIN = 20_000  # codes from which on clusters are worth their making
 _GROWN = 4  # clusters are made anew when a fourth as many codes have come since
@@ -133,7 +133,7 @@ class IvfWeightedIndex:
         with self._writing:
             before = len(self)
             lists, store = self._codes
-            store = store.remove(np.asarray(ids, np.int64))
+            store = store.remove(signed_ids(ids))
             if lists is not None and np.isin(ids, lists.ids).any():
                 lists = self._without(lists, ids)
             self._codes = _Codes(lists, store)

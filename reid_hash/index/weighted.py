@@ -23,7 +23,7 @@ from reid_hash.index._engine.index_file import (
 from reid_hash.index._engine.layout import LANES
 from reid_hash.index._engine.segments import Buffer, Segment, Store
 from reid_hash.index._engine.threads import processors
-from reid_hash.index.base import Matches, check_ids, described
+from reid_hash.index.base import Matches, check_ids, described, signed_ids
 
 _MOST_SCANNED = 128  # bytes: the sum of 256 tables of 8 bits fits into 16
 
@@ -136,7 +136,7 @@ class WeightedIndex:
         self._check_whole()
         with self._shelf.writing:
             before = len(self)
-            self._shelf.store = self._shelf.store.remove(np.asarray(ids, np.int64))
+            self._shelf.store = self._shelf.store.remove(signed_ids(ids))
             return before - len(self)
 
     def set_weights(self, weights: ArrayLike) -> None:
@@ -160,7 +160,7 @@ class WeightedIndex:
             raise CodeError(f"{bits} bits asked of an index of {self.bits}; choose 1 to it")
         view = copy.copy(self)  # shares the codes, and what was learned of searches
         view.bits, view._whole = bits, False
-        view._like = Codes.empty(bits, self.weights[:bits], self.model)
+        view._like = self._like.prefix(bits)
         return view
 
     def search(

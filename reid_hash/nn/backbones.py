@@ -14,23 +14,35 @@ from reid_hash.nn.airbench import WhitenedNet
 from reid_hash.nn.osnet import OSNet
 from reid_hash.nn.slim_resnet import SLIM, SlimResNet, StripePool
 
+WHOLE = "paper-whole"
+"""The backbone "paper" without its crop of 32×32 images, as the first versions had it."""
+
 
 class PaperNet(nn.Sequential):
     """The network of Zhang et al. 2015 for 32×32 images, up to its 512 features.
 
-    conv5×5/32 stride 2 → conv5×5/64 → conv5×5/128, each with ReLU and 2×2 average pooling of
-    stride 1, → FC512: 554,112 parameters with 64 bits. For images of another size the convolutions
-    are padded and the poolings have stride 2 (the paper's network for pedestrians was not
-    released).
+    A crop of 30×30 → conv5×5/32 stride 2 → conv5×5/64 → conv5×5/128, each with ReLU and 2×2 average
+    pooling of stride 1, → FC512: 554,112 parameters with 64 bits. Images of 32×32 are cropped in
+    the middle; a training hands over crops drawn at random (`training.augmentation.random_crop`).
+    Images of another size are not cropped; if they are larger than 40 pixels, the convolutions are
+    padded and the poolings have stride 2 (the paper's network for pedestrians was not released).
 
     Args:
-        height: height of the input in pixels.
-        width: width of the input in pixels.
+        height: height of the images in pixels.
+        width: width of the images in pixels.
+        cropped: False for the same layers on whole images of 32×32, 881,792 parameters with 64
+            bits: model.backbone "paper-whole", which checkpoints of the first versions have.
+
+    Attributes:
+        crop: side of the crop in pixels; None where there is none.
     """
 
     features = 512
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, height: int, width: int, cropped: bool = True) -> None:
+        crop = 30 if cropped and height == width == 32 else None
+        if crop is not None:
+            height = width = crop
         small = max(height, width) <= 40 and min(height, width) >= 28
         stride, padding = (1, 0) if small else (2, 2)
         layers: list[nn.Module] = []
@@ -53,6 +65,15 @@ class PaperNet(nn.Sequential):
                 # without batch norm fall into one code
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        self.crop = crop
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[n, 3, height, width] → [n, 512]; crops are taken as they are."""
+        if self.crop is not None and images.shape[-1] != self.crop:
+            edge = (images.shape[-1] - self.crop) // 2
+            images = images[..., edge : edge + self.crop, edge : edge + self.crop]
+        features: Tensor = super().forward(images)  # type: ignore[no-untyped-call]
+        return features
 
 
 class TimmBackbone(nn.Module):
@@ -156,7 +177,8 @@ def build_backbone(
     """Make a backbone.
 
     Args:
-        name: "paper", one of `SLIM`, "airbench", "osnet-x1.0" … "osnet-x0.25", or "timm:NAME".
+        name: "paper", "paper-whole", one of `SLIM`, "airbench", "osnet-x1.0" … "osnet-x0.25", or
+            "timm:NAME".
         height: of the input, in pixels.
         width: of the input, in pixels.
         pretrained: None for random weights, "timm" to download, or a weights file whose tensors
@@ -173,8 +195,8 @@ def build_backbone(
     Raises:
         ConfigError: unknown name, or weights that do not fit.
     """
-    if name == "paper":
-        net: nn.Module = PaperNet(height, width)
+    if name in ("paper", WHOLE):
+        net: nn.Module = PaperNet(height, width, name == "paper")
     elif name in SLIM:
         net = SlimResNet(**SLIM[name])
     elif name == "airbench":
@@ -188,7 +210,9 @@ def build_backbone(
             raise ConfigError(f"model.backbone: {error}") from error
         net = TimmBackbone(network, pretrained == "timm", stripes, output_stride)
     else:
-        known = ", ".join(["paper", *SLIM, "airbench", "osnet-x1.0 … osnet-x0.25", "timm:NAME"])
+        known = ", ".join(
+            ["paper", WHOLE, *SLIM, "airbench", "osnet-x1.0 … osnet-x0.25", "timm:NAME"]
+        )
         raise ConfigError(f"unknown model.backbone {name}; known: {known}")
     if stripes is not None and not name.startswith("timm:"):
         raise ConfigError(f"model.stripes is for timm's networks, not for {name}: set it to null")

@@ -23,11 +23,14 @@ from torch import Tensor
 from reid_hash.config.reading import parse_config
 from reid_hash.config.schema import Config
 from reid_hash.errors import CheckpointError, ConfigError
+from reid_hash.nn.backbones import WHOLE
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.utils.files import is_ordinary, json_text, replacing
 
 FORMAT = "reid_hash checkpoint 1"
 STATE_FORMAT = "reid_hash training state 1"
+
+_PAPER, _WHOLE_FEATURES = "backbone.", 1152  # what the linear layer took before images were cropped
 
 _WRONG = (
     *(KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, RecursionError),
@@ -108,6 +111,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     tensors, metadata = read_tensors(path, FORMAT)
     try:
         config = parse_config(json.loads(metadata["config"]), str(path))
+        config = _of_first_versions(config, tensors)
         # the weights are in the file: a download for them would be in vain
         net = HashNet(without_download(config))
         net.load_state_dict(tensors)
@@ -130,6 +134,16 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             "with a lower train.learning_rate, or take another model"
         )
     return Checkpoint(net.eval(), weights, order, trained_on)
+
+
+def _of_first_versions(config: Config, tensors: Mapping[str, Tensor]) -> Config:
+    """The same configuration, with the name that "paper" without a crop has had since."""
+    model, data = config.model, config.data
+    if model.backbone == "paper" and data.height == data.width == 32:
+        matrices = (t for key, t in tensors.items() if key.startswith(_PAPER) and t.ndim == 2)
+        if {matrix.shape[1] for matrix in matrices} == {_WHOLE_FEATURES}:
+            model = model.model_copy(update={"backbone": WHOLE})
+    return config.model_copy(update={"model": model})
 
 
 def not_finite(net: HashNet) -> list[str]:
@@ -238,7 +252,10 @@ def load_state(
             own = {k[start:]: v for k, v in tensors.items() if k.startswith(f"{name}/")}
             module.load_state_dict(own)
     except RuntimeError as error:
-        raise CheckpointError(f"{path} is of another network: {error}") from error
+        raise CheckpointError(
+            f"{path} is of another network, or of an older version; start the training again: "
+            f"{_first(error)}"
+        ) from error
     state: dict[int, dict[str, Any]] = {}
     try:
         for key, value in tensors.items():

@@ -92,16 +92,19 @@ class HashHead(nn.Module):
 
 
 def beta_at(progress: float, start: float, growth: float, intervals: int) -> float:
-    """Slope of the tanh-like layer: `start`, times `growth` at each of `intervals` equal steps.
+    """Slope of the tanh-like layer: `start`, times `growth` at the end of equal intervals.
+
+    The training has `intervals` + 1 equal parts: in the last one the slope has grown `intervals`
+    times.
 
     Args:
         progress: share of the training that is done, 0 … 1.
         start: slope at the start.
         growth: factor for each step.
-        intervals: number of steps over the whole training.
+        intervals: how many times it grows.
 
     Example:
         >>> beta_at(0.5, start=5.0, growth=2.0, intervals=4)
         20.0
     """
-    return float(start * growth ** min(int(progress * intervals), intervals))
+    return float(start * growth ** min(int(progress * (intervals + 1)), intervals))

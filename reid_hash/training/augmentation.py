@@ -104,6 +104,30 @@ class Augment:
         return images.contiguous(memory_format=torch.channels_last)
 
 
+def random_crop(images: Tensor, side: int, seed: int, step: int, rows: slice, total: int) -> Tensor:
+    """Cut a square out of each image at a place drawn for it, as `Augment` draws.
+
+    Args:
+        images: [b, 3, height, width], rows `rows` of the whole batch.
+        side: of the squares, in pixels.
+        seed: of the run.
+        step: number of the batch.
+        rows: which rows of the whole batch these are.
+        total: size of the whole batch.
+
+    Returns:
+        [b, 3, side, side], channels last in memory.
+    """
+    random = torch.Generator().manual_seed(mixed_seed(seed, step, 2))
+    room = torch.tensor([images.shape[2] - side, images.shape[3] - side])
+    corners = (torch.rand(total, 2, generator=random) * (room + 1)).long()[rows].tolist()
+    cut = [
+        image[:, top : top + side, left : left + side]
+        for image, (top, left) in zip(images, corners, strict=True)
+    ]
+    return torch.stack(cut).contiguous(memory_format=torch.channels_last)
+
+
 def _coarse(images: Tensor, factor: float) -> Tensor:
     """Images scaled down to `factor` of their sides, and back."""
     size = images.shape[2:]

@@ -34,7 +34,7 @@ from reid_hash.nn.checkpoint import (
 )
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.nn.head import beta_at
-from reid_hash.training.augmentation import Augment
+from reid_hash.training.augmentation import Augment, random_crop
 from reid_hash.training.distributed import convert_batch_norm, gather_batch, world_size
 from reid_hash.training.log import TrainingLog
 from reid_hash.training.losses import margin_at
@@ -162,6 +162,9 @@ class Training:
         labels = labels.to(self.device)
         images = self.augment.light(images, step, self.rows, self.batch)
         images = self.augment(net.normalise(images), step, self.rows, self.batch, scale)
+        side = getattr(net.backbone, "crop", None)  # of the paper's network
+        if side is not None:
+            images = random_crop(images, side, config.seed, step, self.rows, self.batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             outputs = self.model(images)
         margin = margin_at(progress, loss_of.margin, config.model.bits)

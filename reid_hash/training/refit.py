@@ -239,8 +239,9 @@ def likelihood_weights(
     Args:
         bits: [n, bits] bool, of training images.
         labels: [n] int64; or [n, classes] bool, where "same" means a class in common.
-        cameras: [n] int64; where no identity has two cameras, all pairs of one identity count.
-            They play no part where images have several classes.
+        cameras: [n] int64. Pairs of one camera do not count, so that identities with one camera
+            add nothing; only where no identity has two, all pairs of one identity count. They play
+            no part where images have several classes.
 
     Returns:
         [bits] float64 ≥ 0; a bit that tells nothing, or the opposite, weighs 0.
@@ -252,13 +253,13 @@ def likelihood_weights(
     groups, group = np.unique(np.stack([labels, cameras], 1), axis=0, return_inverse=True)
     counts = np.bincount(group).astype(np.float64)
     sums = np.stack([np.bincount(group, weights=column) for column in bits.T.astype(float)], 1)
+    across = len(groups) > len(np.unique(groups[:, 0]))  # some identity has two cameras
     pairs, differing = 0.0, np.zeros(bits.shape[1])
     for identity in np.unique(groups[:, 0]):
         n, s = (a[groups[:, 0] == identity] for a in (counts, sums))
         # differing pairs among all images of the identity, less those within one camera
         whole = s.sum(0) * (n.sum() - s.sum(0))
         within = (s * (n[:, None] - s)).sum(0)
-        across = len(n) > 1
         pairs += (n.sum() ** 2 - (n**2).sum()) / 2 if across else n.sum() * (n.sum() - 1) / 2
         differing += whole - within if across else whole
     return _ratio(differing / max(pairs, 1.0), differ_any)

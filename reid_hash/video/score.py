@@ -1,7 +1,7 @@
 """How many identities are right, against a ground truth in the format of the MOT challenges."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ class Score:
     """How many identities are right.
 
     Attributes:
-        idf1: of identities over all cameras together (Ristani et al. 2016), 0 … 1.
+        idf1: of identities over all cameras together (Ristani et al. 2016), 0 … 1. Every box
+            counts: that of a track without an identity, and each of several with one identity.
         idp: its precision.
         idr: its recall.
         matches: tracks whose identity has tracks of another camera too.
@@ -112,26 +113,31 @@ class Record:
         from trackers.eval.identity import compute_identity_metrics
 
         true_ids, our_ids, similarities = [], [], []
+        numbers: dict[Hashable, int] = {}
         # of each person before each camera: in how many frames it had which identity
-        votes: dict[int, dict[int, Counter[int]]] = defaultdict(lambda: defaultdict(Counter))
+        votes: dict[int, dict[int, Counter[int | None]]] = defaultdict(lambda: defaultdict(Counter))
         shown: dict[Key, Counter[int]] = defaultdict(Counter)  # in how many frames whom
         for camera, frame, boxes, keys in self.rows:
             who = [tracks.all[key].identity for key in keys]
-            named = np.array([one is not None for one in who], bool)
-            boxes = boxes[named] if len(who) else boxes
-            mine = [key for key, one in zip(keys, who, strict=True) if one is not None]
-            ours = np.array([one for one in who if one is not None], np.int64)
             truth = truths[camera]
             true_boxes = truth.boxes.get(frame, np.zeros((0, 4), np.float32))
             people = truth.people.get(frame, np.zeros(0, np.int64))
             alike = iou(true_boxes, boxes)
             true_ids.append(people)
-            our_ids.append(ours)
+            counted = [  # every box: whose identity is unknown is somebody of the track's own
+                ("unknown", key) if one is None else ("known", one)
+                for key, one in zip(keys, who, strict=True)
+            ]
+            our_ids.append(_distinct(counted, alike, numbers))
             similarities.append(alike.astype(np.float64))
+            named = [i for i, one in enumerate(who) if one is not None]
+            alike = alike[:, named]
+            mine = [keys[i] for i in named]
+            ours = [who[i] for i in named]
             for i in range(len(people) if len(ours) else 0):
                 nearest = int(alike[i].argmax())
                 if alike[i, nearest] >= _OVERLAP:
-                    votes[int(people[i])][camera][int(ours[nearest])] += 1
+                    votes[int(people[i])][camera][ours[nearest]] += 1
                     shown[mine[nearest]][int(people[i])] += 1
         found: dict[str, Any] = compute_identity_metrics(true_ids, our_ids, similarities, _OVERLAP)
         right, several = _across(votes)
@@ -149,7 +155,29 @@ class Record:
         )
 
 
-def _across(votes: Mapping[int, Mapping[int, Counter[int]]]) -> tuple[int, int]:
+def _distinct(
+    whose: Sequence[Hashable], alike: NDArray[np.floating], numbers: dict[Hashable, int]
+) -> NDArray[np.int64]:
+    """Numbers of the boxes of a frame, no two alike, so that the metric counts each of them.
+
+    Of several boxes of one identity the one that is nearest to a true person keeps its number; the
+    others, none of which could be right as well, get numbers of their own: the second, the third.
+
+    Args:
+        whose: [n] whose each box is.
+        alike: [people, n] overlap with the true persons.
+        numbers: given so far; added to.
+    """
+    found = np.empty(len(whose), np.int64)
+    best = alike.max(axis=0) if len(alike) else np.zeros(len(whose))
+    seen = Counter[Hashable]()
+    for i in np.argsort(-best, kind="stable").tolist():
+        found[i] = numbers.setdefault((whose[i], seen[whose[i]]), len(numbers))
+        seen[whose[i]] += 1
+    return found
+
+
+def _across(votes: Mapping[int, Mapping[int, Counter[int | None]]]) -> tuple[int, int]:
     """(people with one identity of their own before all cameras, people before several)."""
     main = {
         person: [counter.most_common(1)[0][0] for counter in cameras.values()]

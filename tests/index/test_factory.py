@@ -7,7 +7,14 @@ import pytest
 from reid_hash import index as room
 from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
-from reid_hash.index import HammingIndex, IndexName, make_index, read_index
+from reid_hash.index import (
+    HammingIndex,
+    IndexName,
+    IvfWeightedIndex,
+    WeightedIndex,
+    make_index,
+    read_index,
+)
 from reid_hash.index._engine.index_file import read_index_file, write_index_file
 from tests.index.plain import check, make_codes
 
@@ -72,3 +79,18 @@ def test_a_file_with_another_index_of_faiss_is_refused(tmp_path):
     write_index_file(tmp_path / "d.index", {**header, "kind": "tree"}, arrays)
     with pytest.raises(CodeError, match="of an unknown kind: tree"):
         read_index(tmp_path / "d.index")
+
+
+@pytest.mark.parametrize("ids", [np.array([1, 2**63], np.uint64), [1, 2**64], [1.0, 2.0]])
+def test_ids_that_int64_lacks_are_refused_and_never_wrapped(ids):
+    codes = Codes.from_outputs(np.random.default_rng(0).normal(size=(2, 16)))
+    for index in (WeightedIndex(codes.weights), HammingIndex(16), IvfWeightedIndex(codes.weights)):
+        with pytest.raises(CodeError):
+            index.add(codes, ids)
+        index.add(codes, np.array([1, 2**63 - 1], np.uint64))
+        assert index.search(codes, 1).ids.tolist() == [[1], [2**63 - 1]]
+        with pytest.raises(CodeError):
+            index.remove(ids)
+        with pytest.raises(CodeError):
+            index.search(codes, 1, only=ids)
+        assert len(index) == 2

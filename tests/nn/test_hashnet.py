@@ -3,10 +3,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from reid_hash.config.reading import load_config
 from reid_hash.errors import ConfigError
 from reid_hash.models.torch_encoder import network_outputs
 from reid_hash.nn.backbones import build_backbone
-from reid_hash.nn.checkpoint import load_checkpoint, save_checkpoint
+from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.nn.slim_resnet import SLIM, StripePool
 from reid_hash.training.refit import freeze, likelihood_weights, order_by_weight
@@ -43,11 +44,43 @@ def test_networks_without_stripes_have_no_soft_ones():
         build_backbone("airbench", 32, 32, soft_stripes=True)
 
 
+def papers(*settings):
+    size = ("data.height=32", "data.width=32")
+    return tiny_config("model.bits=64", "model.batch_norm=false", *size, *settings)
+
+
 def test_the_papers_network_has_the_papers_size():
-    net = HashNet(
-        tiny_config("model.bits=64", "model.batch_norm=false", "data.height=30", "data.width=30")
-    )
-    assert sum(p.numel() for p in net.parameters()) == 554_112 + 64  # and the element-wise weights
+    for name in ("paper/mnist", "paper/cifar10", "paper/cifar20"):
+        net = HashNet(load_config(name, ["model.bits=64"]))
+        # and the element-wise weights
+        assert sum(p.numel() for p in net.parameters()) == 554_112 + 64
+
+
+def test_the_papers_network_sees_the_middle_of_an_image():
+    net = HashNet(papers("model.backbone=paper")).eval()
+    images = torch.rand(2, 3, 32, 32)
+    bordered = images.clone()
+    bordered[..., 0] = bordered[..., 31] = 9.0
+    bordered[..., 0, :] = bordered[..., 31, :] = 9.0
+    assert torch.equal(net(images).outputs, net(bordered).outputs)
+    assert torch.equal(net(images).outputs, net(images[..., 1:31, 1:31]).outputs)
+
+
+def test_an_older_network_without_a_crop_is_loaded_as_such(tmp_path):
+    net = HashNet(papers("model.backbone=paper-whole")).eval()
+    assert sum(p.numel() for p in net.parameters()) == 881_792 + 64
+    images = torch.rand(2, 3, 32, 32)
+    outputs = net(images).outputs
+    net.config = papers("model.backbone=paper")  # what it was called
+    saved = Checkpoint(net, np.ones(64, np.float32), np.arange(64))
+    save_checkpoint(tmp_path / "m.safetensors", saved)
+    loaded = load_checkpoint(tmp_path / "m.safetensors")
+    assert loaded.net.config.model.backbone == "paper-whole"
+    assert loaded.fingerprint == saved.fingerprint
+    assert torch.equal(loaded.net(images).outputs, outputs)
+    new = Checkpoint(HashNet(papers("model.backbone=paper")), saved.bit_weights, np.arange(64))
+    save_checkpoint(tmp_path / "n.safetensors", new)
+    assert load_checkpoint(tmp_path / "n.safetensors").net.config.model.backbone == "paper"
 
 
 @pytest.mark.parametrize(
@@ -206,6 +239,28 @@ def test_likelihood_weights_equal_the_loop_over_pairs():
     expected = np.log((1 - p) / p) - np.log((1 - q) / q)
     np.testing.assert_allclose(weights, np.maximum(expected, 0))
     assert weights.argmax() == 0
+
+
+def test_likelihood_weights_leave_out_identities_with_one_camera_where_others_have_two():
+    random = np.random.default_rng(1)
+    labels, cameras = np.repeat(np.arange(4), 6), np.tile([1, 1, 1, 2, 2, 2], 4)
+    cameras[labels == 3] = 2
+    bits = random.random((24, 7)) < 0.5
+    other = bits.copy()
+    rows = np.flatnonzero(labels == 3)
+    other[rows] = bits[rows[::-1]]  # the same share of ones
+    other[rows, 0] = np.sort(bits[rows, 0])
+    weights = likelihood_weights(bits, labels, cameras)
+    np.testing.assert_allclose(weights, likelihood_weights(other, labels, cameras))
+    pairs = [
+        (i, j)
+        for i in range(24)
+        for j in range(i)
+        if labels[i] == labels[j] and cameras[i] != cameras[j]
+    ]
+    p = np.clip(np.mean([bits[i] != bits[j] for i, j in pairs], axis=0), 1e-3, 1 - 1e-3)
+    q = np.clip(2 * bits.mean(0) * (1 - bits.mean(0)), 1e-3, 1 - 1e-3)
+    np.testing.assert_allclose(weights, np.maximum(np.log((1 - p) / p) - np.log((1 - q) / q), 0))
 
 
 def test_likelihood_weights_with_a_single_camera():

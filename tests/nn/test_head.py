@@ -20,10 +20,12 @@ def test_tanh_like_becomes_the_sign():
 
 
 def test_beta_grows_at_equal_intervals():
-    betas = [beta_at(step / 100, 5.0, 1.1, 10) for step in range(101)]
+    steps = 110  # the last one is at a progress of 109 / 110
+    betas = [beta_at(step / steps, 5.0, 1.1, 10) for step in range(steps)]
     assert betas[0] == betas[9] == 5.0
     assert betas[10] == pytest.approx(5.5)
-    assert betas[100] == pytest.approx(5 * 1.1**10)
+    assert len(set(betas)) == 1 + 10
+    assert betas[-1] == betas[100] == pytest.approx(5 * 1.1**10)
     assert betas == sorted(betas)
     assert beta_at(0.7, 2.0, 1.1, 0) == 2.0
 

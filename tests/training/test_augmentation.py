@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from reid_hash.config.schema import AugmentConfig
-from reid_hash.training.augmentation import Augment
+from reid_hash.training.augmentation import Augment, random_crop
 
 NOTHING = {"flip": 0, "shift": 0, "zoom": 0, "colour": 0, "erase": 0}
 
@@ -149,3 +149,19 @@ def test_light_is_multiplied_and_shared_out_alike():
     assert not torch.equal(changed.light(images, 4, slice(0, 8), 8), bright)
     assert changed.light(images * 0 + 255, 3, slice(0, 8), 8).max() <= 255
     assert augment().light(images, 3, slice(0, 8), 8) is images
+
+
+def test_a_random_crop_is_the_same_in_one_process_and_in_several():
+    images = torch.arange(40 * 3 * 32 * 32, dtype=torch.float).reshape(40, 3, 32, 32)
+    whole_batch = random_crop(images, 30, seed=3, step=5, rows=slice(0, 40), total=40)
+    assert whole_batch.shape == (40, 3, 30, 30)
+    parts = [
+        random_crop(images[rows], 30, seed=3, step=5, rows=rows, total=40)
+        for rows in (slice(0, 15), slice(15, 40))
+    ]
+    assert torch.equal(torch.cat(parts), whole_batch)
+    first = whole_batch[:, 0, 0, 0].long() - images[:, 0, 0, 0].long()
+    corners = {divmod(int(at), 32) for at in first}
+    assert corners == {(top, left) for top in range(3) for left in range(3)}
+    again = random_crop(images, 30, seed=3, step=6, rows=slice(0, 40), total=40)
+    assert not torch.equal(again, whole_batch)

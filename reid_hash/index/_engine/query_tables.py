@@ -93,6 +93,7 @@ def query_tables(
     Raises:
         CodeError: the query is of another length or model, or not a number.
     """
+    like.check_weighted()
     bits, w = like.bits, like.weights.astype(np.float64)
     if isinstance(query, Codes):
         query.check_comparable(like)

@@ -117,5 +117,8 @@ def _matching_numbers(
             raise MetricError(
                 f"{len(codes)} {name} codes, but {what} of shape {list(values.shape)}"
             )
+    if a.dtype != b.dtype and "u" in (a.dtype.kind, b.dtype.kind):
+        # int64 and uint64 have no common type but float64, in which large numbers run together
+        a, b = a.astype(object), b.astype(object)
     numbers = np.unique(np.concatenate([a, b]), return_inverse=True)[1].astype(np.int64)
     return numbers[: len(a)], numbers[len(a) :]

@@ -137,7 +137,7 @@ class Hashing:
             "method": self.method,
             "bits": self.bits,
             "features": self.features,
-            "data": self.data.model_dump(mode="json"),
+            "data": self.data.model_dump(mode="json", exclude={"camera_rule"}),
             "seed": self.seed,
             "network": self.network and self.network.facts,
         }

@@ -74,7 +74,7 @@ class Matching:
             {
                 "method": self.method,
                 "features": self.features,
-                "data": self.data.model_dump(mode="json"),
+                "data": self.data.model_dump(mode="json", exclude={"camera_rule"}),
                 "seed": self.seed,
                 "network": self.network and self.network.facts,
                 # the others' folders were named before there were methods with it

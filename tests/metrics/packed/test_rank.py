@@ -105,3 +105,9 @@ def test_bad_input_is_told():
         metrics.rank_codes(query, gallery.prefix(8), *rest, "none")
     with pytest.raises(ReidHashError, match="labels"):
         metrics.rank_codes(query, gallery, rest[0][:3], *rest[1:], "none")
+
+
+def test_large_labels_of_different_types_stay_apart():
+    codes = Codes.from_outputs(np.random.default_rng(0).normal(size=(2, 16)))
+    query, gallery = np.array([2**63 - 1, 5]), np.array([2**63, 2**63 - 1], np.uint64)
+    assert metrics.rank_codes(codes, codes, query, gallery).n_relevant.tolist() == [1, 0]
