@@ -240,7 +240,11 @@ class TrainConfig(_Section):
     evaluate_every: Annotated[int, Field(ge=0)] = Field(
         0, description="epochs between evaluations; 0: only at the end"
     )
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="what the network computes in; auto: bfloat16 where the hardware multiplies "
+        "it, on a CPU only if that was measured to be faster for this network",
+    )
 
 
 class RefitConfig(_Section):

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as pillow
-from PIL import ImageOps
 
 from reid_hash.codes import Codes
 from reid_hash.data.dataset import ImageSet
-from reid_hash.data.images import decode, find_images, read_image, thumbnail
+from reid_hash.data.images import as_image, decode, find_images, thumbnail
 from reid_hash.distances import query_values
-from reid_hash.errors import CheckpointError, CodeError, DataError
+from reid_hash.errors import CheckpointError, CodeError
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.models.shipped import shipped_models
 from reid_hash.utils.files import is_elsewhere, is_trustworthy
@@ -82,25 +81,6 @@ def source_of(image: Image, source: str | None = None) -> str:
     return os.fsencode(image).decode("utf-8", "replace")
 
 
-def to_rgb(image: Image) -> NDArray[np.uint8]:
-    """Read one image as [height, width, 3] uint8 RGB.
-
-    Raises:
-        DataError: the file cannot be read, or an array is of another shape or type.
-    """
-    if isinstance(image, str | os.PathLike):
-        return read_image(image)
-    if isinstance(image, pillow.Image):
-        # as OpenCV does it where it reads a file
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    array = np.asarray(image)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
-        raise DataError(
-            f"an image is uint8 [height, width, 3] in RGB, not {array.dtype} {list(array.shape)}"
-        )
-    return array
-
-
 def encode(
     network: "Encoder",
     images: Sequence[Image],
@@ -121,11 +101,12 @@ def encode(
 
     Raises:
         DataError: an image cannot be read, or none can.
+        ImageError: what was given as an image is none.
     """
     small: dict[int, bytes] = {}
 
     def read(i: int) -> NDArray[np.uint8]:
-        image = to_rgb(images[i])
+        image = as_image(images[i])
         if thumbnails and sightings[i].thumbnail is None:
             small[i] = thumbnail(image)
         return image
@@ -149,8 +130,9 @@ def encode_queries(
 
     Raises:
         DataError: an image cannot be read.
+        ImageError: what was given as an image is none.
     """
-    pixels = decode(_image_set(images, lambda i: to_rgb(images[i])), *network.size)
+    pixels = decode(_image_set(images, lambda i: as_image(images[i])), *network.size)
     outputs, _ = network.outputs(pixels.images, progress=False)
     return network.binarise(outputs), query_values(outputs)
 

@@ -47,6 +47,7 @@ def seconds_a_step(config: Config, train: ImageSet, device: str = "auto") -> flo
     )
     whole = slice(0, len(rows))
     training = Training(config, images, classes, pick_device(device), whole, len(rows))
+    training.choose_precision(images)
 
     def timed(progress: float) -> float:
         began = time.monotonic()

@@ -1,6 +1,7 @@
 """The training loop: configuration and images in, checkpoint out."""
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -43,6 +44,7 @@ from reid_hash.training.optimiser import build_optimiser, learning_rate_at, set_
 from reid_hash.training.refit import check_pairs, freeze
 from reid_hash.training.sampler import BalancedSampler
 from reid_hash.training.setup import (
+    faster_in_bf16,
     keep_freed_memory,
     prepare_network,
     training_targets,
@@ -59,6 +61,10 @@ _LOOKED_AT = 16  # training images that a network is tried on after each epoch
 
 COLLAPSED = 0.02
 """Spread of a batch's codes (see `code_spread`) below which training is said to have collapsed."""
+
+
+FASTER = 1.15
+"""By how much bfloat16 has to be faster to be chosen: less is within what timings scatter."""
 
 
 class Stopped(ReidHashError):
@@ -130,6 +136,26 @@ class Training:
             self.modules["averaged"] = self.averaged
             self.result = self.averaged.module  # type: ignore[assignment]
         self.augment = Augment(config.augment, config.seed)
+
+    def choose_precision(self, pixels: NDArray[np.uint8]) -> str | None:
+        """Keep to bfloat16 on a CPU only where a step is clearly faster in it.
+
+        Args:
+            pixels: [b, height, width, 3] uint8 RGB, a batch to measure with.
+
+        Returns:
+            What was measured and chosen, for people; None where there was nothing to choose.
+        """
+        asked = self.config.train.precision != "auto" or os.environ.get("REID_HASH_PRECISION")
+        if asked or self.device.type != "cpu" or not self.half:
+            return None
+        fp32, bf16 = faster_in_bf16(self.net, pixels)
+        faster = torch.tensor([float(bf16 > FASTER * fp32)])
+        self.half = bool(gather_batch(faster).mean().item() > 0.5)  # all processes alike
+        return (
+            f"precision: {'bf16' if self.half else 'fp32'} (measured: {fp32:.0f} images/s in fp32, "
+            f"{bf16:.0f} in bf16; train.precision decides)"
+        )
 
     def step(
         self, step: int, progress: float, pixels: NDArray[np.uint8], labels: Tensor
@@ -249,14 +275,19 @@ def train(
         check_same_config(folder / STATE_FILE, config)
         facts = load_state(folder / STATE_FILE, training.modules, training.optimiser)
         start, seconds = int(facts["step"]), float(facts["seconds"])
-    elif first:
-        write_text(folder / CONFIG_FILE, config.to_yaml())
+        training.half = bool(facts.get("bf16", training.half))
+        measured = None
+    else:
+        measured = training.choose_precision(pixels.images[:batch][rows])
+        if first:
+            write_text(folder / CONFIG_FILE, config.to_yaml())
     began = time.monotonic() - seconds
 
     def save(step: int) -> None:
         facts = {
             "step": step,
             "seconds": time.monotonic() - began,
+            "bf16": training.half,
             "config": config.model_dump(mode="json"),
         }
         if first:
@@ -264,6 +295,8 @@ def train(
 
     log = TrainingLog(folder if first else None, steps, start, console if first else None)
     with log, stop_signals() as stopping:
+        if measured:
+            log.say(measured)
         batches: list[NDArray[np.int64]] = []
         for step in range(start, steps):
             epoch, position = divmod(step, len(sampler))
@@ -308,6 +341,7 @@ def train(
         "steps": steps,
         "seconds": round(time.monotonic() - began, 1),
         "processes": processes.num_processes,
+        "precision": "bf16" if training.half else "fp32",
     }
     checkpoint = dataclasses.replace(checkpoint, trained_on=facts)
     if first:

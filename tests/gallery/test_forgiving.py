@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from reid_hash.distances import asymmetric, query_values
-from reid_hash.errors import CheckpointError, CodeError, DataError, GalleryError
+from reid_hash.errors import CheckpointError, CodeError, DataError, GalleryError, ImageError
 from reid_hash.gallery import Gallery, Sighting
 from reid_hash.models.load import load_model
 from reid_hash.models.shipped import shipped_model
@@ -108,12 +108,10 @@ def test_what_is_no_query_is_told(tmp_path, query, error, message):
 
 def test_what_is_no_image_is_told(tmp_path, encoder, images):
     with Gallery(tmp_path / "g", encoder) as gallery:
-        for image, message in (
-            (tmp_path / "none.jpg", "no such file or folder"),
-            (np.zeros((8, 8)), "uint8 .height, width, 3. in RGB, not float64"),
-        ):
-            with pytest.raises(DataError, match=message):
-                gallery.add(image)
+        with pytest.raises(DataError, match="no such file or folder"):
+            gallery.add(tmp_path / "none.jpg")
+        with pytest.raises(ImageError, match="uint8 array .height, width, 3., not float64"):
+            gallery.add(np.zeros((8, 8)))
         with pytest.raises(DataError, match="No such file"):
             gallery.search(tmp_path / "none.jpg")
         with pytest.raises(CodeError, match="2 images for 1 sightings"):

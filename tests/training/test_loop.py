@@ -20,9 +20,11 @@ from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
 from reid_hash.metrics import rank_codes, summarise
 from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import load_checkpoint, read_tensors
+from reid_hash.nn.hashnet import HashNet
+from reid_hash.training import loop
 from reid_hash.training.log import TrainingLog
 from reid_hash.training.loop import MODEL_FILE, STATE_FILE, Stopped, Training, train
-from reid_hash.training.setup import use_bf16
+from reid_hash.training.setup import faster_in_bf16, use_bf16
 from tests.helpers import coloured_pixels, tiny_config
 
 FULL = (
@@ -227,6 +229,30 @@ def test_a_variable_decides_where_the_configuration_does_not(monkeypatch):
     monkeypatch.setenv("REID_HASH_PRECISION", "fp16")
     with pytest.raises(ConfigError, match="REID_HASH_PRECISION is 'fp16'; set it to fp32 or bf16"):
         use_bf16("auto", "cpu")
+
+
+@pytest.mark.parametrize(("rates", "chosen"), [((100.0, 110.0), "fp32"), ((100.0, 120.0), "bf16")])
+def test_bf16_is_chosen_on_a_cpu_where_it_is_clearly_faster(tmp_path, monkeypatch, rates, chosen):
+    monkeypatch.delenv("REID_HASH_PRECISION", raising=False)
+    monkeypatch.setattr(loop, "use_bf16", lambda precision, device: precision != "fp32")
+    monkeypatch.setattr(loop, "faster_in_bf16", lambda net, pixels: rates)
+    said = io.StringIO()
+    config = tiny_config("train.precision=auto")
+    checkpoint = train(
+        config, coloured_pixels(), tmp_path, device="cpu", console=Console(file=said, width=200)
+    )
+    assert checkpoint.trained_on["precision"] == chosen
+    assert f"precision: {chosen} (measured: 100 images/s in fp32" in said.getvalue()
+
+
+def test_timing_the_precisions_leaves_the_network_as_it_was():
+    net = HashNet(tiny_config())
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    fp32, bf16 = faster_in_bf16(net, coloured_pixels().images[:4])
+    assert fp32 > 0
+    assert bf16 > 0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+    assert all(parameter.grad is None for parameter in net.parameters())
 
 
 def test_a_training_beside_the_accelerator_of_a_notebook(tmp_path):
