@@ -47,6 +47,7 @@ class Server:
             sent = stack.enter_context(tempfile.TemporaryDirectory(prefix="reid-hash-"))
             self.page_gallery = PageGallery(settings)
             stack.callback(self.page_gallery.close)
+            stack.enter_context(_files_of_gradio(sent))
             self.gate = _application(self.page_gallery, Path(sent))
             self._server, listening, self.url = _listen(self.gate, settings)
             stack.callback(listening.close)
@@ -95,12 +96,29 @@ class Server:
         self.close()
 
 
+@contextlib.contextmanager
+def _files_of_gradio(folder: str) -> Iterator[None]:
+    """Have Gradio take files from this folder alone, as long as the server lives.
+
+    Gradio reads the variable at every upload: a server that ended inside the life of another one
+    must leave it the other's.
+    """
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["GRADIO_TEMP_DIR"]
+        else:
+            os.environ["GRADIO_TEMP_DIR"] = before
+
+
 def _application(page_gallery: PageGallery, sent: Path) -> "Gate":
     settings = page_gallery.settings
     # read when gradio is imported, or a page is made
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"
-    os.environ["GRADIO_TEMP_DIR"] = str(sent)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
         with without_stubs_of("gradio"):

@@ -184,6 +184,14 @@ def test_what_visitors_sent_goes_with_the_server(folder, crop):
     assert not sent.exists()
 
 
+def test_a_server_that_ended_leaves_another_one_its_folder(server, client, folder):
+    with Server(Settings(folder, port=0)):
+        pass
+    sent = client.upload("film.mp4", png(8, 8))
+    answer = client.ask(client.functions()["film_sent"], [sent, False])
+    assert "film.mp4 is not a video" in answer["data"][0]
+
+
 def test_a_port_that_is_taken_is_told(server, walkers):
     port = int(server.url.rsplit(":", 1)[1])
     with pytest.raises(ReidHashError, match=r"cannot listen at 127.0.0.1, port \d+: .*--port"):

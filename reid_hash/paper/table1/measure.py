@@ -28,6 +28,9 @@ from reid_hash.paper.table1.plan import Matching, RowSource, RowSpec
 from reid_hash.training.loop import STATE_FILE
 from reid_hash.utils.progress import counting
 
+FAR = float(np.finfo(np.float32).max)
+"""Distance of images that are never compared, being of one camera: metrics take finite numbers."""
+
 
 def measured(specs: Sequence[RowSpec], place: Workplace, seed: int) -> list[tuple[RowSpec, Row]]:
     """Measure rows; networks and functions that are missing are trained or fitted first.
@@ -218,7 +221,7 @@ def _esdc(source: Matching, place: Workplace, seed: int) -> Row:
         patches, salience = learner.describe(pixels.images, progress)
         encoding = time.monotonic() - began
     # a query looks at the other cameras only; of two cameras each pair is compared once
-    distances = np.full((len(pixels), len(pixels)), np.inf, np.float32)
+    distances = np.full((len(pixels), len(pixels)), FAR, np.float32)
     began, compared = time.monotonic(), 0
     for camera in np.unique(pixels.cameras)[:-1]:
         one, other = pixels.cameras == camera, pixels.cameras > camera
@@ -251,7 +254,7 @@ def _fpnn(source: Matching, place: Workplace, seed: int) -> Row:
     first = learner.responses(pixels.images[one], 0)
     second = learner.responses(pixels.images[~one], 1)
     encoding, n = time.monotonic() - began, len(pixels)
-    distances = np.full((n, n), np.inf, np.float32)
+    distances = np.full((n, n), FAR, np.float32)
     began = time.monotonic()
     with counting(place.console, "FPNN: comparing, test images", len(first)) as progress:
         apart = learner.distances(first, second, progress)
