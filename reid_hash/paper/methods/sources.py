@@ -20,6 +20,7 @@ FEATURES = {
 """What a hash function can start from, in words."""
 
 _LATER = {
+    "data": ("camera_rule",),
     "model": ("freeze", "output_stride", "standardise"),
     "loss": (
         *("classifier", "scale", "cosine_margin"),
