@@ -22,6 +22,8 @@ from reid_hash.app.runs import (
 from reid_hash.config.schema import DataConfig
 from reid_hash.data import data_root, load_dataset
 from reid_hash.data.dataset import Dataset
+from reid_hash.data.halves import READERS as HALVED
+from reid_hash.data.halves import TEN_HALVES
 from reid_hash.errors import ConfigError
 from reid_hash.evaluation import describe
 from reid_hash.evaluation.encoded import check_lengths, check_matches, encode_dataset
@@ -314,8 +316,11 @@ def _data_config(options: EvaluateOptions, trained: DataConfig) -> DataConfig:
     name = options.dataset or first
     own = trained.model_copy(update={"dataset": first, "shares": ()})
     base = own if name == first else DataConfig(dataset=name)
+    protocol = options.protocol
+    if protocol is None and options.split is None and name != first and name in HALVED:
+        protocol = TEN_HALVES  # a network that has seen none of it is tested on all of them
     given = {
-        "protocol": options.protocol,
+        "protocol": protocol,
         "split": options.split,
         "boxes": options.boxes,
         "camera_rule": options.camera_rule,

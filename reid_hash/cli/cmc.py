@@ -24,7 +24,7 @@ option = partial(options.option, EvaluateOptions)
 @options.model_option
 @option("--dataset", help="Data set; else the one the model was trained on, else cuhk03.")
 @options.data_option
-@option("--protocol", help="Of cuhk03: single-shot, cross-camera or new.")
+@option("--protocol", help="Such as single-shot, cross-camera or new (cuhk03).")
 @option("--split", type=click.IntRange(0), help="Which of several published splits.")
 @option("--boxes", type=click.Choice(["labeled", "detected"]), help="CUHK03: whose boxes.")
 @options.camera_rule_option

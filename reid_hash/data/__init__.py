@@ -16,6 +16,11 @@ DATASETS = {
     "cuhk03": "CUHK03, from cuhk-03.mat or extracted: protocols single-shot and "
     "cross-camera (100 identities), and new (767/700)",
     "market1501": "any folder in Market-1501's naming: protocols standard, held-out, train-only",
+    "msmt17": "MSMT17 as published, from its lists: protocols standard-v1, standard-v2",
+    "viper": "VIPeR: protocols single-shot (one of 10 random halves), single-shot-10 (all of them)",
+    "grid": "QMUL GRID, with its 775 strangers: protocols single-shot, single-shot-10",
+    "prid2011": "PRID2011, its single shots: protocols single-shot, single-shot-10",
+    "ilids": "i-LIDS, the images of persons (119): protocols single-shot, single-shot-10",
     "mnist": "MNIST, published files or class folders, else downloaded: protocols full, 5k",
     "cifar10": "CIFAR-10, published files or class folders, else downloaded: protocols full, 5k",
     "cifar20": "CIFAR-100's 20 coarse classes, the same way: protocols full, 5k",
@@ -87,6 +92,14 @@ def load_dataset(
         from reid_hash.data.market1501 import market1501
 
         dataset = market1501(place, config.protocol, config.split)
+    elif name == "msmt17":
+        from reid_hash.data.msmt17 import msmt17
+
+        dataset = msmt17(place, config.split)
+    elif name in ("viper", "grid", "prid2011", "ilids"):
+        from reid_hash.data.halves import READERS
+
+        dataset = READERS[name](place, config.protocol, config.split)
     elif name == "mnist":
         from reid_hash.data.mnist import mnist
 

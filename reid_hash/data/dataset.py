@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,18 @@ def joined(first: ImageSet, second: ImageSet) -> ImageSet:
     )
 
 
+class Trial(NamedTuple):
+    """One of several draws of a test.
+
+    Attributes:
+        query: names of the query images.
+        gallery: names of the gallery images.
+    """
+
+    query: frozenset[str]
+    gallery: frozenset[str]
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set under one protocol.
@@ -81,6 +94,8 @@ class Dataset:
         single_shot: whether the gallery is drawn at random, one image an identity and camera.
         notes: what a reader of the figures must know, such as "camera pair 1 alone".
         classes: their names, in the order of the labels; none where the labels are identities.
+        trials: parts of query and gallery that are evaluated one by one, of which figures are the
+            mean and the deviation; none where all of query and gallery are evaluated at once.
     """
 
     name: str
@@ -92,6 +107,15 @@ class Dataset:
     single_shot: bool = False
     notes: tuple[str, ...] = field(default=())
     classes: tuple[str, ...] = ()
+    trials: tuple[Trial, ...] = field(default=(), repr=False)
+
+    def of_trial(self, trial: Trial) -> "Dataset":
+        """The query and gallery of one of the trials."""
+        query, gallery = (
+            images.subset(np.array([name in kept for name in images.names], np.bool_))
+            for images, kept in ((self.query, trial.query), (self.gallery, trial.gallery))
+        )
+        return replace(self, query=query, gallery=gallery, trials=())
 
     @property
     def by_class(self) -> bool:
@@ -109,7 +133,7 @@ class Dataset:
             return self
         if self.by_class:
             raise ConfigError(f"{self.name} has classes and no cameras: leave the camera rule out")
-        if self.single_shot or self.gallery is self.query:
+        if self.single_shot or (self.gallery is self.query and not self.trials):
             raise ConfigError(
                 f"{self.name}, {self.protocol} tells queries from the gallery by their cameras: "
                 f"its camera rule is {self.camera_rule}, not {rule}; another rule needs a protocol "

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from reid_hash.data.dataset import ImageSet, Labels, RgbImage
 from reid_hash.errors import DataError, ImageError, one_line
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 _THUMBNAIL = (128, 64)  # height and width at most, in pixels: some 3 KB
 _BLOCK = 64  # images a task: handing each image of a benchmark over by itself costs more than it
 
@@ -44,9 +44,17 @@ class Pixels:
     def __len__(self) -> int:
         return len(self.images)
 
+    def subset(self, rows: NDArray[np.bool_]) -> "Pixels":
+        """The images of a mask [n]."""
+        names = [name for name, kept in zip(self.names, rows, strict=True) if kept]
+        return Pixels(self.images[rows], self.labels[rows], self.cameras[rows], names)
+
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
     """List files as they are given, and of folders all images below them, sorted.
+
+    Linked folders are followed, each folder once. Hidden files and folders, and the leavings of
+    macOS's archives, are none.
 
     Raises:
         DataError: a path does not exist, or a folder holds no image.
@@ -54,7 +62,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            below = sorted(p for p in _below(path) if p.suffix.lower() in SUFFIXES)
             if not below:
                 raise DataError(f"{path} holds no images ({', '.join(SUFFIXES)})")
             found += below
@@ -63,6 +71,19 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
         else:
             raise DataError(f"no such file or folder: {path}")
     return found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The files below a folder; see `find_images`."""
+    seen = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # links in a circle
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
+        yield from (Path(place, file) for file in files if not file.startswith("."))
 
 
 def read_image(path: str | os.PathLike[str]) -> RgbImage:

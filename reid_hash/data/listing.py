@@ -1,5 +1,6 @@
 """What the readers share: listing folders, and saying in one line what is wrong with them."""
 
+import codecs
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -42,6 +43,25 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
             ]
     except OSError as error:
         raise DataError(f"{folder}: {error.strerror or 'cannot be listed'}") from error
+
+
+def list_lines(path: Path) -> list[str]:
+    """Lines of a list file, with or without byte order mark, of any system's line ends.
+
+    Raises:
+        DataError: it cannot be read, or is no text.
+    """
+    try:
+        data = path.read_bytes()
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return data.decode("utf-16" if wide else "utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as a list of images: {error}") from error
+
+
+def listed_path(name: str) -> str:
+    """A path as lists have it, which may be Windows's, as one below a folder here."""
+    return name.strip().replace("\\", "/").removeprefix("./")
 
 
 def require_folder(root: Path) -> None:

@@ -1,10 +1,15 @@
 """Any data set in the naming of Market-1501 (Zheng et al., ICCV 2015).
 
 The folders are `bounding_box_train/`, `query/` and `bounding_box_test/` (the gallery), the names
-begin with identity and camera: `0002_c1s1_000451_03.jpg`. DukeMTMC-reID, CUHK03-NP and others are
-handed out in the same form. Identity −1 is junk, a bad detection, and left out: the evaluation
-would ignore it. Identity 0 is a distractor, someone or something else: it stays in the gallery,
-and as no query has that identity it is never right.
+begin with identity and camera: `0002_c1s1_000451_03.jpg`, or as in MARS `0001C1T0001F001.jpg`.
+DukeMTMC-reID, CUHK03-NP and others are handed out in the same form. Many programs keep the same
+images in a folder for each identity, `pytorch/train/0002/0002_c1s1_000451_03.jpg`: with
+`train_all/`, else `train/` and `val/`, `query/` and `gallery/`; that is read where the three
+folders are not there.
+
+Identity −1 is junk, a bad detection, and left out: the evaluation would ignore it. Identity 0 is a
+distractor, someone or something else: it stays in the gallery, and as no query has that identity it
+is never right.
 """
 
 import re
@@ -31,8 +36,13 @@ TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
 FOLDERS = ("", "market1501", "Market-1501-v15.09.15", "market1501/Market-1501-v15.09.15")
 """Where below the data root the three folders may lie."""
 
+_IDENTITY = re.compile(r"-1|\d+")
 _JUNK, _DISTRACTOR = -1, 0
-_NAME = re.compile(r"(-1|\d+)_c(\d+).*\.(?:jpg|jpeg|png|bmp|webp)", re.IGNORECASE)
+_NAME = re.compile(
+    r"(?:(-1|\d+)_c(\d+)|(0*-1|\d{4,})C(\d+)T\d+F\d+).*\.(?:jpg|jpeg|jfif|png|bmp|webp)",
+    re.IGNORECASE,
+)
+_BY_IDENTITY = {TRAIN: ("train_all", "train", "val"), QUERY: ("query",), GALLERY: ("gallery",)}
 _HELD_OUT = 100  # identities, or a fifth of all where that is fewer
 
 
@@ -62,7 +72,7 @@ def market1501(root: Path, protocol: str | None = None, split: int = 0) -> Datas
     require_folder(root)
     folder = _find(root)
     if protocol is None:
-        tested = (folder / QUERY).is_dir() or (folder / GALLERY).is_dir()
+        tested = _is_there(folder, QUERY) or _is_there(folder, GALLERY)
         protocol = "standard" if tested else "held-out"
     if split and protocol != "held-out":
         raise DataError(f"the {protocol} protocol has one split: data.split is 0, not {split}")
@@ -78,8 +88,14 @@ def market1501(root: Path, protocol: str | None = None, split: int = 0) -> Datas
 
 def _find(root: Path) -> Path:
     for name in FOLDERS:
-        if any((root / name / part).is_dir() for part in (TRAIN, QUERY, GALLERY)):
+        by_identity = any(_by_identity(root / name, part) for part in _BY_IDENTITY)
+        flat = any((root / name / part).is_dir() for part in (TRAIN, QUERY, GALLERY))
+        if flat and not by_identity:
             return root / name
+    for name in FOLDERS:
+        for place in (root / name / "pytorch", root / name):
+            if any(_by_identity(place, part) for part in _BY_IDENTITY):
+                return place
     hint = packed_hint((root / name for name in FOLDERS), "market")
     below = [name for name in folder_names(root) if (root / name / TRAIN).is_dir()]
     if below:
@@ -92,12 +108,13 @@ def _find(root: Path) -> Path:
 
 def _images(folder: Path, part: str, may_be_empty: bool = False) -> tuple[ImageSet, list[str]]:
     """The images of a folder, junk left out, with notes on what is left out."""
-    if not (folder / part).is_dir():
+    if not _is_there(folder, part):
         other = "" if part == TRAIN else ", or use data.protocol=held-out to test without it"
         raise DataError(f"{folder} lacks {part}/; extract the data set again, whole{other}")
-    names = file_names(folder / part)
-    matches = {name: match for name in names if (match := _NAME.fullmatch(name))}
-    strange = not_fitting([n for n in names if n not in matches], "0002_c1s1_000451_03.jpg")
+    names = _names(folder, part)
+    matches = {name: match for name in names if (match := _NAME.fullmatch(name.split("/")[-1]))}
+    others = [name.split("/")[-1] for name in names if name not in matches]
+    strange = not_fitting(others, "0002_c1s1_000451_03.jpg")
     notes = [f"{part}/: {note}" for note in strange]
     if not matches and may_be_empty:
         notes.append(f"{part}/ holds no image in Market-1501's naming: nothing to train on")
@@ -107,17 +124,52 @@ def _images(folder: Path, part: str, may_be_empty: bool = False) -> tuple[ImageS
             f"{folder / part} holds no image in Market-1501's naming"
             + (hint or "".join(f"; {n}" for n in strange) or "; extract the data set again")
         )
-    kept = {name: match for name, match in matches.items() if int(match[1]) != _JUNK}
+    pairs = {
+        name: (_identity(match[1] or match[3]), int(match[2] or match[4]))
+        for name, match in matches.items()
+    }
+    kept = {name: pair for name, pair in pairs.items() if pair[0] != _JUNK}
     if len(kept) < len(matches):
         junk = counted(len(matches) - len(kept), "junk image")
         notes.append(f"{part}/: {junk} left out (identity −1)")
     images = file_set(
         folder,
-        [f"{part}/{name}" for name in kept],
-        [int(match[1]) for match in kept.values()],
-        [int(match[2]) for match in kept.values()],
+        list(kept),
+        [identity for identity, _ in kept.values()],
+        [camera for _, camera in kept.values()],
     )
     return _without_distractors(images, part, notes) if part != GALLERY else images, notes
+
+
+def _identity(text: str) -> int:
+    return _JUNK if text.endswith("-1") else int(text)  # MARS has junk as 00-1
+
+
+def _by_identity(folder: Path, part: str) -> list[str]:
+    """Names of the folders of a part with a folder for each identity; none where it has none."""
+    there = []
+    for name in _BY_IDENTITY[part]:
+        below = folder_names(folder / name) if (folder / name).is_dir() else []
+        if any(_IDENTITY.fullmatch(one) for one in below):
+            there.append(name)
+    return there[:1] if "train_all" in there else there
+
+
+def _is_there(folder: Path, part: str) -> bool:
+    return (folder / part).is_dir() or bool(_by_identity(folder, part))
+
+
+def _names(folder: Path, part: str) -> list[str]:
+    """Paths below `folder` of the files of a part."""
+    folders = _by_identity(folder, part)
+    if not folders:
+        return [f"{part}/{name}" for name in file_names(folder / part)]
+    return [
+        f"{name}/{identity}/{file}"
+        for name in folders
+        for identity in folder_names(folder / name)
+        for file in file_names(folder / name / identity)
+    ]
 
 
 def _without_distractors(images: ImageSet, part: str, notes: list[str]) -> ImageSet:
@@ -140,7 +192,7 @@ def _standard(folder: Path) -> Dataset:
     if distractors:
         notes.append(f"{counted(distractors, 'distractor')} in the gallery (identity 0)")
     notes += without_match_note(query, gallery)
-    if (folder / TRAIN).is_dir():
+    if _is_there(folder, TRAIN):
         train, train_notes = _images(folder, TRAIN, may_be_empty=True)
         notes += train_notes
         both = set(train.labels.tolist()) & set(query.labels.tolist())

@@ -10,19 +10,23 @@ The lists lie in the data root, or in one of the folders of `FOLDERS` below it, 
 them or in another of those folders.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.data.dataset import Dataset, ImageSet
-from reid_hash.data.images import read_image
-from reid_hash.data.listing import counted, packed_hint, require_folder
+from reid_hash.data.images import SUFFIXES, read_image
+from reid_hash.data.listing import counted, list_lines, listed_path, packed_hint, require_folder
 from reid_hash.errors import DataError
 
 FOLDERS = ("nuswide", "nus_wide", "nuswide_21", "nus_wide_m", "NUS-WIDE", "")
 """Where below the data root the lists and the images may lie."""
 
+_WITH_SUFFIX = re.compile(
+    rf"\s*(.*(?:{'|'.join(re.escape(suffix) for suffix in SUFFIXES)}))(\s.*)", re.IGNORECASE
+)
 LISTS = ("train.txt", "test.txt", "database.txt")
 # of the 21 concepts' usual protocol: 500 and 100 images a concept, all others in the database
 _PUBLISHED = (10_500, 2_100, 21)
@@ -88,16 +92,13 @@ def _find(root: Path) -> Path:
 
 
 def _read(path: Path) -> Listed:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a list of images: {error}") from error
     names: list[str] = []
     rows: list[str] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(list_lines(path), 1):
         if not line.strip():
             continue
-        name, *marks = line.split()
+        found = _WITH_SUFFIX.match(line)  # the path may hold spaces
+        name, *marks = (found[1], *found[2].split()) if found else line.split()
         row = "".join(marks)
         if len(row) != len(marks) or row.strip("01"):
             wrong = next(mark for mark in marks if mark not in ("0", "1"))
@@ -107,7 +108,7 @@ def _read(path: Path) -> Listed:
             raise DataError(
                 f"{path}, line {number}: {counted(len(row), 'label')} after the path, {expected}"
             )
-        names.append(name)
+        names.append(listed_path(name))
         rows.append(row)
     if not names:
         raise DataError(f"{path} lists no image; copy it again")

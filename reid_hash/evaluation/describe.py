@@ -37,6 +37,8 @@ def protocol_line(dataset: Dataset, draws: int) -> str:
     query, gallery = len(dataset.query), len(dataset.gallery)
     where = "database" if dataset.by_class else "gallery"
     line = f"{dataset.name}, {dataset.protocol}: {query:,} queries, {gallery:,} {where} images"
+    if dataset.trials:
+        return f"{line}, {len(dataset.trials)} draws of a half (mean ± standard deviation)"
     if dataset.single_shot:
         line += f", one of each identity and camera drawn {draws} times (mean ± standard deviation)"
     return line
@@ -98,7 +100,7 @@ def result_object(
         "ap": RETRIEVAL_AP if dataset.by_class else AP,
         "camera_rule": dataset.camera_rule,
         "ties": TIES,
-        "draws": draws if dataset.single_shot else None,
+        "draws": len(dataset.trials) or (draws if dataset.single_shot else None),
         "notes": list(dataset.notes),
         **more,
         "results": [dict(record) for record in records],

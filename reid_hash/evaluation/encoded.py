@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes
-from reid_hash.data.dataset import Dataset
+from reid_hash.data.dataset import Dataset, Trial
 from reid_hash.data.images import Pixels, decode
 from reid_hash.data.labels import relevance
 from reid_hash.data.listing import without_match
@@ -44,6 +44,25 @@ class Encoded:
         """The same bits with other weights, see `Codes.reweighted`."""
         query, gallery = self.query.reweighted(weights), self.gallery.reweighted(weights)
         return replace(self, query=query, gallery=gallery)
+
+    def of_trial(self, trial: Trial) -> "Encoded":
+        """The images of one trial of a data set."""
+        q, g = (
+            np.array([name in kept for name in pixels.names], np.bool_)
+            for pixels, kept in (
+                (self.query_pixels, trial.query),
+                (self.gallery_pixels, trial.gallery),
+            )
+        )
+        return Encoded(
+            self.query[q],
+            self.gallery[g],
+            self.query_pixels.subset(q),
+            self.gallery_pixels.subset(g),
+            self.query_embedding[q],
+            self.gallery_embedding[g],
+            None if self.query_values is None else self.query_values[q],
+        )
 
     @property
     def unreadable(self) -> list[str]:
@@ -97,6 +116,10 @@ def check_matches(dataset: Dataset, open_set: bool = False) -> None:
         DataError: there is no query, no gallery, or no query has a match under the camera rule.
         ConfigError: queries are their own gallery, and the camera rule would let each find itself.
     """
+    if dataset.trials:
+        for trial in dataset.trials:
+            check_matches(dataset.of_trial(trial), open_set)
+        return
     query, gallery = dataset.query, dataset.gallery
     where = f"{dataset.name}, {dataset.protocol}"
     if not len(query) or not len(gallery):

@@ -82,6 +82,23 @@ def evaluate(
     """
     check_lengths(lengths, encoded.query.bits)
     weightings = tuple(weightings)
+    if dataset.trials:
+        options = {"asymmetric": asymmetric, "embedding": embedding, "rerank": rerank}
+        of_trials = [
+            evaluate(
+                encoded.of_trial(trial),
+                dataset.of_trial(trial),
+                lengths,
+                weightings=weightings,
+                draws=draws,
+                seed=seed,
+                open_set=open_set,
+                **options,
+            )
+            for trial in dataset.trials
+        ]
+        yield from (_mean_row(rows) for rows in zip(*of_trials, strict=True))
+        return
     q, g = encoded.query_pixels, encoded.gallery_pixels
     strangers = OpenSetDraws(dataset, q, g, draws, seed) if open_set else None
     ranked = partial(_from_distances, encoded, dataset, draws, seed, strangers)
@@ -122,6 +139,17 @@ def evaluate(
             for vectors in (encoded.query_embedding, encoded.gallery_embedding)
         )
         yield ranked(_cosine, q_vectors, g_vectors, about, rerank)
+
+
+def _mean_row(rows: Sequence[Row]) -> Row:
+    """The row of several trials: means, with deviations."""
+    figures = {key: value for key, value in rows[0].figures.items() if not key.endswith("_std")}
+    for key in list(figures):
+        if key.startswith(("rank", "map", "minp", "tpir")):
+            values = np.array([row.figures[key] for row in rows])
+            figures[key], figures[f"{key}_std"] = float(values.mean()), float(values.std())
+    curves = np.stack([row.curve for row in rows])
+    return Row(figures, curves.mean(0), curves.std(0))
 
 
 def _cosine(query: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray[np.float32]:

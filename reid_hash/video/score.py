@@ -128,7 +128,7 @@ class Record:
                 ("unknown", key) if one is None else ("known", one)
                 for key, one in zip(keys, who, strict=True)
             ]
-            our_ids.append(_distinct(counted, alike, numbers))
+            our_ids.append(_distinct(counted, numbers))
             similarities.append(alike.astype(np.float64))
             named = [i for i, one in enumerate(who) if one is not None]
             alike = alike[:, named]
@@ -155,25 +155,21 @@ class Record:
         )
 
 
-def _distinct(
-    whose: Sequence[Hashable], alike: NDArray[np.floating], numbers: dict[Hashable, int]
-) -> NDArray[np.int64]:
+def _distinct(whose: Sequence[Hashable], numbers: dict[Hashable, int]) -> NDArray[np.int64]:
     """Numbers of the boxes of a frame, no two alike, so that the metric counts each of them.
 
-    Of several boxes of one identity the one that is nearest to a true person keeps its number; the
-    others, none of which could be right as well, get numbers of their own: the second, the third.
+    Of several boxes of one identity the first one has its number, the others have numbers of their
+    own: the second, the third.
 
     Args:
         whose: [n] whose each box is.
-        alike: [people, n] overlap with the true persons.
         numbers: given so far; added to.
     """
-    found = np.empty(len(whose), np.int64)
-    best = alike.max(axis=0) if len(alike) else np.zeros(len(whose))
     seen = Counter[Hashable]()
-    for i in np.argsort(-best, kind="stable").tolist():
-        found[i] = numbers.setdefault((whose[i], seen[whose[i]]), len(numbers))
-        seen[whose[i]] += 1
+    found = np.empty(len(whose), np.int64)
+    for i, one in enumerate(whose):
+        found[i] = numbers.setdefault((one, seen[one]), len(numbers))
+        seen[one] += 1
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reid_hash.data import images as module
-from reid_hash.data.images import decode, read_image, resize
+from reid_hash.data.images import decode, find_images, read_image, resize
 from reid_hash.data.listing import file_set
 from reid_hash.errors import DataError
 
@@ -140,3 +140,19 @@ def test_neither_memory_nor_disk(made, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=100))
     with pytest.raises(DataError, match=r"need 0\.0 GiB, more than memory and the temporary"):
         decode(as_set(root), 16, 8)
+
+
+def test_hidden_files_are_no_images_and_linked_folders_are_read_once(tmp_path, write_image):
+    for name in ("a/b.jpg", "a/._b.jpg", "a/.c/d.jpg", "__MACOSX/a/b.jpg", "e/f.jfif"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(tmp_path / "x.png")
+        (tmp_path / "x.png").rename(tmp_path / name)
+    other = tmp_path / "other"
+    (tmp_path / "e").rename(other)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "a").rename(tmp_path / "in/a")
+    (tmp_path / "__MACOSX").rename(tmp_path / "in/__MACOSX")
+    (tmp_path / "in/link").symlink_to(other)
+    (tmp_path / "in/circle").symlink_to(tmp_path / "in")
+    found = [str(path.relative_to(tmp_path)) for path in find_images([tmp_path / "in"])]
+    assert found == ["in/a/b.jpg", "in/link/f.jfif"]

@@ -148,8 +148,8 @@ def test_wrong_wishes(root):
 
 
 def test_unknown_and_joined_names(tmp_path):
-    with pytest.raises(ConfigError, match="unknown data set 'viper'; known are walkers, cuhk03"):
-        load_dataset(DataConfig(dataset="viper"), tmp_path)
+    with pytest.raises(ConfigError, match="unknown data set 'viping'; known are walkers, cuhk03"):
+        load_dataset(DataConfig(dataset="viping"), tmp_path)
     with pytest.raises(ConfigError, match=r"are joined .* to be trained on only"):
         load_dataset(DataConfig(dataset="cuhk03+market1501"), tmp_path)
 
@@ -197,3 +197,32 @@ def test_another_camera_rule_is_asked_for(root, persons):
 def test_queries_that_are_their_own_gallery_keep_their_camera_rule(persons):
     with pytest.raises(ConfigError, match="held-out.*by their cameras"):
         load_dataset("market1501", persons, camera_rule="none")
+
+
+def test_names_as_in_mars(tmp_path, touch):
+    touch(tmp_path / "query", "0002C1T0001F001.jpg")
+    touch(
+        tmp_path / "bounding_box_test",
+        *("0002C6T0004F011.jpg", "0000C1T0001F001.jpg", "00-1C2T0001F001.jpg"),
+    )
+    found = market1501(tmp_path)
+    assert (found.query.labels.tolist(), found.query.cameras.tolist()) == ([2], [1])
+    assert (found.gallery.labels.tolist(), found.gallery.cameras.tolist()) == ([0, 2], [1, 6])
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("above", ["", "pytorch", "market1501/pytorch"])
+def test_a_folder_for_each_identity(tmp_path, touch, above, whole):
+    parts = {"train": [(2, 1), (7, 1)], "val": [(2, 3)], "query": [(11, 1)], "gallery": [(11, 2)]}
+    parts["gallery"] += [(0, 1), (-1, 1)]
+    if whole:
+        parts["train_all"] = parts["train"] + parts["val"]
+    for part, pairs in parts.items():
+        for identity, camera in pairs:
+            shown = "-1" if identity == -1 else f"{identity:04d}"
+            touch(tmp_path / above / part / shown, name(identity, camera), ".hidden")
+    found = market1501(tmp_path)
+    assert sorted(found.train.labels.tolist()) == [2, 2, 7]
+    assert (found.query.labels.tolist(), found.query.cameras.tolist()) == ([11], [1])
+    assert sorted(found.gallery.labels.tolist()) == [0, 11]
+    assert found.protocol == "standard"

@@ -132,3 +132,31 @@ def test_wrong_wishes(root):
         nuswide(root, split=1)
     with pytest.raises(ConfigError, match="protocol standard here, not '5k'"):
         load_dataset(DataConfig(dataset="nuswide", protocol="5k"), root)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.replace("/", "\\").replace("\n", "\r\n").encode(),
+        lambda text: text.replace("images/", "./images/").encode(),
+    ],
+)
+def test_lists_of_other_systems(root, form):
+    plain = nuswide(root)
+    for path in (root / "nuswide").glob("*.txt"):
+        path.write_bytes(form(path.read_bytes().decode()))
+    found = nuswide(root)
+    for part in ("train", "query", "gallery"):
+        assert getattr(found, part).names == getattr(plain, part).names
+        assert (getattr(found, part).labels == getattr(plain, part).labels).all()
+
+
+def test_paths_with_spaces(tmp_path, touch):
+    lists = [text.replace("images/", "my images/a 1 0 ") for text in (TRAIN, TEST, DATABASE)]
+    write_lists(tmp_path, *lists)
+    touch(tmp_path / "my images", *(f"a 1 0 {x}.png" for x in "abcde"))
+    found = nuswide(tmp_path)
+    assert found.train.names == ["my images/a 1 0 a.png", "my images/a 1 0 b.png"]
+    assert found.train.labels.tolist() == [[True, False, False], [False, True, True]]

@@ -37,7 +37,7 @@ def test_boxes_without_an_identity_count_as_boxes():
     assert score([shown[:2] for shown in frames], {1: 7, 2: 8}).idf1 == 1
 
 
-def test_an_identity_seen_twice_in_a_frame_counts_twice_and_is_right_once():
+def test_an_identity_seen_twice_in_a_frame_counts_twice():
     for order in permutations([(ADA, 1), (FAR, 2), (BOB, 3)]):
         found = score([list(order)] * 5, {1: 7, 2: 7, 3: 8})
         assert found.idf1 == idf1(10, 15, 10)
