@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import cv2
@@ -25,6 +25,10 @@ USUAL_FPS = 25.0
 
 _TIMEOUT = 5000  # milliseconds that a stream may take to open, or be silent
 _PAUSES = (0.25, 0.5, 1.0, 2.0)  # seconds between attempts to get a source back; the last repeats
+_DAMAGED = 1000  # frames in a row that may be undecodable before a file counts as ended
+_BACK = 3  # frames by which time stamps go back out of order; further back they start again
+_NO_STAMP = 1e9  # seconds: FFmpeg's value for a missing time stamp lies far beyond
+_DRIFT = 3.0  # seconds by which a stream's time stamps may differ from the clock
 _MISSING = 0.01  # share of the announced frames that may be missing: some formats only estimate
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
@@ -208,12 +212,12 @@ class ImageSource:
 
 
 class VideoSource:
-    """A video file; see `Source`."""
+    """A video file; see `Source`. Times are the container's, unless `fps` is given."""
 
     live = False
 
     def __init__(self, address: Address, fps: float | None) -> None:
-        self.address = address
+        self.address, self._rated = address, fps is not None
         # the FFmpeg back end alone: the others would take a file name with digits for a series
         self._capture = cv2.VideoCapture(address.target, cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
@@ -221,30 +225,50 @@ class VideoSource:
         self.fps = fps or _said_fps(self._capture)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.length = int(count) if 0 < count < 1e9 else None
-        first = _read(self._capture)
+        self._failed = 0
+        first = self._next(0)
         if first is None:
             self.close()
             raise DataError(f"{address.shown}: no frame of it can be decoded; empty or damaged")
-        self._first, self.size = first, _size(first)
+        self._first, self.size = first, _size(first.picture)
+        self._second = self._next(1)
+        if fps is None and self._second is not None:
+            # the rate that a file of variable rate says is its mean, at which fast parts are lost
+            passed = self._second.stamp - first.stamp
+            if 1 / 240 <= passed < 0.5 / self.fps:
+                self.fps = 1 / passed
 
     def __repr__(self) -> str:
         return f"VideoSource({self.address.shown}, {_rate(self)})"
 
     def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, BgrFrame]]:
-        """See `Source`; says where the file ends before the frames that it announces."""
-        picture: BgrFrame | None = self._first
-        count = 0
-        while picture is not None and not stop.is_set():
-            yield count / self.fps, picture
+        """See `Source`; says so where frames that the file announces are missing."""
+        timestamps = Timestamps(self.fps)
+        now, then = self._first, self._second
+        count = gaps = 0
+        while now is not None and not stop.is_set():
             count += 1
-            picture = _read(self._capture)
+            following = None if then is None or self._rated else then.stamp
+            yield timestamps.add(None if self._rated else now.stamp, following), now.picture
+            gaps = self._failed if then is not None else gaps
+            now, then = then, None if then is None else self._next(count + 1)
         announced = self.length or 0
         if not stop.is_set() and announced - count > max(2, _MISSING * announced):
-            note(
-                "note",
-                f"{self.address.shown} ends after frame {count:,} of {announced:,}: cut off or "
-                "damaged",
-            )
+            line = f"{self.address.shown} ends after frame {count:,} of {announced:,}: cut off or "
+            if gaps:
+                line = f"{self.address.shown}: {count:,} of {announced:,} frames can be read: "
+            note("note", f"{line}damaged")
+
+    def _next(self, count: int) -> "_Stamped | None":
+        """The next frame that can be decoded; `count` were before it."""
+        # decoding fails at a damaged frame as it does at the end
+        tries = 1 + min(_DAMAGED, max(0, (self.length or 0) - count))
+        for _ in range(tries):
+            picture = _read(self._capture)
+            if picture is not None:
+                return _Stamped(_stamp(self._capture), picture)
+            self._failed += 1
+        return None
 
     def close(self) -> None:
         """See `Source`."""
@@ -267,22 +291,35 @@ class LiveSource:
             )
             raise DataError(f"{address.shown}: {where}")
         self._first, self.size = first, _size(first)
-        self.fps = fps or _said_fps(self._capture)
+        self._first_stamp = _stamp(self._capture)
+        self.fps, self._rated = fps or _said_fps(self._capture), fps is not None
         # a video that is served as a file is read like one
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.length = int(count) if address.kind == "stream" and 0 < count < 1e9 else None
         self.live = self.length is None
+        # pictures over HTTP and cameras bear no time stamps: FFmpeg counts those by a usual rate
+        bare = address.kind == "camera" or (
+            address.target.lower().startswith("http") and _codec(self._capture) == "MJPG"
+        )
+        self._stamps = not (self.live and bare)
+        # a pipe holds what was filmed before, at any speed
+        self._follows_clock = self.live and (
+            address.kind == "camera" or bool(_SCHEME.match(address.target))
+        )
 
     def __repr__(self) -> str:
         return f"LiveSource({self.address.shown}, {_rate(self)})"
 
     def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, BgrFrame]]:
         """See `Source`; "lost" and "back" say where it was away, "ended" that it stayed away."""
-        began, count = time.monotonic(), 0
+        began = time.monotonic()
+        timestamps = Timestamps(self.fps)
         picture: BgrFrame | None = self._first
         while picture is not None and not stop.is_set():
-            yield (time.monotonic() - began if self.live else count / self.fps), picture
-            count += 1
+            stamp = self._first_stamp if picture is self._first else _stamp(self._capture)
+            clock = time.monotonic() - began if self._follows_clock else None
+            trusted = self._stamps and not self._rated
+            yield timestamps.add(stamp if trusted else None, clock=clock), picture
             picture = _read(self._capture)
             if picture is None and self.live and not stop.is_set():
                 picture = self._again(stop, note)
@@ -309,6 +346,82 @@ class LiveSource:
     def close(self) -> None:
         """See `Source`."""
         self._capture.release()
+
+
+class Timestamps:
+    """Time stamps of a video → seconds since its first frame, which always increase.
+
+    A stamp that is missing, or stands still, counts as a frame later. Where stamps start again, as
+    in recordings that were joined, they go on from the frame before.
+
+    Args:
+        fps: frames a second where there are no stamps.
+
+    Example:
+        >>> timestamps = Timestamps(fps=10)
+        >>> [timestamps.add(stamp) for stamp in (5.0, 5.5, 6.5, 0.0, 1.0)]
+        [0.0, 0.5, 1.5, 1.6, 2.6]
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._step = 1 / fps
+        self._last: float | None = None  # seconds of the frame before
+        self._stamp: float | None = None  # the last stamp that counted
+        self._offset = 0.0  # from stamps to seconds
+
+    def add(
+        self, stamp: float | None, following: float | None = None, clock: float | None = None
+    ) -> float:
+        """Seconds of the next frame.
+
+        Args:
+            stamp: its time stamp in seconds; None where it has none.
+            following: of the frame after it, where that is known: tells a damaged one.
+            clock: of a live source, seconds that have passed since its first frame: what counts
+                without stamps, and where these run away from it.
+        """
+        last, before = self._last, self._stamp
+        if stamp is not None and not abs(stamp) < _NO_STAMP:
+            stamp = None
+        known = stamp is not None and before is not None and following is not None
+        if known and before < following < stamp:  # type: ignore[operator]
+            stamp = None  # one damaged stamp between two sound ones
+        if last is None:
+            seconds = 0.0
+            self._offset = -(stamp or 0.0)
+        else:
+            seconds = last + self._step
+            if stamp is None or stamp == before:
+                seconds = seconds if clock is None else clock
+            elif before is None or stamp < before - _BACK * self._step:
+                seconds = seconds if clock is None else clock
+                self._offset = seconds - stamp
+            else:
+                seconds = stamp + self._offset
+                if clock is not None and abs(seconds - clock) > _DRIFT:
+                    self._offset += clock - seconds
+                    seconds = clock
+            seconds = max(seconds, last + 1e-3)
+        self._last = seconds
+        self._stamp = before if stamp is None else stamp
+        return seconds
+
+
+class _Stamped(NamedTuple):
+    """A frame with its time stamp in seconds, which may be none."""
+
+    stamp: float
+    picture: BgrFrame
+
+
+def _stamp(capture: cv2.VideoCapture) -> float:
+    return float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+
+
+def _codec(capture: cv2.VideoCapture) -> str:
+    return (
+        int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True).decode("latin-1")
+    )
 
 
 def _rate(source: Source) -> str:

@@ -1,6 +1,7 @@
 """A camera on this machine: JPEG pictures one after the other over HTTP, which can go away."""
 
 import threading
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
@@ -70,3 +71,33 @@ def write_frames(path, frames, fps=10.0, code="mp4v"):
         writer.write(frame)
     writer.release()
     return path
+
+
+def write_timed(path, frames, seconds, code="libx264"):
+    """A video file of frames with time stamps of their own."""
+    import av
+
+    height, width = frames[0].shape[:2]
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(code, rate=1000)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"g": "5", "bf": "0"}  # a whole picture every five
+        for frame, moment in zip(frames, seconds, strict=True):
+            picture = av.VideoFrame.from_ndarray(frame, format="bgr24")
+            picture.pts, picture.time_base = round(1000 * moment), Fraction(1, 1000)
+            file.mux(stream.encode(picture))
+        file.mux(stream.encode())
+    return path
+
+
+def damage(path, numbers):
+    """Overwrite the data of some frames of a video file."""
+    import av
+
+    with av.open(str(path)) as file:
+        packets = [(packet.pos, packet.size) for packet in file.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for number in numbers:
+        start, size = packets[number]
+        data[start : start + size] = bytes(size)
+    path.write_bytes(data)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from reid_hash.errors import ConfigError, DataError
-from reid_hash.video.source import open_source, parse_source, parse_sources
+from reid_hash.video.source import Timestamps, open_source, parse_source, parse_sources
 from reid_hash.video.stages import Reader
-from tests.video.streams import Camera, plain_frames, write_frames
+from tests.video.streams import Camera, damage, plain_frames, write_frames, write_timed
 
 
 def read_all(texts, **options):
@@ -33,6 +33,72 @@ def test_a_file_gives_every_frame_with_its_time(tmp_path):
     assert frames[0].picture.mean() < 40 < 200 < frames[-1].picture.mean()
     assert notes == []
     assert len(read_all([str(path)], max_frames=5)[0]) == 5
+
+
+def test_a_file_of_variable_rate_has_the_times_of_its_container(tmp_path):
+    seconds = [*np.arange(15) / 10, *(2.0 + np.arange(10))]
+    path = write_timed(tmp_path / "a.mp4", plain_frames(25), seconds)
+    frames, notes = read_all([str(path)])
+    np.testing.assert_allclose([frame.time - 1000 for frame in frames], seconds, atol=2e-3)
+    assert notes == []
+    # the rate of its fast part: at the mean, the drawn video would leave most of that out
+    source = open_source(parse_source(str(path)))
+    assert source.fps == pytest.approx(10, rel=0.03)
+    source.close()
+    # who names a rate does not believe the file
+    source = open_source(parse_source(str(path)), fps=5)
+    times = [moment for moment, _ in source.frames(threading.Event(), print)]
+    np.testing.assert_allclose(times, np.arange(25) / 5)
+    source.close()
+
+
+def test_a_damaged_file_goes_on_after_the_damage_at_the_right_time(tmp_path):
+    path = write_timed(tmp_path / "a.mp4", plain_frames(40), np.arange(40) / 10)
+    damage(path, range(12, 19))
+    frames, notes = read_all([str(path)])
+    times = np.array([frame.time - 1000 for frame in frames])
+    assert len(frames) < 38
+    assert (np.diff(times) > 0).all()
+    assert times[-1] == pytest.approx(3.9, abs=2e-3)
+    ((kind, line),) = notes
+    assert kind == "note"
+    assert f"{len(frames)} of 40 frames can be read: damaged" in line
+
+
+def test_recordings_that_were_joined_go_on_in_time(tmp_path):
+    data = b""
+    for number, size in enumerate([(160, 120), (320, 240)]):
+        part = write_timed(tmp_path / f"{number}.ts", plain_frames(20, size), np.arange(20) / 10)
+        data += part.read_bytes()
+    (tmp_path / "a.ts").write_bytes(data)
+    frames, _ = read_all([str(tmp_path / "a.ts")])
+    assert len(frames) == 40
+    steps = np.diff([frame.time for frame in frames])
+    assert steps.min() > 0.05
+    assert steps.max() < 0.25
+
+
+def test_time_stamps_that_are_damaged_never_go_back():
+    def seconds(stamps):
+        timestamps = Timestamps(10)
+        following = [*stamps[1:], None]
+        return [timestamps.add(*pair) for pair in zip(stamps, following, strict=True)]
+
+    np.testing.assert_allclose(seconds([0, 0.1, 5e6, 0.3, 0.4]), [0, 0.1, 0.2, 0.3, 0.4])
+    np.testing.assert_allclose(seconds([3.0] * 4), [0, 0.1, 0.2, 0.3])
+    np.testing.assert_allclose(seconds([None, 7.0, 7.5]), [0, 0.1, 0.6])
+    np.testing.assert_allclose(seconds([float("nan"), -1e18, 0.2]), [0, 0.1, 0.2])
+    assert (np.diff(seconds([0, 0.3, 0.2, 0.4, 0.35, 9, 0, 1])) > 0).all()
+
+
+def test_time_stamps_of_a_stream_count_until_they_run_away_from_the_clock():
+    timestamps = Timestamps(10)
+    arrived = [0.0, 0.5, 0.5, 0.5, 0.6, 1.0]  # in bursts
+    stamps = [40.0, 40.1, 40.2, 40.3, 40.4, 41.0]
+    times = [timestamps.add(*one) for one in zip(stamps, [None] * 6, arrived, strict=True)]
+    np.testing.assert_allclose(times, [0, 0.1, 0.2, 0.3, 0.4, 1.0])
+    assert timestamps.add(41.1, None, 60.0) == 60.0  # it was away, and its clock stood still
+    assert timestamps.add(None, None, 60.5) == 60.5
 
 
 def test_frames_of_several_files_come_in_the_order_of_their_times(tmp_path):
