@@ -244,7 +244,8 @@ class VideoSource:
     def frames(self, stop: threading.Event, note: Note) -> Iterator[tuple[float, BgrFrame]]:
         """See `Source`; says so where frames that the file announces are missing."""
         timestamps = Timestamps(self.fps)
-        now, then = self._first, self._second
+        now: _Stamped | None = self._first
+        then = self._second
         count = gaps = 0
         while now is not None and not stop.is_set():
             count += 1
