@@ -101,8 +101,9 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
             return plain
         axes = [0, *range(2, input.ndim)]
         shape = [1, -1] + [1] * (input.ndim - 2)
-        mean = input.mean(axes)
-        square = input.square().mean(axes)
+        values = input.float()  # sums of bfloat16 would lose the variance
+        mean = values.mean(axes)
+        square = values.square().mean(axes)
         sums: Tensor = all_reduce(torch.stack([mean, square]))  # type: ignore[no-untyped-call]
         mean, square = sums / world_size()
         variance = square - mean.square()
@@ -118,7 +119,7 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         scale = torch.rsqrt(variance + self.eps)
         if self.affine:
             scale = scale * self.weight
-        out: Tensor = (input - mean.view(shape)) * scale.view(shape)
+        out: Tensor = (values - mean.view(shape)) * scale.view(shape)
         if self.affine:
             out = out + self.bias.view(shape)
-        return out
+        return out.to(input.dtype)

@@ -8,6 +8,7 @@ from torch import nn
 
 from reid_hash.errors import ConfigError
 from reid_hash.nn.backbones import build_backbone
+from reid_hash.training import distributed
 from reid_hash.training.distributed import convert_batch_norm
 
 
@@ -41,3 +42,20 @@ def test_a_batch_norm_of_which_nothing_is_known_is_refused():
 
     with pytest.raises(ConfigError, match="Doubled cannot share"):
         convert_batch_norm(nn.Sequential(Doubled(4)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_shared_batch_norm_computes_what_one_process_does(monkeypatch, dtype):
+    """Two processes with the same images: their mean and variance are those of one."""
+    torch.manual_seed(0)
+    plain, shared = nn.BatchNorm2d(3), convert_batch_norm(nn.Sequential(nn.BatchNorm2d(3)))
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "all_reduce", lambda sums: 2 * sums)
+    images = (torch.randn(8, 3, 4, 4) + 5).to(dtype)
+    out = shared(images)
+    assert out.dtype == dtype
+    torch.testing.assert_close(
+        out, plain(images), atol=1e-5 if dtype == torch.float32 else 0.05, rtol=0.02
+    )
+    torch.testing.assert_close(shared[0].running_mean, plain.running_mean, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(shared[0].running_var, plain.running_var, atol=1e-2, rtol=1e-2)
