@@ -178,6 +178,11 @@ class LossConfig(_Section):
         description="the codes' similarities within a batch shall be those of the float embedding "
         "(which cross_entropy or feature_triplet train)",
     )
+    teacher: str | None = Field(
+        None,
+        description="a network of anybody's, an ONNX file, whose float embeddings those "
+        "similarities are taken from instead; the own embedding then follows them too",
+    )
     temperature: Positive = Field(0.1, description="of those similarities, which are cosines")
     relative_distance: NotNegative = Field(
         0.0, description="Ding et al.'s hinge on the outputs at unit length, a float embedding"

@@ -1,0 +1,1 @@
+"""A teacher: somebody else's network, whose similarities the codes of a training follow."""
