@@ -45,27 +45,30 @@ class Encoder(ABC):
     `reid_hash.load_model` opens either.
 
     Attributes:
-        config: the configuration of the run that trained the network.
+        config: the configuration of the run that trained the network; None for a network of others.
         fingerprint: of the network: codes of two encoders compare where it is the same.
         bit_weights: [bits] float32 ≥ 0, significance of each bit.
     """
 
-    config: Config
+    config: Config | None
     fingerprint: str
     bit_weights: NDArray[np.float32]
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the images that the network takes, in pixels."""
+        assert self.config is not None  # encoders without one have their own `size` and `bits`
         return self.config.data.height, self.config.data.width
 
     @property
     def bits(self) -> int:
         """Length of the codes."""
+        assert self.config is not None
         return self.config.model.bits
 
     def __repr__(self) -> str:
         height, width = self.size
+        assert self.config is not None
         return (
             f"<{type(self).__name__}: {self.bits} bits, images of {height}×{width}, "
             f"{self.config.model.backbone}, fingerprint {self.fingerprint}>"
