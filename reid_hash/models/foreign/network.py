@@ -82,6 +82,11 @@ class Network:
                 facts[name] = os.path.abspath(value)
         return Network(**facts)
 
+    def files(self) -> list[str]:
+        """The files that are opened."""
+        named = (self.file, self.head, self.weights)
+        return [one for one in named if one is not None and not one.startswith("timm")]
+
     def noted(self) -> str:
         """As a gallery notes it: JSON of what is not left out."""
         facts = {name: value for name, value in asdict(self).items() if value is not None}
