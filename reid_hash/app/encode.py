@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from reid_hash.data.dataset import ImageSet
 from reid_hash.data.images import Pixels, decode, find_images, read_image
 from reid_hash.models.foreign.network import Network
 from reid_hash.utils.files import replacing
+
+if TYPE_CHECKING:
+    from reid_hash.models.encoder import Encoder
 
 
 class Embeddings(NamedTuple):
@@ -41,7 +44,7 @@ def embed_files(
     from reid_hash.models.load import open_model  # torch takes seconds to import
 
     encoder = open_model(model, device)
-    pixels = _pixels(paths, encoder.size, skip_unreadable)
+    pixels = _pixels(paths, encoder, skip_unreadable)
     _, vectors = encoder.outputs(pixels.images, progress=progress or False)
     return Embeddings(vectors, pixels.names, pixels.unreadable, encoder.fingerprint)
 
@@ -87,13 +90,13 @@ def encode_files(
 
     encoder = open_model(model, device)
     encoder.binarise(np.zeros((0, encoder.bits)))  # one without codes says so before any work
-    pixels = _pixels(paths, encoder.size, skip_unreadable)
+    pixels = _pixels(paths, encoder, skip_unreadable)
     codes = encoder.encode(pixels.images, progress=progress or False)
     return (codes.prefix(bits) if bits else codes), pixels.names, pixels.unreadable
 
 
-def _pixels(paths: Sequence[Path], size: tuple[int, int], skip_unreadable: bool) -> Pixels:
+def _pixels(paths: Sequence[Path], encoder: "Encoder", skip_unreadable: bool) -> Pixels:
     files = find_images(paths)
     zeros = np.zeros(len(files), np.int64)
     images = ImageSet(lambda i: read_image(files[i]), [str(f) for f in files], zeros, zeros)
-    return decode(images, *size, skip_unreadable)
+    return decode(images, *encoder.size, skip_unreadable, growing=encoder.growing)

@@ -64,7 +64,7 @@ def make_walkers_gallery(
     ).gallery
     with counting(console, "drawing walkers", len(shown)) as progress:
         pixels = decode(shown, 128, 64, progress=progress)
-    small = np.stack([resize(image, *encoder.size) for image in pixels.images])
+    small = np.stack([resize(image, *encoder.size, encoder.growing) for image in pixels.images])
     codes = encoder.encode(small, progress=False)
     sightings = _sightings(pixels, people, images, seed)
     weights, name = codes.weights, codes.model

@@ -98,6 +98,7 @@ _NETWORK = {
     "white": "white",
     "mean": "mean",
     "std": "std",
+    "growing": "growing",
     "input_size": "size",
     "network_output": "output",
     "weights": "weights",
@@ -182,7 +183,7 @@ def network_options(command: Command) -> Command:
             click.option(
                 "--preset",
                 type=click.Choice(list(PRESETS)),
-                help="Of --network: what its input is; else the five options below, else a guess.",
+                help="Of --network: what its input is; else the options below, else a guess.",
             ),
             click.option("--color", type=click.Choice(["rgb", "bgr"]), help="Order of channels."),
             click.option("--white", type=float, help="The brightest pixel's value: 1 or 255."),
@@ -191,6 +192,11 @@ def network_options(command: Command) -> Command:
             ),
             click.option(
                 "--std", callback=_numbers(3, "0.229,0.224,0.225"), help="Of each channel."
+            ),
+            click.option(
+                "--growing",
+                type=click.Choice(["linear", "cubic"]),
+                help="How pictures are scaled that are smaller than the input.",
             ),
             click.option(
                 "--input-size",

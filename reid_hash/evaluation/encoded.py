@@ -121,11 +121,13 @@ def embed_dataset(
         skip_unreadable: see `decode`.
         progress: called with the number of images of each embedded batch.
     """
-    query_pixels = decode(dataset.query, *encoder.size, skip_unreadable)
+    query_pixels = decode(dataset.query, *encoder.size, skip_unreadable, growing=encoder.growing)
     _, query = encoder.outputs(query_pixels.images, progress=progress or False)
     if dataset.gallery is dataset.query:
         return Embedded(query, query, query_pixels, query_pixels)
-    gallery_pixels = decode(dataset.gallery, *encoder.size, skip_unreadable)
+    gallery_pixels = decode(
+        dataset.gallery, *encoder.size, skip_unreadable, growing=encoder.growing
+    )
     _, gallery = encoder.outputs(gallery_pixels.images, progress=progress or False)
     return Embedded(query, gallery, query_pixels, gallery_pixels)
 
@@ -148,7 +150,7 @@ def encode_dataset(
             gallery too.
     """
     height, width = encoder.size
-    query_pixels = decode(dataset.query, height, width, skip_unreadable)
+    query_pixels = decode(dataset.query, height, width, skip_unreadable, growing=encoder.growing)
     outputs, embedding = encoder.outputs(query_pixels.images, progress=progress or False)
     query, values = encoder.binarise(outputs), query_values(outputs)
     if dataset.gallery is dataset.query:
@@ -156,7 +158,9 @@ def encode_dataset(
     if dataset.gallery is dataset.train and train_pixels is not None:
         gallery_pixels = train_pixels
     else:
-        gallery_pixels = decode(dataset.gallery, height, width, skip_unreadable)
+        gallery_pixels = decode(
+            dataset.gallery, height, width, skip_unreadable, growing=encoder.growing
+        )
     outputs, gallery_embedding = encoder.outputs(gallery_pixels.images, progress=progress or False)
     gallery = encoder.binarise(outputs)
     return Encoded(

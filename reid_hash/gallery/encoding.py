@@ -112,7 +112,9 @@ def encode(
             small[i] = thumbnail(image)
         return image
 
-    pixels = decode(_image_set(images, read), *network.size, skip_unreadable)
+    pixels = decode(
+        _image_set(images, read), *network.size, skip_unreadable, growing=network.growing
+    )
     codes = network.encode(pixels.images, progress=progress or False)
     kept = [
         replace(sightings[i], thumbnail=small.get(i, sightings[i].thumbnail))
@@ -133,7 +135,8 @@ def encode_queries(
         DataError: an image cannot be read.
         ImageError: what was given as an image is none.
     """
-    pixels = decode(_image_set(images, lambda i: as_image(images[i])), *network.size)
+    queries = _image_set(images, lambda i: as_image(images[i]))
+    pixels = decode(queries, *network.size, growing=network.growing)
     outputs, _ = network.outputs(pixels.images, progress=False)
     return network.binarise(outputs), query_values(outputs)
 

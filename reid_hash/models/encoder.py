@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,11 +48,13 @@ class Encoder(ABC):
         config: the configuration of the run that trained the network; None for a network of others.
         fingerprint: of the network: codes of two encoders compare where it is the same.
         bit_weights: [bits] float32 ≥ 0, significance of each bit.
+        growing: how images are scaled that are smaller than `size`; see `data.images.resize`.
     """
 
     config: Config | None
     fingerprint: str
     bit_weights: NDArray[np.float32]
+    growing: Literal["cubic", "linear"] = "cubic"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -148,7 +150,7 @@ class Encoder(ABC):
 
         def one(number: int, given: object) -> RgbImage:
             try:
-                return resize(as_image(given, color), *self.size)
+                return resize(as_image(given, color), *self.size, self.growing)
             except (DataError, ImageError) as error:
                 if isinstance(given, str | os.PathLike):
                     raise  # the message names the file

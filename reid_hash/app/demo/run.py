@@ -256,7 +256,9 @@ def _gallery(stack: contextlib.ExitStack, options: DemoOptions) -> tuple[AnyGall
 def _watched(images: Sequence[Path], encoder: Encoder, people: People) -> Watched | None:
     if not images:
         return None
-    pixels = np.stack([resize(read_image(image), *encoder.size) for image in images])
+    pixels = np.stack(
+        [resize(read_image(image), *encoder.size, encoder.growing) for image in images]
+    )
     return Watched(
         people.fit(encoder.encode(pixels, progress=False)), [image.name for image in images]
     )

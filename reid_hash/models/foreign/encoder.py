@@ -32,6 +32,7 @@ class ForeignEncoder(Encoder):
 
     def __init__(self, network: FloatNetwork, head: Encoder | None = None) -> None:
         self.network, self.head = network, head
+        self.growing = network.inputs.growing
         if head is None:
             self.fingerprint = network.fingerprint
             self.bit_weights = np.zeros(0, np.float32)
@@ -111,7 +112,9 @@ def open_foreign(network: Network, device: str = "auto", head: Encoder | None = 
 
 def _open_floats(network: Network, device: str) -> FloatNetwork:
     if network.file.startswith("timm:"):
-        raise CheckpointError("todo")
+        from reid_hash.models.foreign.torch_network import TorchNetwork
+
+        return TorchNetwork(network, device)
     kind = kind_of(Path(network.file))
     if kind is Kind.OWN:
         raise CheckpointError(
@@ -121,6 +124,14 @@ def _open_floats(network: Network, device: str) -> FloatNetwork:
         from reid_hash.models.foreign.onnx_network import OnnxNetwork
 
         return OnnxNetwork(network, device)
+    if kind is Kind.OPENVINO:
+        from reid_hash.models.foreign.openvino_network import OpenvinoNetwork
+
+        return OpenvinoNetwork(network, device)
+    if kind in (Kind.TORCH, Kind.SAFETENSORS):
+        from reid_hash.models.foreign.torch_network import TorchNetwork
+
+        return TorchNetwork(network, device)
     raise CheckpointError(
         f"{network.file} is no network that can be read: neither ONNX, OpenVINO (.xml), nor a "
         "file of tensors (.pth)"

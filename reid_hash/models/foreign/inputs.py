@@ -24,16 +24,21 @@ class Inputs:
         white: value of the brightest pixel before mean and deviation: 1 or 255.
         mean: of each channel, in the network's order.
         std: likewise, above 0.
+        growing: how smaller pictures are scaled to the network's size, "linear" or "cubic"; larger
+            ones are by area.
     """
 
     color: Color = "rgb"
     white: float = 1.0
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    growing: Literal["linear", "cubic"] = "linear"
 
     def __post_init__(self) -> None:
         if self.color not in ("rgb", "bgr"):
             raise ConfigError(f"--color is rgb or bgr, not {self.color}")
+        if self.growing not in ("linear", "cubic"):
+            raise ConfigError(f"--growing is linear or cubic, not {self.growing}")
         if not (math.isfinite(self.white) and self.white > 0):
             raise ConfigError(f"--white is a number above 0, such as 1 or 255, not {self.white:g}")
         for name in ("mean", "std"):
@@ -45,7 +50,7 @@ class Inputs:
 
     def __str__(self) -> str:
         mean, std = (" ".join(f"{v:g}" for v in values) for values in (self.mean, self.std))
-        return f"{self.color.upper()}, white {self.white:g}, mean {mean}, std {std}"
+        return f"{self.color.upper()}, white {self.white:g}, mean {mean}, std {std}, {self.growing}"
 
     def apply(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Pictures [n, height, width, 3] uint8 RGB → [n, 3, height, width] float32."""
@@ -72,7 +77,7 @@ PRESETS: dict[str, Inputs] = {
     "torchreid": Inputs(),
     "imagenet": Inputs(),
     # its exported graphs normalise by themselves
-    "fastreid": Inputs(**_RAW),  # type: ignore[arg-type]
+    "fastreid": Inputs(growing="cubic", **_RAW),  # type: ignore[arg-type]
     "openvino": Inputs("bgr", **_RAW),  # type: ignore[arg-type]
 }
 """By what they are called on the command line."""

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class Network:
         white: value of the brightest pixel, before mean and deviation: 1 or 255.
         mean: of the input's three channels.
         std: likewise.
+        growing: how smaller pictures are scaled, "linear" or "cubic".
         size: (height, width) of the input in pixels, where the file leaves it open.
         output: name of the output to take, where a file has several.
         weights: of timm's networks: "timm" to download them, or a local file; None for random
@@ -53,6 +54,7 @@ class Network:
     white: float | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    growing: Literal["linear", "cubic"] | None = None
     size: tuple[int, int] | None = None
     output: str | None = None
     weights: str | None = None
@@ -183,7 +185,11 @@ def settle_inputs(network: Network, name: str, guess: Inputs) -> Inputs:
     """The inputs that were named, with what is missing guessed aloud."""
     inputs, guessed = network.inputs(guess)
     if guessed:
-        say_guess(name, f"the input ({inputs})", "--preset, or --color, --white, --mean and --std")
+        say_guess(
+            name,
+            f"the input ({inputs})",
+            "--preset, or --color, --white, --mean, --std and --growing",
+        )
     return inputs
 
 
@@ -245,3 +251,42 @@ def as_rows(made: Any, pictures: int, name: str) -> NDArray[np.float32]:
             "for each; name another output with --network-output, or export it with its pooling"
         )
     return array.reshape(pictures, -1).astype(np.float32, copy=False)
+
+
+def picture_layout(name: str, shape: list[Any]) -> tuple[bool, Any, Any, Any]:
+    """(whether the channels are last, batch, height, width) of an input's shape."""
+    if len(shape) != 4 or (shape[1] != 3 and shape[3] != 3):
+        raise CheckpointError(
+            f"{name} takes {shape}, which is neither [n, 3, height, width] nor "
+            "[n, height, width, 3]: it is no network of coloured pictures"
+        )
+    if shape[1] == 3:
+        return False, shape[0], shape[2], shape[3]
+    return True, shape[0], shape[1], shape[2]
+
+
+def as_input(
+    inputs: Inputs,
+    images: NDArray[np.uint8],
+    dtype: "np.dtype[Any]",
+    channels_last: bool,
+    fixed: int | None,
+) -> NDArray[Any]:
+    """Pictures as the input of a graph.
+
+    Args:
+        inputs: what the graph takes.
+        images: [n, height, width, 3] uint8 RGB.
+        dtype: of the input; whole numbers are rounded.
+        channels_last: whether the input is [n, height, width, 3], not [n, 3, height, width].
+        fixed: how many pictures the graph takes, n at least; the last one is repeated. None for
+            any number.
+    """
+    planes: NDArray[Any] = inputs.apply(images)
+    if fixed is not None and len(images) < fixed:
+        planes = np.concatenate([planes, np.repeat(planes[-1:], fixed - len(images), axis=0)])
+    if channels_last:
+        planes = planes.transpose(0, 2, 3, 1)
+    if dtype.kind == "u":
+        planes = planes.round().clip(0, 255)
+    return np.ascontiguousarray(planes, dtype)

@@ -1,22 +1,26 @@
 """Anybody's ONNX file, run by onnxruntime."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import CheckpointError, ConfigError
-from reid_hash.models.foreign.inputs import PRESETS, Inputs
+from reid_hash.models.foreign.inputs import PRESETS
 from reid_hash.models.foreign.network import (
     FloatNetwork,
     Network,
+    as_input,
     as_rows,
     file_bytes,
     fingerprint,
+    picture_layout,
     settle_inputs,
     settle_size,
 )
-from reid_hash.utils.onnx_file import first_line, open_session
+from reid_hash.utils.onnx_file import fields, first_line, open_session, read_onnx
+
+_GRAPH, _NODE, _OP_TYPE = 7, 1, 4  # fields of ModelProto, GraphProto, NodeProto
+_BEFORE = (b"Constant", b"Identity", b"Cast", b"Transpose", b"Gather")
+"""What may stand before a normalisation."""
 
 _TYPES = {
     "tensor(float)": np.float32,
@@ -46,7 +50,7 @@ class OnnxNetwork(FloatNetwork):
             names = ", ".join(one.name for one in given) or "none"
             raise CheckpointError(f"{self.name} has {len(given)} inputs ({names}), not one")
         self.input = given[0].name
-        self.channels_last, batch, height, width = _layout(self.name, list(given[0].shape))
+        self.channels_last, batch, height, width = picture_layout(self.name, list(given[0].shape))
         if given[0].type not in _TYPES:
             raise CheckpointError(f"{self.name} takes {given[0].type}, which is no picture")
         self.dtype = np.dtype(_TYPES[given[0].type])
@@ -96,33 +100,21 @@ class OnnxNetwork(FloatNetwork):
                 self.batch = 1
 
     def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        planes: NDArray[Any] = self.inputs.apply(images)
-        if self._fixed is not None and len(images) < self._fixed:
-            more = self._fixed - len(images)
-            planes = np.concatenate([planes, np.repeat(planes[-1:], more, axis=0)])
-        if self.channels_last:
-            planes = planes.transpose(0, 2, 3, 1)
-        if self.dtype.kind == "u":
-            planes = planes.round().clip(0, 255)
-        planes = np.ascontiguousarray(planes, self.dtype)
+        planes = as_input(self.inputs, images, self.dtype, self.channels_last, self._fixed)
         (made,) = self._session.run([self.output], {self.input: planes})
         return as_rows(made, len(planes), self.name)[: len(images)]
 
 
-def _layout(name: str, shape: list[Any]) -> tuple[bool, Any, Any, Any]:
-    """(whether the channels are last, batch, height, width) of an input's shape."""
-    if len(shape) != 4 or (shape[1] != 3 and shape[3] != 3):
-        raise CheckpointError(
-            f"{name} takes {shape}, which is neither [n, 3, height, width] nor "
-            "[n, height, width, 3]: it is no network of coloured pictures"
-        )
-    if shape[1] == 3:
-        return False, shape[0], shape[2], shape[3]
-    return True, shape[0], shape[1], shape[2]
-
-
 def _normalises(path: str) -> bool:
+    """Whether a graph begins with its own normalisation: by subtracting, dividing, multiplying."""
+    graph = next((v for n, v in fields(memoryview(read_onnx(path))) if n == _GRAPH), b"")
+    if isinstance(graph, int):
+        return False
+    for number, node in fields(memoryview(graph)):
+        if number != _NODE or isinstance(node, int):
+            continue
+        kinds = (v for n, v in fields(node) if n == _OP_TYPE and not isinstance(v, int))
+        kind = bytes(next(kinds, b""))
+        if kind not in _BEFORE:
+            return kind in (b"Sub", b"Div", b"Mul")
     return False
-
-
-__all__ = ["Inputs", "OnnxNetwork"]
