@@ -16,7 +16,8 @@ from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.encoding import blocks, encode, find_network, load_network, source_of
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.models.encoder import Encoder
-from reid_hash.models.load import load_model
+from reid_hash.models.foreign.network import Network
+from reid_hash.models.load import open_model
 
 _log = logging.getLogger(__name__)
 
@@ -63,22 +64,30 @@ class Added:
 
 
 def checkpoint_codes(
-    model: Path | None, dataset: str, runs: Path | None = None
+    model: Path | Network | None, dataset: str, runs: Path | None = None
 ) -> tuple[Codes, str]:
     """What a gallery for a model's codes is made of; see `find_model`.
 
     Returns:
-        (no code, but with the model's length, weights and fingerprint, the checkpoint's file).
+        (no code, but with the model's length, weights and fingerprint, what the gallery notes as
+        its model).
     """
 
     file = find_model(model, dataset, runs)
-    encoder = load_model(file, "cpu")
-    return encoder.binarise(np.zeros((0, encoder.bits))), str(file.absolute())
+    encoder = open_model(file, "cpu")
+    return encoder.binarise(np.zeros((0, encoder.bits))), noted_model(file)
+
+
+def noted_model(model: Path | Network) -> str:
+    """What a gallery notes as its model, so that it is found again."""
+    if isinstance(model, Network):
+        return model.absolute().noted()
+    return str(model.absolute())
 
 
 def gallery_encoder(
     gallery: AnyGallery,
-    model: Path | None,
+    model: Path | Network | None,
     dataset: str,
     device: str = "auto",
     runs: Path | None = None,
@@ -87,7 +96,8 @@ def gallery_encoder(
 
     Args:
         gallery: an open one.
-        model: a checkpoint, an ONNX file, or the folder of a run; None for the shipped model that
+        model: a checkpoint, an ONNX file, the folder of a run, or a network that was not trained
+            here; None for the shipped model that
             made the codes, else the file that the gallery says it was made with if that is still
             there, else the newest run of `dataset`.
         dataset: name of the data set.
@@ -98,7 +108,7 @@ def gallery_encoder(
         CodeError: it is another network.
         CheckpointError: there is none, or the gallery names something that is not opened.
     """
-    file = None
+    file: Path | Network | None = None
     if model is None:
         file = find_network(gallery.place, gallery.model, gallery.model_file)
     if file is None:

@@ -19,6 +19,7 @@ from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.encoding import encode_queries
 from reid_hash.gallery.open import Place, open_gallery
 from reid_hash.gallery.sighting import Answer, Filter
+from reid_hash.models.foreign.network import Network
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class SearchOptions:
     sources: Sequence[str] = ()
     since: float | None = None
     until: float | None = None
-    model: Path | None = None
+    model: Path | Network | None = None
     dataset: str = USUAL_DATASET
     device: str = "auto"
     runs: Path | None = None
@@ -141,7 +142,7 @@ def search(options: SearchOptions) -> tuple[dict[str, Any], list[Answer]]:
 def read_query(
     gallery: AnyGallery,
     file: Path,
-    model: Path | None,
+    model: Path | Network | None,
     dataset: str,
     device: str = "auto",
     runs: Path | None = None,

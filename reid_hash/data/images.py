@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -158,12 +159,15 @@ def _from_pil(given: object) -> RgbImage:
         raise DataError(f"a PIL image cannot be read: {one_line(error)}") from error
 
 
-def resize(image: RgbImage, height: int, width: int) -> RgbImage:
-    """Scale to height × width: by area where it shrinks, bicubic where it grows."""
+def resize(
+    image: RgbImage, height: int, width: int, growing: Literal["cubic", "linear"] = "cubic"
+) -> RgbImage:
+    """Scale to height × width: by area where it shrinks, bicubic or bilinear where it grows."""
     if image.shape[:2] == (height, width):
         return image
     shrinks = image.shape[0] * image.shape[1] > height * width
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    how = cv2.INTER_CUBIC if growing == "cubic" else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if shrinks else how
     return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
 
 
@@ -186,6 +190,7 @@ def decode(
     width: int,
     skip_unreadable: bool = False,
     progress: Callable[[int], object] | None = None,
+    growing: Literal["cubic", "linear"] = "cubic",
 ) -> Pixels:
     """Read and scale all images of a set.
 
@@ -196,6 +201,7 @@ def decode(
         skip_unreadable: go on without images that cannot be read; they stand in the result's
             `unreadable`. Otherwise the first of them is an error.
         progress: called with 1 for each image.
+        growing: see `resize`.
 
     Raises:
         DataError: there are images that cannot be read (the message counts them and names the
@@ -206,7 +212,7 @@ def decode(
 
     def one(i: int) -> None:
         try:
-            out[i] = resize(images.read(i), height, width)
+            out[i] = resize(images.read(i), height, width, growing)
         except DataError as error:
             failures[i] = str(error)
         if progress is not None:

@@ -19,6 +19,7 @@ from reid_hash.data.images import as_image, decode, find_images, thumbnail
 from reid_hash.distances import query_values
 from reid_hash.errors import CheckpointError, CodeError
 from reid_hash.gallery.sighting import Sighting
+from reid_hash.models.foreign.network import Network
 from reid_hash.models.shipped import shipped_models
 from reid_hash.utils.files import is_elsewhere, is_trustworthy
 
@@ -111,7 +112,9 @@ def encode(
             small[i] = thumbnail(image)
         return image
 
-    pixels = decode(_image_set(images, read), *network.size, skip_unreadable)
+    pixels = decode(
+        _image_set(images, read), *network.size, skip_unreadable, growing=network.growing
+    )
     codes = network.encode(pixels.images, progress=progress or False)
     kept = [
         replace(sightings[i], thumbnail=small.get(i, sightings[i].thumbnail))
@@ -132,7 +135,8 @@ def encode_queries(
         DataError: an image cannot be read.
         ImageError: what was given as an image is none.
     """
-    pixels = decode(_image_set(images, lambda i: as_image(images[i])), *network.size)
+    queries = _image_set(images, lambda i: as_image(images[i]))
+    pixels = decode(queries, *network.size, growing=network.growing)
     outputs, _ = network.outputs(pixels.images, progress=False)
     return network.binarise(outputs), query_values(outputs)
 
@@ -142,7 +146,7 @@ def _image_set(images: Sequence[Image], read: Callable[[int], NDArray[np.uint8]]
     return ImageSet(read, list(map(source_of, images)), numbers, np.zeros_like(numbers))
 
 
-def find_network(place: str, fingerprint: str, noted: str) -> Path | None:
+def find_network(place: str, fingerprint: str, noted: str) -> Path | Network | None:
     """Find the file of the network that made a gallery's codes.
 
     A gallery may be a copy from elsewhere, so that the file it names is only a hint: what might
@@ -154,8 +158,8 @@ def find_network(place: str, fingerprint: str, noted: str) -> Path | None:
         noted: the file that the gallery says it was made with; may be empty.
 
     Returns:
-        A shipped model of that fingerprint, else the noted file, which may be of another network by
-        now; None where neither is there.
+        A shipped model of that fingerprint, else the noted file, or network that was not trained
+        here, which may be another by now; None where neither is there.
 
     Raises:
         CheckpointError: the gallery names something that is not opened.
@@ -163,7 +167,12 @@ def find_network(place: str, fingerprint: str, noted: str) -> Path | None:
     for one in shipped_models():
         if one.facts["fingerprint"] == fingerprint:
             return one.file
-    if noted and is_trustworthy(noted):
+    network = Network.read_noted(noted)
+    if network is not None:
+        if all(map(is_trustworthy, network.files())):
+            return network
+        noted = next(file for file in network.files() if not is_trustworthy(file))
+    elif noted and is_trustworthy(noted):
         return Path(noted)
     if noted and (is_elsewhere(noted) or os.path.lexists(noted)):
         raise CheckpointError(
@@ -173,22 +182,25 @@ def find_network(place: str, fingerprint: str, noted: str) -> Path | None:
     return None
 
 
-def load_network(place: str, fingerprint: str, file: Path, device: str = "auto") -> "Encoder":
+def load_network(
+    place: str, fingerprint: str, file: Path | Network, device: str = "auto"
+) -> "Encoder":
     """Load a gallery's network.
 
     Args:
         place: of the gallery, for the message.
         fingerprint: of its network.
-        file: a checkpoint or an ONNX file.
+        file: a checkpoint, an ONNX file, or a network that was not trained here.
         device: where to compute.
 
     Raises:
         CheckpointError: the file cannot be read.
         CodeError: it is another network.
     """
-    from reid_hash.models.load import load_model  # torch takes a second to import
+    from reid_hash.models.load import open_model  # torch takes a second to import
 
-    encoder = load_model(file, device)
+    encoder = open_model(file, device)
+    encoder.binarise(np.zeros((0, encoder.bits)))  # one without codes says so
     if encoder.fingerprint != fingerprint:
         raise CodeError(
             f"{file} is model {encoder.fingerprint}, but gallery {place} holds codes of model "

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from reid_hash.config.schema import Config
 from reid_hash.errors import ConfigError
 from reid_hash.models.encoder import Encoder
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
@@ -105,6 +106,8 @@ class TorchEncoder(Encoder):
         codes = encoder.encode(["ada.jpg", "bob.jpg"])
         short = codes.prefix(64)
     """
+
+    config: Config
 
     def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
         self.checkpoint = checkpoint
