@@ -180,8 +180,11 @@ class LossConfig(_Section):
     )
     teacher: str | None = Field(
         None,
-        description="a network of anybody's, an ONNX file, whose float embeddings those "
-        "similarities are taken from instead; the own embedding then follows them too",
+        description="a trained network, the toolkit's own or anybody's (see --network), whose "
+        "float embeddings give those similarities instead; the own embedding follows them too",
+    )
+    teacher_preset: str | None = Field(
+        None, description="what the teacher's input is, as --preset has it; null: guessed aloud"
     )
     temperature: Positive = Field(0.1, description="of those similarities, which are cosines")
     relative_distance: NotNegative = Field(

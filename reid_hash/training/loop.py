@@ -49,6 +49,7 @@ from reid_hash.training.setup import (
     training_targets,
     use_bf16,
 )
+from reid_hash.training.teacher import TEACHER_FILE, teacher_embeddings
 from reid_hash.utils.files import write_text
 from reid_hash.utils.memory import keep_freed_memory
 from reid_hash.utils.seeds import mixed_seed
@@ -277,8 +278,7 @@ def train(
     rows = slice(processes.process_index * share, (processes.process_index + 1) * share)
     training = Training(config, pixels.images, classes, place, rows, batch, resume=resume)
 
-    teacher = teacher_embeddings(config, pixels)
-
+    teacher = teacher_embeddings(config, pixels, folder, device, console if first else None)
     steps = len(sampler) * options.epochs
     start, seconds = 0, 0.0
     if resume:
@@ -362,14 +362,10 @@ def train(
     checkpoint = dataclasses.replace(checkpoint, trained_on=facts)
     if first:
         save_checkpoint(folder / MODEL_FILE, checkpoint)
-        (folder / STATE_FILE).unlink(missing_ok=True)  # the run is over
+        for file in (STATE_FILE, TEACHER_FILE):  # the run is over
+            (folder / file).unlink(missing_ok=True)
     processes.wait_for_everyone()
     return checkpoint
-
-
-def teacher_embeddings(config: Config, pixels: Pixels) -> Tensor | None:
-    """The teacher's embeddings [n, d] of the training images, or None without a teacher."""
-    return None
 
 
 def diverged(what: str, step: int, options: TrainConfig) -> ReidHashError:
