@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from reid_hash.data.dataset import ImageSet, Labels, RgbImage
+from reid_hash.data.dataset import ImageSet, Labels, RgbImage, described
 from reid_hash.errors import DataError, ImageError, one_line
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
@@ -24,7 +24,7 @@ _THUMBNAIL = (128, 64)  # height and width at most, in pixels: some 3 KB
 _BLOCK = 64  # images a task: handing each image of a benchmark over by itself costs more than it
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pixels:
     """Decoded images of one size.
 
@@ -44,6 +44,10 @@ class Pixels:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        height, width = self.images.shape[1:3]
+        return f"<Pixels of {height}×{width}: {described(self.labels, self.cameras)}>"
 
     def subset(self, rows: NDArray[np.bool_]) -> "Pixels":
         """The images of a mask [n]."""
