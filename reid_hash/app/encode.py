@@ -21,7 +21,7 @@ def encode_files(
     """Encode image files.
 
     Args:
-        paths: files and folders.
+        paths: files; see `find_images` for what is in folders.
         model: a checkpoint or an ONNX file.
         bits: length the codes are cut to; the model's own where it is None.
         device: where to compute.
@@ -34,7 +34,7 @@ def encode_files(
     from reid_hash.models.load import load_model  # torch takes seconds to import
 
     encoder = load_model(model, device)
-    files = find_images(paths)
+    files = find_images(paths).files
     zeros = np.zeros(len(files), np.int64)
     images = ImageSet(lambda i: read_image(files[i]), [str(f) for f in files], zeros, zeros)
     pixels = decode(images, *encoder.size, skip_unreadable)

@@ -8,6 +8,7 @@ from reid_hash.app.encode import encode_files
 from reid_hash.app.runs import RUNS, find_model
 from reid_hash.cli import options, show
 from reid_hash.codes import save_codes
+from reid_hash.data.images import find_images
 from reid_hash.utils.progress import counting
 
 
@@ -32,9 +33,11 @@ def command(
     """Encode IMAGES (files, or folders with all images below) to packed codes in one .npz file."""
     console = options.progress_console()
     file = find_model(model, dataset, RUNS)
-    with counting(console, "encoding", None) as progress:
+    found = find_images(images)
+    show.notes([found.note] if found.note else [], console)
+    with counting(console, "encoding", len(found.files)) as progress:
         codes, names, unreadable = encode_files(
-            images, file, bits, device, skip_unreadable, progress
+            found.files, file, bits, device, skip_unreadable, progress
         )
     if unreadable:
         show.notes([f"{len(unreadable)} images left out:", *unreadable], console)
