@@ -76,7 +76,7 @@ def encode_files(
     """Encode image files.
 
     Args:
-        paths: files and folders.
+        paths: files and folders; see `find_images` for what is in folders.
         model: a checkpoint, an ONNX file, or a network that was not trained here.
         bits: length the codes are cut to; the model's own where it is None.
         device: where to compute.
@@ -96,7 +96,7 @@ def encode_files(
 
 
 def _pixels(paths: Sequence[Path], encoder: "Encoder", skip_unreadable: bool) -> Pixels:
-    files = find_images(paths)
+    files = find_images(paths).files
     zeros = np.zeros(len(files), np.int64)
     images = ImageSet(lambda i: read_image(files[i]), [str(f) for f in files], zeros, zeros)
     return decode(images, *encoder.size, skip_unreadable, growing=encoder.growing)

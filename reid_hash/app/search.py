@@ -97,11 +97,13 @@ class Query(NamedTuple):
         names: one a code.
         values: [n, bits] float32 in (-1, 1), of which the codes are the signs (`query_values`);
             None where codes are all there is.
+        note: what was left out of a folder; "" for nothing.
     """
 
     codes: Codes
     names: list[str]
     values: NDArray[np.float32] | None = None
+    note: str = ""
 
 
 def search(options: SearchOptions) -> tuple[dict[str, Any], list[Answer]]:
@@ -135,6 +137,7 @@ def search(options: SearchOptions) -> tuple[dict[str, Any], list[Answer]]:
             "weighted": not options.unweighted,
             "asymmetric": options.asymmetric,
             "far": options.far,
+            "notes": [asked.note] if asked.note else [],
         }
     return about, found
 
@@ -162,8 +165,8 @@ def read_query(
         return Query(
             codes.shortened(gallery.bits), names or [f"{file}[{i}]" for i in range(len(codes))]
         )
-    files = find_images([file])
+    files, note = find_images([file])
     encoder = gallery_encoder(gallery, model, dataset, device, runs)
     codes, values = encode_queries(encoder, files)
     codes = codes.shortened(gallery.bits)
-    return Query(codes, [str(one) for one in files], values[:, : codes.bits])
+    return Query(codes, [str(one) for one in files], values[:, : codes.bits], note)

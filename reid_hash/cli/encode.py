@@ -8,6 +8,7 @@ from reid_hash.app.encode import embed_files, encode_files, save_embeddings
 from reid_hash.app.runs import RUNS, find_model
 from reid_hash.cli import options, show
 from reid_hash.codes import save_codes
+from reid_hash.data.images import find_images
 from reid_hash.models.foreign.network import Network
 from reid_hash.utils.progress import counting
 
@@ -43,18 +44,20 @@ def command(
         raise click.UsageError("--float and --bits: floats have no bits; leave one out")
     console = options.progress_console()
     file = find_model(model, dataset, RUNS)
+    found = find_images(images)
+    show.notes([found.note] if found.note else [], console)
     if floats:
-        with counting(console, "encoding", None) as progress:
-            made = embed_files(images, file, device, skip_unreadable, progress)
+        with counting(console, "encoding", len(found.files)) as progress:
+            made = embed_files(found.files, file, device, skip_unreadable, progress)
         if made.unreadable:
             show.notes([f"{len(made.unreadable)} images left out:", *made.unreadable], console)
         save_embeddings(output, made)
         show.line(f"{len(made.vectors):,} vectors of {made.vectors.shape[1]} floats")
         show.written(output)
         return
-    with counting(console, "encoding", None) as progress:
+    with counting(console, "encoding", len(found.files)) as progress:
         codes, names, unreadable = encode_files(
-            images, file, bits, device, skip_unreadable, progress
+            found.files, file, bits, device, skip_unreadable, progress
         )
     if unreadable:
         show.notes([f"{len(unreadable)} images left out:", *unreadable], console)

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from reid_hash.app.runs import USUAL_DATASET
-from reid_hash.errors import GalleryError
+from reid_hash.errors import DataError, GalleryError, UnreadableError
 from reid_hash.gallery.milvus.address import is_milvus, parse_address
 from reid_hash.gallery.open import Place
 from reid_hash.models.foreign.inputs import PRESETS
@@ -124,11 +124,24 @@ camera_rule_option = click.option(
 json_option = click.option(
     "--json", "json_file", type=FILE, help="Write every printed figure to this file."
 )
-skip_option = click.option(
-    "--skip-unreadable",
-    is_flag=True,
-    help="Leave out images that cannot be read, and say which; else they are an error.",
-)
+
+
+def skip_option(command: Command) -> Command:
+    """Add --skip-unreadable, and the advice to use it where images cannot be read."""
+
+    @functools.wraps(command)
+    def advised(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except UnreadableError as error:
+            advice = "mend them, or leave them out with --skip-unreadable"
+            raise DataError(f"{error}; {advice}") from error
+
+    return click.option(
+        "--skip-unreadable",
+        is_flag=True,
+        help="Leave out images that cannot be read, and say which; else they are an error.",
+    )(advised)
 
 
 def _numbers(count: int, example: str) -> Callable[..., Any]:

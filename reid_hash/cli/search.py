@@ -71,6 +71,7 @@ def command(
         **given,
     )
     about, found = search(asked)
+    show.notes(about["notes"], options.progress_console())
     if json_file is not None:
         write_json(json_file, {**about, "queries": [_as_object(answer) for answer in found]})
     hamming = "Hamming" if asked.unweighted else "weighted Hamming"

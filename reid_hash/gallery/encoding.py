@@ -3,6 +3,7 @@
 An image is the path of a file, a PIL image, or a [height, width, 3] uint8 RGB array, of any size.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -15,10 +16,17 @@ from PIL import Image as pillow
 
 from reid_hash.codes import Codes
 from reid_hash.data.dataset import ImageSet
-from reid_hash.data.images import as_image, decode, find_images, thumbnail
+from reid_hash.data.images import (
+    as_image,
+    decode,
+    decode_image,
+    find_images,
+    read_bytes,
+    thumbnail,
+)
 from reid_hash.distances import query_values
 from reid_hash.errors import CheckpointError, CodeError
-from reid_hash.gallery.sighting import Sighting
+from reid_hash.gallery.sighting import Sighting, source_of_file
 from reid_hash.models.foreign.network import Network
 from reid_hash.models.shipped import shipped_models
 from reid_hash.utils.files import is_elsewhere, is_trustworthy
@@ -28,6 +36,9 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 """Images that are added in one step: what an interrupted run has to do again at most."""
+
+_COMMENT = b"reid-hash:"
+_HEAD = 100  # bytes within which the comment of a thumbnail begins
 
 Image = str | os.PathLike[str] | pillow.Image | NDArray[np.uint8]
 """One image."""
@@ -62,7 +73,7 @@ def listed(images: Images) -> list[Image]:
         images = [images]
     found: list[Image] = []
     for one in images:
-        found += find_images([Path(one)]) if isinstance(one, str | os.PathLike) else [one]
+        found += find_images([Path(one)]).files if isinstance(one, str | os.PathLike) else [one]
     return found
 
 
@@ -73,13 +84,10 @@ def blocks(count: int) -> Iterator[slice]:
 
 
 def source_of(image: Image, source: str | None = None) -> str:
-    """The source of a sighting: the given one, else the image's path, else nothing."""
+    """The source of a sighting: the given one, else the image's real path, else nothing."""
     if source is not None:
         return source
-    if not isinstance(image, str | os.PathLike):
-        return ""
-    # a file's name need not be UTF-8, but what is stored must be text
-    return os.fsencode(image).decode("utf-8", "replace")
+    return source_of_file(image) if isinstance(image, str | os.PathLike) else ""
 
 
 def encode(
@@ -107,9 +115,14 @@ def encode(
     small: dict[int, bytes] = {}
 
     def read(i: int) -> NDArray[np.uint8]:
-        image = as_image(images[i])
+        given = images[i]
+        if isinstance(given, str | os.PathLike):
+            data = read_bytes(given)
+            image, mark = decode_image(data, given), digest(data)
+        else:
+            image, mark = as_image(given), ""
         if thumbnails and sightings[i].thumbnail is None:
-            small[i] = thumbnail(image)
+            small[i] = marked(thumbnail(image), mark)
         return image
 
     pixels = decode(
@@ -121,6 +134,31 @@ def encode(
         for i in pixels.labels.tolist()  # which of them could be read
     ]
     return Encoded(codes, kept, pixels.unreadable)
+
+
+def digest(data: bytes) -> str:
+    """A fingerprint of a file's content, 32 hexadecimal digits (BLAKE2b)."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def marked(jpeg: bytes, mark: str) -> bytes:
+    """A JPEG with the digest of the file it was made from as a comment; "" adds none.
+
+    The gallery tells by it whether a file has changed, and forgets it with the picture.
+    """
+    if not mark:
+        return jpeg
+    comment = _COMMENT + mark.encode()
+    # after the header that must come first
+    at = 4 + int.from_bytes(jpeg[4:6], "big") if jpeg[2:4] == b"\xff\xe0" else 2
+    return jpeg[:at] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[at:]
+
+
+def mark_of(jpeg: bytes | None) -> str | None:
+    """The digest that `marked` put into a JPEG; None where there is none."""
+    at = (jpeg or b"")[:_HEAD].find(_COMMENT)
+    found = b"" if at < 0 else (jpeg or b"")[at + len(_COMMENT) :][:32]
+    return found.decode("ascii", "replace") if len(found) == 32 else None
 
 
 def encode_queries(
@@ -143,7 +181,7 @@ def encode_queries(
 
 def _image_set(images: Sequence[Image], read: Callable[[int], NDArray[np.uint8]]) -> ImageSet:
     numbers = np.arange(len(images))
-    return ImageSet(read, list(map(source_of, images)), numbers, np.zeros_like(numbers))
+    return ImageSet(read, [""] * len(images), numbers, np.zeros_like(numbers))
 
 
 def find_network(place: str, fingerprint: str, noted: str) -> Path | Network | None:

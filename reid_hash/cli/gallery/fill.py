@@ -116,13 +116,15 @@ def add(
 ) -> None:
     """Encode IMAGES (files, or folders with all images below) and add them to the gallery.
 
-    Files of codes (.npz) are added as they are. An image file that is in the gallery already is
-    passed over, so that an interrupted command can be given again.
+    Files of codes (.npz) are added as they are. An image file that is in the gallery already, by
+    whatever path, is passed over unless its content has changed, so that an interrupted command
+    can be given again.
     """
     console = options.progress_console()
     noted = AddOptions(time=None if moment is None else parse_time(moment), **given)
     codes = [path for path in images if path.suffix.lower() == CODES]
-    pictures = find_images([path for path in images if path not in codes])
+    pictures, left_out = find_images([path for path in images if path not in codes])
+    show.notes([left_out] if left_out else [], console)
     if pictures and noted.thumbnails and isinstance(place, MilvusAddress):
         noted = replace(noted, thumbnails=False)
         if console is not None:
@@ -136,9 +138,12 @@ def add(
             added += result.sightings
             if result.known:
                 show.notes([f"{result.known:,} files are in the gallery already"], console)
+            if result.changed:
+                changed = f"added again, as their content has changed: {result.changed:,} files"
+                show.notes([changed], console)
             if result.unreadable:
-                left_out = f"{len(result.unreadable)} images left out:"
-                show.notes([left_out, *result.unreadable], console)
+                unreadable = f"{len(result.unreadable)} images left out:"
+                show.notes([unreadable, *result.unreadable], console)
         show.line(f"added {added:,} sightings; gallery {place} has {len(gallery):,}")
 
 

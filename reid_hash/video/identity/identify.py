@@ -256,7 +256,7 @@ class Identifier:
         return Sighting(
             camera=address.name,
             time=shot.time,
-            source=address.shown,
+            source=address.source,
             track=number,
             frame=shot.frame,
             box=shot.box,
