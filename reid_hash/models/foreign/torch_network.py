@@ -2,6 +2,7 @@
 
 import logging
 import pickle  # nosec B403  # an exception alone; files are read with weights_only
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,8 @@ def read_tensors(path: str) -> object:
     try:
         if kind in (Kind.SAFETENSORS, Kind.OWN):
             return load_file(path)
-        with torch.serialization.safe_globals(_NUMPY):
+        with torch.serialization.safe_globals(_NUMPY), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of other protocols of pickle, before the error
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
