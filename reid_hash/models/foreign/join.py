@@ -179,8 +179,10 @@ def _join(pair: ForeignEncoder, model: Any, onnx: Any) -> Any:
     graph.node.extend(model.graph.node)
     floats = nodes.add("Cast", _PREFIX + wanted, to=kinds.FLOAT)
     floats = nodes.add("Flatten", floats, axis=1, output=OUTPUTS[1])
-    for layer in layers():
-        floats = _add_layer(nodes, floats, *layer)
+    numbers = network.features
+    for kind, *values in layers():
+        floats = _add_layer(nodes, floats, numbers, kind, *values)
+        numbers = values[0].shape[1] if values else numbers
     nodes.add("Identity", floats, output=OUTPUTS[0])
     joined = onnx.helper.make_model(
         graph,
@@ -207,12 +209,19 @@ def _join(pair: ForeignEncoder, model: Any, onnx: Any) -> Any:
     return joined
 
 
-def _add_layer(nodes: _Nodes, x: str, kind: str, *values: NDArray[np.float32]) -> str:
-    """Add a layer of a head: ("unit",), ("affine", weight [in, out], bias [out]) or ("relu",)."""
+def _add_layer(nodes: _Nodes, x: str, width: int, kind: str, *values: NDArray[np.float32]) -> str:
+    """Add a layer of a head: ("unit",), ("affine", weight [in, out], bias [out]) or ("relu",).
+
+    Args:
+        nodes: where.
+        x: name of its input [n, width].
+        width: of the input.
+        kind: what it does; "unit" divides by the norm.
+        values: of "affine".
+    """
     if kind == "unit":  # by operators that are the same in every version
-        width = values[0]
         squares = nodes.add("Mul", x, x)
-        sums = nodes.add("MatMul", squares, nodes.constant(np.ones((int(width), 1), np.float32)))
+        sums = nodes.add("MatMul", squares, nodes.constant(np.ones((width, 1), np.float32)))
         norms = nodes.add("Sqrt", sums)
         least = nodes.constant(np.array([_SMALLEST], np.float32))
         return nodes.add("Div", x, nodes.add("Max", norms, least))
@@ -229,10 +238,8 @@ def _compare(pair: ForeignEncoder, joined: OnnxEncoder) -> tuple[int, int]:
     """(bits compared, bits that differ); CheckpointError where outputs do."""
     random = np.random.default_rng(0)
     blocks = random.integers(0, 256, (_TRIED, 16, 8, 3), np.uint8)
-    rows, columns = (
-        np.arange(side) * n // side for side, n in zip(pair.size, (16, 8), strict=True)
-    )
-    images = blocks[:, rows][:, :, columns]
+    height, width = pair.size
+    images = blocks[:, np.arange(height) * 16 // height][:, :, np.arange(width) * 8 // width]
     differing = 0
     for part in (images[:1], images[1:4], images[4:]):
         try:
