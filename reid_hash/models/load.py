@@ -72,7 +72,10 @@ def is_foreign(given: str) -> bool:
     if given.startswith("timm:"):
         return True
     path = Path(given)
-    return path.is_file() and kind_of(path) not in (Kind.OWN, Kind.UNKNOWN)
+    try:
+        return path.is_file() and kind_of(path) not in (Kind.OWN, Kind.UNKNOWN)
+    except CheckpointError:  # what opens it says what is wrong
+        return False
 
 
 def open_model(model: Path | Network, device: str = "auto") -> Encoder:

@@ -108,10 +108,11 @@ class FastReid(nn.Module):
             self.heads.pool_layer = nn.Module()
             self.heads.pool_layer.p = nn.Parameter(torch.tensor([power]))
         self.power = power
-        self.register_buffer("pixel_mean", torch.zeros(1, 3, 1, 1))
+        self.register_buffer("pixel_mean", torch.tensor([2.0, 3, 4]).view(1, 3, 1, 1))
+        self.register_buffer("pixel_std", torch.tensor([0.5, 1, 2]).view(1, 3, 1, 1))
 
     def forward(self, x):
-        net = self.backbone
+        net, x = self.backbone, (x - self.pixel_mean) / self.pixel_std
         if self.osnet:
             x = net.maps(x)
         else:
@@ -132,8 +133,19 @@ class FastReid(nn.Module):
 def test_fastreid(form, images):
     net = randomised(FastReid(**form))
     known = build_known({"model": net.state_dict(), "iteration": 1})
+    assert known.takes_bytes
     assert ("average pooling" in known.assumed) == ("power" not in form)
     same(net, known, images)
+
+
+def test_the_usual_pixels_of_fastreid(images):
+    net = randomised(FastReid(osnet=True))
+    tensors = {n: t for n, t in net.state_dict().items() if not n.startswith("pixel")}
+    net.pixel_mean[:] = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1) * 255
+    net.pixel_std[:] = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1) * 255
+    same(net, build_known(tensors), images)
+    with pytest.raises(CheckpointError, match="pixel_std is not three numbers"):
+        build_known(tensors | {"pixel_std": torch.zeros(3)})
 
 
 def test_what_is_missing_and_what_is_left_over_is_named():

@@ -72,8 +72,8 @@ class TorchNetwork(FloatNetwork):
         if known.assumed:
             say_guess(self.name, f"{known.name} with {known.assumed}", "an ONNX file instead")
         self.size = settle_size(network, self.name, None, None, USUAL_SIZE)
-        # of FastReID's files, the weights alone: its graph would divide by 255 and normalise
-        self.inputs = settle_inputs(network, self.name, PRESETS["torchreid"])
+        guess = PRESETS["fastreid" if known.takes_bytes else "torchreid"]
+        self.inputs = settle_inputs(network, self.name, guess)
         return known.net
 
     def _of_timm(self, network: Network) -> torch.nn.Module:
