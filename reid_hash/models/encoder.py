@@ -70,10 +70,10 @@ class Encoder(ABC):
 
     def __repr__(self) -> str:
         height, width = self.size
-        assert self.config is not None
+        backbone = self.config.model.backbone if self.config else "a joined network"
         return (
             f"<{type(self).__name__}: {self.bits} bits, images of {height}×{width}, "
-            f"{self.config.model.backbone}, fingerprint {self.fingerprint}>"
+            f"{backbone}, fingerprint {self.fingerprint}>"
         )
 
     def encode(self, images: Images, *, color: str = "rgb", progress: Progress = None) -> Codes:

@@ -6,7 +6,7 @@ from typing import Any
 
 from reid_hash.errors import CheckpointError, ConfigError
 from reid_hash.models.encoder import Encoder
-from reid_hash.models.foreign.encoder import open_foreign
+from reid_hash.models.foreign.encoder import ForeignEncoder, open_foreign
 from reid_hash.models.foreign.network import Network
 from reid_hash.models.kinds import Kind, kind_of
 from reid_hash.models.onnx_encoder import OnnxEncoder, is_onnx
@@ -61,7 +61,9 @@ def load_model(
     if head is None and network.head is not None:
         head = network.head
     if head is not None and not isinstance(head, Encoder):
-        head = load_model(head, device)
+        named, head = head, load_model(head, device)
+        if head.config is not None or isinstance(head, ForeignEncoder):
+            raise CheckpointError(f"{named} takes pictures: it is no head of `reid-hash fit`")
     return open_foreign(network, device, head)
 
 
@@ -70,7 +72,10 @@ def is_foreign(given: str) -> bool:
     if given.startswith("timm:"):
         return True
     path = Path(given)
-    return path.is_file() and kind_of(path) not in (Kind.OWN, Kind.UNKNOWN)
+    try:
+        return path.is_file() and kind_of(path) not in (Kind.OWN, Kind.UNKNOWN)
+    except CheckpointError:  # what opens it says what is wrong
+        return False
 
 
 def open_model(model: Path | Network, device: str = "auto") -> Encoder:

@@ -55,6 +55,14 @@ def is_onnx(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix.lower() == _SUFFIX
 
 
+def read_size(given: Any) -> tuple[int, int]:
+    """(height, width) in pixels as metadata have them; ValueError where it is something else."""
+    height, width = map(int, given)
+    if not 1 <= min(height, width) <= max(height, width) <= 4096:
+        raise ValueError(f"pictures of {height}×{width}")
+    return height, width
+
+
 def probe_picture(height: int, width: int) -> NDArray[np.uint8]:
     """The picture [1, height, width, 3] on which a file is tried when it is opened."""
     y, x, channel = np.ogrid[:height, :width, :3]
@@ -79,8 +87,9 @@ class OnnxEncoder(Encoder):
         threads: of the processor; None: $OMP_NUM_THREADS, which torch obeys too, else all cores.
 
     Attributes:
-        config: the configuration of the run that trained the network.
-        fingerprint: that of the checkpoint: codes of both can be compared.
+        config: the configuration of the run that trained the network; None where a network that
+            was not trained here was joined with a head.
+        fingerprint: that of the checkpoint, or of the pair: codes of both can be compared.
         bit_weights: [bits] float32 ≥ 0, significance of each bit.
         bit_order: [bits] int64, which bit of the training each bit was.
         trained_on: what is known of the training.
@@ -95,7 +104,7 @@ class OnnxEncoder(Encoder):
         codes = encoder.encode(["ada.jpg", "bob.jpg"])
     """
 
-    config: Config
+    config: Config | None
 
     def __init__(
         self, path: str | os.PathLike[str], device: str = "auto", threads: int | None = None
@@ -111,7 +120,12 @@ class OnnxEncoder(Encoder):
                 "another version"
             )
         try:
-            self.config = parse_config(json.loads(metadata["config"]), str(path))
+            self.config = None
+            if "config" in metadata:
+                self.config = parse_config(json.loads(metadata["config"]), str(path))
+            else:  # a network that was not trained here, joined with its head
+                self._size = read_size(json.loads(metadata["size"]))
+                self.growing = "linear" if metadata["growing"] == "linear" else "cubic"
             self.fingerprint = metadata["fingerprint"]
             self.bit_weights = np.array(json.loads(metadata["bit_weights"]), np.float32)
             self.bit_order = np.array(json.loads(metadata["bit_order"]), np.int64)
@@ -123,13 +137,24 @@ class OnnxEncoder(Encoder):
             ) from error
         if not self.bit_weights.ndim == self.bit_order.ndim == probe.ndim == 1:
             raise CheckpointError(f"{path} was written by another version: its lists are none")
-        if not len(self.bit_weights) == len(probe) == self.bits:
-            raise CheckpointError(
-                f"{path} has {len(self.bit_weights)} weights for {self.bits} bits"
-            )
+        if self.config is not None:
+            self._size = self.config.data.height, self.config.data.width
+        bits = len(probe) if self.config is None else self.config.model.bits
+        if not len(self.bit_weights) == len(probe) == bits >= 1:
+            raise CheckpointError(f"{path} has {len(self.bit_weights)} weights for {bits} bits")
         if not np.isfinite(self.bit_weights).all() or (self.bit_weights < 0).any():
             raise CheckpointError(f"{path} has bit weights that are NaN, infinite or below 0")
         self._features = self._check(path, probe)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images that the network takes, in pixels."""
+        return self._size
+
+    @property
+    def bits(self) -> int:
+        """Length of the codes."""
+        return len(self.bit_weights)
 
     def _outputs(
         self, images: NDArray[np.uint8], progress: Callable[[int], object] | None

@@ -34,11 +34,13 @@ class Known:
         net: the network with the file's weights, in evaluation mode.
         name: what it is.
         assumed: what the file does not say, in words; empty where it says all.
+        takes_bytes: whether the network takes 0 … 255 and normalises by itself.
     """
 
     net: nn.Module
     name: str
     assumed: str = ""
+    takes_bytes: bool = False
 
 
 def build_known(content: object) -> Known:
@@ -55,8 +57,7 @@ def build_known(content: object) -> Known:
     fastreid = any(name.startswith("heads.") for name in tensors)
     head = {name: t for name, t in tensors.items() if name.startswith("heads.")}
     body = {name.removeprefix("backbone."): t for name, t in tensors.items() if name not in head}
-    for name in ("pixel_mean", "pixel_std"):
-        body.pop(name, None)
+    pixels = [body.pop(name, None) for name in ("pixel_mean", "pixel_std")]
     if _is_osnet(body):
         net, name, names, assumed = _osnet(body, fastreid)
     elif "conv1.weight" in body and "layer1.0.conv1.weight" in body:
@@ -70,10 +71,10 @@ def build_known(content: object) -> Known:
         _fill(net, body, names, _is_classifier)
         return Known(net.eval(), name, assumed)
     _fill(net, body, names, lambda name, tensor: False)
-    whole = _FastReidHead(net, head)
+    whole = _FastReid(net, head, *pixels)
     _fill(whole.neck, *_of_head(head), _is_classifier)
     assumed = "; ".join(part for part in (assumed, whole.assumed) if part)
-    return Known(whole.eval(), f"FastReID's {name}", assumed)
+    return Known(whole.eval(), f"FastReID's {name}", assumed, takes_bytes=True)
 
 
 def find_tensors(content: object) -> dict[str, Tensor]:
@@ -319,6 +320,9 @@ def _last_stride(net: Any) -> None:
 # --- FastReID's head -----------------------------------------------------------------------------
 
 
+_PIXEL_MEAN, _PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
 class _GeM(nn.Module):
     """Generalised mean over the places of a map (Radenović et al. 2018)."""
 
@@ -330,11 +334,29 @@ class _GeM(nn.Module):
         return x.clamp(min=1e-6).pow(self.power).mean((2, 3), keepdim=True).pow(1 / self.power)
 
 
-class _FastReidHead(nn.Module):
-    """A body, its pooling, and the neck that FastReID evaluates after."""
+class _FastReid(nn.Module):
+    """FastReID's Baseline: pixels in 0 … 255 → normalised → body → pooling → neck.
 
-    def __init__(self, body: nn.Module, head: Mapping[str, Tensor]) -> None:
+    Args:
+        body: the backbone.
+        head: the file's tensors of the head.
+        mean: of the pixels in 0 … 255, where the file has it; else FastReID's usual one.
+        std: likewise.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, body: nn.Module, head: Mapping[str, Tensor], mean: Tensor | None, std: Tensor | None
+    ) -> None:
         super().__init__()
+        for name, given, usual in (("mean", mean, _PIXEL_MEAN), ("std", std, _PIXEL_STD)):
+            values = torch.tensor(usual) if given is None else given.float().flatten()
+            fine = len(values) == 3 and bool(values.isfinite().all())
+            if not fine or (name == "std" and values.min() <= 0):
+                raise CheckpointError(f"its pixel_{name} is not three numbers to normalise with")
+            self.register_buffer(name, values.view(3, 1, 1).clone())
         power = next((t for n, t in head.items() if n == "heads.pool_layer.p"), None)
         self.assumed = "" if power is not None else "average pooling"
         self.body = body
@@ -353,7 +375,7 @@ class _FastReidHead(nn.Module):
         self.neck = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.neck(self.pool(self.body(x)))
+        found: Tensor = self.neck(self.pool(self.body((x - self.mean) / self.std)))
         return found.flatten(1)
 
 

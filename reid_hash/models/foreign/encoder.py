@@ -20,8 +20,9 @@ class ForeignEncoder(Encoder):
 
     Args:
         network: what makes the floats.
-        head: an encoder of vectors, as `reid_hash.fit` gives one; None for the floats alone: then
-            `bits` is 0, `outputs` gives the embedding, and `encode` says that a head is missing.
+        head: an encoder of vectors, as `reid_hash.fit` gives one: its `outputs` takes vectors
+            [n, features]. None for the floats alone: then `bits` is 0, `outputs` gives the
+            embedding, and `encode` says that a head is missing.
 
     Attributes:
         network: likewise.

@@ -2,6 +2,7 @@
 
 import logging
 import pickle  # nosec B403  # an exception alone; files are read with weights_only
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,8 @@ class TorchNetwork(FloatNetwork):
         if known.assumed:
             say_guess(self.name, f"{known.name} with {known.assumed}", "an ONNX file instead")
         self.size = settle_size(network, self.name, None, None, USUAL_SIZE)
-        # of FastReID's files, the weights alone: its graph would divide by 255 and normalise
-        self.inputs = settle_inputs(network, self.name, PRESETS["torchreid"])
+        guess = PRESETS["fastreid" if known.takes_bytes else "torchreid"]
+        self.inputs = settle_inputs(network, self.name, guess)
         return known.net
 
     def _of_timm(self, network: Network) -> torch.nn.Module:
@@ -144,7 +145,8 @@ def read_tensors(path: str) -> object:
     try:
         if kind in (Kind.SAFETENSORS, Kind.OWN):
             return load_file(path)
-        with torch.serialization.safe_globals(_NUMPY):
+        with torch.serialization.safe_globals(_NUMPY), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of other protocols of pickle, before the error
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
