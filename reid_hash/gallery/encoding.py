@@ -171,8 +171,8 @@ def find_network(place: str, fingerprint: str, noted: str) -> Path | Network | N
     if network is not None:
         if network.weights == "timm":
             raise CheckpointError(
-                f"gallery {place} names {network.file} with weights to download, which only you may "
-                "ask for: name them with --network and --weights"
+                f"gallery {place} names {network.file} with weights to download, which only you "
+                "may ask for: name them with --network and --weights"
             )
         if all(map(is_trustworthy, network.files())):
             return network
