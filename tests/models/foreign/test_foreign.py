@@ -350,6 +350,7 @@ def test_commands_with_a_head(file, pair, tmp_path, capsys, monkeypatch):
 
     monkeypatch.chdir(tmp_path)  # what is noted is found from elsewhere
     assert run_cli(capsys, "gallery", "create", gallery, *pair)[0] == 0
+    assert f"{file} with {tmp_path / 'head'}" in run_cli(capsys, "gallery", "info", gallery)[1]
     monkeypatch.chdir(tmp_path / "photos")
     code, _, error = run_cli(capsys, "gallery", "add", gallery, tmp_path / "photos")
     assert (code, "guess" in error) == (0, False)  # the preset is remembered too
