@@ -280,6 +280,10 @@ def verbosity_options(command: Command) -> Command:
     def quiet(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
             ctx.meta["quiet"] = True
+            logger = logging.getLogger("reid_hash")
+            level = logger.level
+            logger.setLevel(logging.ERROR)  # what was guessed is a remark
+            ctx.call_on_close(lambda: logger.setLevel(level))
 
     def verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         if value:

@@ -207,6 +207,11 @@ def find_network(place: str, fingerprint: str, noted: str) -> Path | Network | N
             return one.file
     network = Network.read_noted(noted)
     if network is not None:
+        if network.weights == "timm":
+            raise CheckpointError(
+                f"gallery {place} names {network.file} with weights to download, which only you "
+                "may ask for: name them with --network and --weights"
+            )
         if all(map(is_trustworthy, network.files())):
             return network
         noted = next(file for file in network.files() if not is_trustworthy(file))

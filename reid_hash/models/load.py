@@ -61,10 +61,20 @@ def load_model(
     if head is None and network.head is not None:
         head = network.head
     if head is not None and not isinstance(head, Encoder):
-        named, head = head, load_model(head, device)
-        if head.config is not None or isinstance(head, ForeignEncoder):
-            raise CheckpointError(f"{named} takes pictures: it is no head of `reid-hash fit`")
+        head = open_head(head, device)
     return open_foreign(network, device, head)
+
+
+def open_head(path: str | os.PathLike[str], device: str = "auto") -> Encoder:
+    """Open a head that `reid-hash fit` made: an encoder of vectors.
+
+    Raises:
+        CheckpointError: there is no such file, or it takes pictures.
+    """
+    head = load_model(path, device)
+    if head.config is not None or isinstance(head, ForeignEncoder):
+        raise CheckpointError(f"{path} takes pictures: it is no head of `reid-hash fit`")
+    return head
 
 
 def is_foreign(given: str) -> bool:

@@ -14,6 +14,7 @@ from reid_hash.gallery.open import Place, folder_of, open_gallery
 from reid_hash.gallery.sighting import Filter, parse_identity
 from reid_hash.gallery.sqlite.verify import fix
 from reid_hash.gallery.sqlite.verify import verify as find_damage
+from reid_hash.models.foreign.network import Network
 from reid_hash.utils.timestamps import format_time, parse_age, parse_since
 
 _AHEAD = 86400.0
@@ -33,9 +34,10 @@ def info(place: Place, listed: bool, json_file: Path | None) -> None:
         facts["identities_listed"] = [person._asdict() for person in people]
     if json_file is not None:
         write_json(json_file, facts)
+    made_with = Network.read_noted(facts["model_file"]) or facts["model_file"]
     lines = {
         "codes": f"{facts['bits']} bits, model {facts['model'] or 'unknown'}"
-        + (f", {facts['model_file']}" if facts["model_file"] else ""),
+        + (f", {made_with}" if made_with else ""),
         "sightings": f"{facts['sightings']:,}, {facts['thumbnails']:,} with a thumbnail",
         "identities": f"{facts['identities']:,}",
     }

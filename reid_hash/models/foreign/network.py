@@ -101,11 +101,16 @@ class Network:
             return None
         try:
             facts = json.loads(text)
-            for name in ("mean", "std", "size"):
-                if facts.get(name) is not None:
-                    facts[name] = tuple(facts[name])
+            numbers = {"mean": float, "std": float, "size": int}
+            for name, value in facts.items():
+                if name in numbers:
+                    facts[name] = tuple(map(numbers[name], value))
+                elif name == "white":
+                    facts[name] = float(value)
+                elif not isinstance(value, str):
+                    return None
             return cls(**facts)
-        except (TypeError, ValueError, AttributeError, RecursionError):
+        except (TypeError, ValueError, AttributeError, RecursionError, OverflowError):
             return None
 
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from reid_hash.codes import load_codes
 from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
-from reid_hash.gallery import Gallery
-from reid_hash.models import load_model
+from reid_hash.gallery.encoding import find_network
+from reid_hash.models import load, load_model
 from reid_hash.models.foreign.encoder import ForeignEncoder
 from reid_hash.models.foreign.inputs import PRESETS, Inputs
 from reid_hash.models.foreign.join import export_joined
@@ -307,19 +308,82 @@ def test_what_cannot_be_joined(file, tmp_path):
     assert not (tmp_path / "joined.onnx").exists()
 
 
-def test_a_gallery_remembers_the_pair(file, tmp_path):
-    network = Network(str(file), str(tmp_path / "h"), preset="torchreid", size=(32, 16))
+def test_what_a_gallery_notes_is_read_again(file):
+    network = Network(str(file), "head.safetensors", preset="torchreid", size=(32, 16))
     assert Network.read_noted(network.noted()) == network
     assert Network.read_noted(str(file)) is None
     assert Network.read_noted('{"file": 3, "wings": 2}') is None
-    pair = load_model(file, "cpu", preset="torchreid", head=LinearHead())
-    export_joined(pair, tmp_path / "joined.onnx")
-    codes = pair.encode(IMAGES)
-    with Gallery.create(tmp_path / "g", 24, codes.weights, codes.model, "") as gallery:
-        gallery.encoder = load_model(tmp_path / "joined.onnx", "cpu")
-        gallery.add(list(IMAGES))
-        assert gallery.search(IMAGES[3], k=1)[0].distance == 0
-        assert gallery.model == pair.fingerprint
+    assert Network.read_noted('{"file": 3}') is None
+    assert Network.read_noted('{"file": "x", "size": 7}') is None
+
+
+def test_a_gallery_from_elsewhere_downloads_nothing(tmp_path):
+    noted = Network("timm:resnet18", weights="timm").noted()
+    with pytest.raises(CheckpointError, match="only you may ask for"):
+        find_network("g", "0" * 16, noted)
+    noted = Network("timm:resnet18", weights="//host/share").noted()
+    with pytest.raises(CheckpointError, match="is not opened"):
+        find_network("g", "0" * 16, noted)
+    noted = Network(str(tmp_path / "gone.onnx")).noted()
+    assert find_network("g", "0" * 16, noted) is None
+
+
+@pytest.fixture
+def pair(file, tmp_path, monkeypatch):
+    """The options of a network with a head, of which the file is not looked into."""
+    (tmp_path / "head").write_text("a head")
+    monkeypatch.setattr(load, "open_head", lambda path, device: LinearHead())
+    return ("--network", file, "--head", tmp_path / "head", "--preset", "torchreid")
+
+
+def test_commands_with_a_head(file, pair, tmp_path, capsys, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    for i, image in enumerate(IMAGES):
+        Image.fromarray(image).save(tmp_path / "photos" / f"{i}.png")
+    photo, gallery = tmp_path / "photos" / "3.png", tmp_path / "g"
+    encode = ("encode", tmp_path / "photos", "-o", tmp_path / "c.npz")
+    assert run_cli(capsys, *encode, *pair)[0] == 0
+    codes, _ = load_codes(tmp_path / "c.npz")
+    expected = load_model(file, "cpu", preset="torchreid", head=LinearHead()).encode(IMAGES)
+    assert codes.model == expected.model
+    np.testing.assert_array_equal(codes.packed, expected.packed)
+
+    monkeypatch.chdir(tmp_path)  # what is noted is found from elsewhere
+    assert run_cli(capsys, "gallery", "create", gallery, *pair)[0] == 0
+    assert f"{file} with {tmp_path / 'head'}" in run_cli(capsys, "gallery", "info", gallery)[1]
+    monkeypatch.chdir(tmp_path / "photos")
+    code, _, error = run_cli(capsys, "gallery", "add", gallery, tmp_path / "photos")
+    assert (code, "guess" in error) == (0, False)  # the preset is remembered too
+    code, out, _ = run_cli(capsys, "search", photo, "--gallery", gallery, "--plain")
+    assert code == 0
+    assert out.split("\t")[2] == "0.0"
+    joined = tmp_path / "joined.onnx"
+    assert run_cli(capsys, "export", "onnx", *pair, "-o", joined)[0] == 0
+    search = ("search", photo, "--gallery", gallery, "--plain", "--model", joined)
+    assert run_cli(capsys, *search)[1] == out
+
+    other = save_network(tmp_path / "other.onnx", seed=1)
+    wrong = ("search", photo, "--gallery", gallery, "--network", other, *pair[2:])
+    code, _, error = run_cli(capsys, *wrong)
+    assert code == 1
+    assert "but gallery" in error
+    file.unlink()
+    code, _, error = run_cli(capsys, "search", photo, "--gallery", gallery)
+    assert code == 1
+
+
+def test_cmc_with_a_head(pair, capsys):
+    named = ("cmc", "--dataset", "walkers", "--float", "--asymmetric", "--bits", "8,24")
+    code, out, error = run_cli(capsys, *named, *pair)
+    assert code == 0, error
+    assert [row.split()[0] for row in out.splitlines()[-8:-1]].count("24") == 3
+
+
+def test_a_head_is_none_that_takes_pictures(file):
+    with pytest.raises(CheckpointError, match="it is no head of"):
+        load_model(file, "cpu", preset="torchreid", head="small")
+    with pytest.raises(CheckpointError, match="it is no head of"):
+        load_model(file, "cpu", preset="torchreid", head=file)
 
 
 def test_files_of_torchreid(tmp_path):
