@@ -184,19 +184,27 @@ def _osnet(
     body: nn.Module = net
     if fastreid:  # its head pools, and has no linear layer before
         body = nn.Sequential(*list(net)[:13])
-    names = {name: _torchreid(name, variant, tensors) for name in body.state_dict()}
+    names = {name: torchreid_name(name, variant, tensors) for name in body.state_dict()}
     return body, f"OSNet {variant} x{channels / 64:g}", names, ""
 
 
-def _torchreid(name: str, variant: str, tensors: Mapping[str, Tensor]) -> str:
-    """Torchreid's name of a tensor of our OSNet."""
+def torchreid_name(
+    name: str, variant: str = "plain", tensors: Mapping[str, Tensor] | None = None
+) -> str:
+    """Torchreid's name of a tensor of our OSNet.
+
+    Args:
+        name: of the tensor here.
+        variant: see `OSNet`.
+        tensors: of the file, by name, whose layers have one of two names in "ain".
+    """
     layer, rest = name.split(".", 1)
     there = dict(_STAGES)[layer]
     if variant == "ain":
         there = _AIN_STAGES.get(there, there)
     if there.startswith("fc"):
         return f"{there}.{rest}"
-    if variant == "ain" and rest.startswith("expand.1.") and f"{there}.IN.weight" in tensors:
+    if variant == "ain" and rest.startswith("expand.1.") and f"{there}.IN.weight" in (tensors or {}):
         return f"{there}.IN.{rest.removeprefix('expand.1.')}"
     return f"{there}.{_in_block(rest, variant)}"
 

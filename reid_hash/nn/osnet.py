@@ -105,9 +105,13 @@ class OSNet(nn.Sequential):
 
     Attributes:
         features: length of the output, 512 at every width.
+        mean: of each channel, in 0 … 1, that torchreid's weights expect.
+        std: likewise.
     """
 
     features = 512
+    mean = (0.485, 0.456, 0.406)
+    std = (0.229, 0.224, 0.225)
 
     def __init__(
         self, width: float = 1.0, variant: Literal["plain", "ibn", "ain"] = "plain"

@@ -17,6 +17,7 @@ from reid_hash.nn.airbench import WhitenedNet
 from reid_hash.nn.backbones import TimmBackbone
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.hashnet import HashNet
+from reid_hash.nn.osnet import OSNet
 
 _OF_BITS = ("head.project.", "head.norm.", "weight.")
 """Tensors with a row for each bit, of which a shorter code takes the first."""
@@ -104,9 +105,9 @@ def set_normalisation(net: HashNet, images: NDArray[np.uint8]) -> None:
     """Set what a network takes from its training images before training, from up to 1,000 of them.
 
     That is the mean and deviation of each channel, and the whitening layer where it has one. A
-    pretrained network of timm keeps those that its weights were made with.
+    pretrained network of timm, or OSNet, keeps those that its weights were made with.
     """
-    if isinstance(net.backbone, TimmBackbone) and net.config.model.pretrained is not None:
+    if isinstance(net.backbone, TimmBackbone | OSNet) and net.config.model.pretrained is not None:
         net.mean.copy_(torch.tensor(net.backbone.mean))
         net.std.copy_(torch.tensor(net.backbone.std))
         return
