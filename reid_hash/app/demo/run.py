@@ -1,8 +1,6 @@
 """`reid-hash demo`: the people in videos followed, recognised, drawn and reported."""
 
 import contextlib
-import datetime
-import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +15,7 @@ from reid_hash.app.demo.display import Screen, frame_progress
 from reid_hash.app.demo.options import DemoOptions
 from reid_hash.app.demo.result import DemoResult
 from reid_hash.app.gallery import gallery_encoder
-from reid_hash.app.runs import USUAL_DATASET, find_model
+from reid_hash.app.runs import USUAL_DATASET, find_model, new_run
 from reid_hash.data.images import read_image, resize
 from reid_hash.data.walkers import write_video
 from reid_hash.errors import ConfigError, ReidHashError
@@ -113,12 +111,7 @@ def _new_folder(options: DemoOptions) -> Path:
     """A folder that is not there yet, `runs`/demo/TIME."""
     if options.runs is None:
         raise ConfigError("name a folder for what the demo writes: folder=… or runs=…")
-    now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    for number in itertools.count(1):
-        folder = options.runs / "demo" / (now if number == 1 else f"{now}_{number}")
-        if not folder.exists():
-            return folder
-    raise AssertionError("counting has no end")
+    return new_run("demo", options.runs)
 
 
 def run_demo(
