@@ -276,7 +276,7 @@ def train(
     share = batch // processes.num_processes
     rows = slice(processes.process_index * share, (processes.process_index + 1) * share)
     images = fingerprint(pixels, classes)
-    changed = None
+    changed = noted = None
     if resume:
         check_same_config(folder / STATE_FILE, config)
         changed = other_images(read_facts(folder / STATE_FILE).get("images"), images)
@@ -287,6 +287,7 @@ def train(
     if resume:
         facts = load_state(folder / STATE_FILE, training.modules, training.optimiser)
         start, seconds = int(facts["step"]), float(facts["seconds"])
+        noted = changed or facts.get("resumed")
         training.half = bool(facts.get("bf16", training.half))
         measured = None
     else:
@@ -302,6 +303,7 @@ def train(
             "bf16": training.half,
             "config": config.model_dump(mode="json"),
             "images": images,
+            "resumed": noted,
         }
         if first:
             save_state(folder / STATE_FILE, training.modules, training.optimiser, facts)
@@ -353,7 +355,7 @@ def train(
         raise diverged("the bit weights are not finite", steps, options)
     facts = {
         **(trained_on or {}),
-        **({"resumed": changed} if changed else {}),
+        **({"resumed": noted} if noted else {}),
         "images": len(pixels),
         "identities": classes,
         "steps": steps,

@@ -184,6 +184,19 @@ def test_one_other_image_is_told_without_a_console(stopped, tmp_path, caplog):
     assert "resumed with other images" in caplog.text
 
 
+def test_a_run_that_was_resumed_with_other_images_remembers_it(stopped, tmp_path, caplog):
+    config, pixels, folder = stopped
+    shutil.copytree(folder, tmp_path / "run")
+    other = changed(pixels, images=255 - pixels.images)
+    given = {"device": "cpu", "resume": True}
+    with pytest.raises(Stopped):
+        train(config, other, tmp_path / "run", evaluate=StopAt(1), **given)
+    caplog.clear()
+    checkpoint = train(config, other, tmp_path / "run", **given)
+    assert caplog.text == ""
+    assert "resumed with other images" in checkpoint.trained_on["resumed"]
+
+
 def test_other_identities_are_refused_and_older_states_are_taken(stopped, tmp_path, caplog):
     config, pixels, folder = stopped
     shutil.copytree(folder, tmp_path / "run")
