@@ -3,6 +3,8 @@
 Those that mean a wrong value are `ValueError`s as well; those that mean a file or a folder are not.
 """
 
+from collections.abc import Sequence
+
 
 class ReidHashError(Exception):
     """Something went wrong that the user can mend; the message says what and how.
@@ -23,7 +25,19 @@ class DataError(ReidHashError):
 
 
 class UnreadableError(DataError):
-    """Images of a set cannot be read; who asked for them may say what to do."""
+    """Images of a set cannot be read; the command that read them adds what to do."""
+
+
+class NoImageError(DataError):
+    """No image of a set can be read.
+
+    Attributes:
+        reasons: why, "name: reason" for each.
+    """
+
+    def __init__(self, message: str, reasons: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.reasons = reasons
 
 
 class CodeError(ReidHashError, ValueError):

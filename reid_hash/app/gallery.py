@@ -15,7 +15,7 @@ from reid_hash.app.runs import find_model
 from reid_hash.codes import Codes, load_codes
 from reid_hash.data.images import find_images, read_bytes
 from reid_hash.distances import hamming
-from reid_hash.errors import DataError
+from reid_hash.errors import DataError, NoImageError
 from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.encoding import (
     blocks,
@@ -36,6 +36,7 @@ _log = logging.getLogger(__name__)
 CODES = ".npz"
 """Suffix of files that hold codes in place of images."""
 
+_DEEPEST = 6  # folders and file of a relative path that an older version may have been given
 _SAME = 64  # two encodings of one image may differ in one bit of so many
 
 _MARKET = re.compile(r"(-1|\d+)_c(\d+)(?:s\d+_(\d+))?.*")
@@ -173,14 +174,20 @@ def add_images(
             rows = [i for i in rows if i not in same]
         if not rows:
             continue
-        encoded = encode(
-            encoder,
-            [files[i] for i in rows],
-            [sightings[i] for i in rows],
-            options.thumbnails,
-            options.skip_unreadable,
-            progress,
-        )
+        try:
+            encoded = encode(
+                encoder,
+                [files[i] for i in rows],
+                [sightings[i] for i in rows],
+                options.thumbnails,
+                options.skip_unreadable,
+                progress,
+            )
+        except NoImageError as error:
+            if len(rows) == len(named):
+                raise
+            added.unreadable += error.reasons  # the other files are there, or to come
+            continue
         codes, found = encoded.codes.shortened(gallery.bits), encoded.sightings
         if options.source is None:
             before = [there.get(one.source) for one in found]
@@ -222,8 +229,12 @@ def _newest(
 
 
 def _older_sources(file: Path) -> set[str]:
-    """Sources that an older version gave a file: its path as it may have been typed here."""
-    typed = (file, os.path.abspath(file), os.path.relpath(os.path.realpath(file)))
+    """Sources that an older version gave a file: its path as it may have been typed, from here or
+    from a folder above the file."""
+    real = Path(os.path.realpath(file))
+    typed: set[str | Path] = {file, os.path.abspath(file), os.path.relpath(real)}
+    parts = real.parts[1:]
+    typed |= {Path(*parts[-n:]) for n in range(1, min(len(parts), _DEEPEST) + 1)}
     return {os.fsencode(path).decode("utf-8", "replace") for path in typed}
 
 

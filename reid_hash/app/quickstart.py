@@ -10,8 +10,10 @@ from rich.console import Console
 from reid_hash.app.demo.options import DemoOptions
 from reid_hash.app.demo.result import DemoResult
 from reid_hash.app.demo.run import TIMELINE, VIDEO, demo
+from reid_hash.app.runs import kept_in
 from reid_hash.app.train import RunResult, train
 from reid_hash.codes import save_codes
+from reid_hash.errors import CheckpointError
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,8 @@ def quickstart(
         film: length of the video, in seconds.
     """
     began = time.monotonic()
+    if kept_in(output):
+        raise CheckpointError(f"{output} holds {kept_in(output)}; name another folder (--output)")
     run = train(
         "walkers",
         settings=[f"seed={seed}", *settings],

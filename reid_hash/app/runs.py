@@ -1,6 +1,7 @@
 """Where runs are kept, and which model a command uses when none is named."""
 
 import datetime
+import itertools
 import json
 import logging
 import os
@@ -43,9 +44,26 @@ _log = logging.getLogger(__name__)
 
 
 def new_run(dataset: str, runs: Path) -> Path:
-    """A folder name for a run that starts now: RUNS/DATASET/TIME."""
+    """A folder that is not there yet for a run that starts now: RUNS/DATASET/TIME."""
     now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    return runs / dataset / now
+    for number in itertools.count(1):
+        folder = runs / dataset / (now if number == 1 else f"{now}_{number}")
+        if not folder.exists():
+            return folder
+    raise AssertionError("counting has no end")
+
+
+def kept_in(folder: Path) -> str:
+    """What a new training in a folder would destroy, in words; "" where there is nothing."""
+    from reid_hash.training.loop import METRICS_FILE, STATE_FILE  # torch takes seconds to import
+
+    if os.path.lexists(folder / STATE_FILE):
+        return "a stopped run"
+    if os.path.lexists(folder / MODEL_FILE):
+        return "a finished run"
+    metrics = folder / METRICS_FILE
+    # a run that was killed before its first epoch ended leaves an empty file
+    return "the figures of a run" if metrics.is_file() and metrics.stat().st_size else ""
 
 
 def newest_run(dataset: str, file: str, runs: Path | None) -> Path | None:

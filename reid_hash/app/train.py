@@ -17,6 +17,7 @@ from reid_hash.app.runs import (
     RETRIEVAL_LENGTHS,
     StrPath,
     find_model,
+    kept_in,
     lengths_up_to,
     new_run,
     record_run,
@@ -30,7 +31,7 @@ from reid_hash.data.dataset import Dataset
 from reid_hash.data.hold_out import hold_out
 from reid_hash.data.images import Pixels, decode
 from reid_hash.data.several import join
-from reid_hash.errors import ConfigError, DataError
+from reid_hash.errors import CheckpointError, ConfigError, DataError
 from reid_hash.evaluation import describe
 from reid_hash.evaluation.encoded import Encoded, check_matches, encode_dataset
 from reid_hash.evaluation.reid import Row, evaluate
@@ -42,6 +43,7 @@ from reid_hash.nn.hashnet import HashNet
 from reid_hash.training.distributed import world_size
 from reid_hash.training.loop import CONFIG_FILE, MODEL_FILE
 from reid_hash.training.loop import train as train_network
+from reid_hash.utils.files import is_ordinary
 from reid_hash.utils.visible import remark
 
 _log = logging.getLogger(__name__)
@@ -276,7 +278,13 @@ def train_run(
 
     Returns:
         The result, or None in all but the first of several processes.
+
+    Raises:
+        CheckpointError: another run is in `folder`, and it is not resumed.
+        ReidHashError: the data is missing or wrong, or training failed.
     """
+    if not resume:
+        check_vacant(folder, config)
     if int(os.environ.get("RANK", "0")):
         console = None  # of several processes the first one speaks
     dataset = load_for(config, data)
@@ -324,6 +332,31 @@ def train_run(
     encoder = TorchEncoder(checkpoint, device)
     encoded = encode_dataset(encoder, dataset, skip_unreadable, train_pixels=pixels)
     return RunResult(folder, checkpoint, dataset, encoded, _rows(encoded, dataset, config.seed))
+
+
+def check_vacant(folder: Path, config: Config) -> None:
+    """Raise CheckpointError where a training in `folder` would destroy what is there.
+
+    Args:
+        folder: of the new run.
+        config: of the new run; a file of this configuration may be there already.
+    """
+    kept = kept_in(folder)
+    if kept:
+        way = "resume it (--resume), or " if kept == "a stopped run" else ""
+        raise CheckpointError(f"{folder} holds {kept}; {way}name another folder (--output)")
+    file = folder / CONFIG_FILE
+    if os.path.lexists(file) and not _is_text(file, config.to_yaml()):
+        raise CheckpointError(
+            f"{file} is there already, and would be overwritten; name another folder (--output)"
+        )
+
+
+def _is_text(file: Path, text: str) -> bool:
+    try:
+        return is_ordinary(file) and file.read_text(encoding="utf-8") == text
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _rows(encoded: Encoded, dataset: Dataset, seed: int) -> list[Row] | list[RetrievalRow]:

@@ -126,22 +126,29 @@ json_option = click.option(
 )
 
 
+def advising(advice: str) -> Callable[[Command], Command]:
+    """Let a command say what to do where images cannot be read; it names its own options only."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def advised(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return command(*args, **kwargs)
+            except UnreadableError as error:
+                raise DataError(f"{error}; {advice}") from error
+
+        return advised
+
+    return decorate
+
+
 def skip_option(command: Command) -> Command:
     """Add --skip-unreadable, and the advice to use it where images cannot be read."""
-
-    @functools.wraps(command)
-    def advised(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except UnreadableError as error:
-            advice = "mend them, or leave them out with --skip-unreadable"
-            raise DataError(f"{error}; {advice}") from error
-
     return click.option(
         "--skip-unreadable",
         is_flag=True,
         help="Leave out images that cannot be read, and say which; else they are an error.",
-    )(advised)
+    )(advising("mend them, or leave them out with --skip-unreadable")(command))
 
 
 def _numbers(count: int, example: str) -> Callable[..., Any]:

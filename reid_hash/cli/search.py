@@ -54,6 +54,7 @@ option = partial(options.option, SearchOptions)
 @options.json_option
 @options.device_option
 @options.verbosity_options
+@options.advising("mend them, or move them elsewhere")
 def command(
     since: str | None, until: str | None, plain: bool, json_file: Path | None, **given: Any
 ) -> None:

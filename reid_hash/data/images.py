@@ -24,7 +24,7 @@ import psutil
 from numpy.typing import NDArray
 
 from reid_hash.data.dataset import ImageSet, Labels, RgbImage, described
-from reid_hash.errors import DataError, ImageError, UnreadableError, one_line
+from reid_hash.errors import DataError, ImageError, NoImageError, UnreadableError, one_line
 from reid_hash.utils.files import is_ordinary
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
@@ -348,8 +348,9 @@ def decode(
         growing: see `resize`.
 
     Raises:
-        DataError: there are images that cannot be read (the message counts them and names the
-            first three), or none is left.
+        UnreadableError: there are images that cannot be read (the message counts them and names the
+            first three).
+        NoImageError: none is left.
     """
     out = _array((len(images), height, width, 3))
     failures: dict[int, str] = {}
@@ -373,7 +374,8 @@ def decode(
         raise UnreadableError(f"{len(failures)} of {len(images)} images cannot be read ({first})")
     keep = np.array([i for i in range(len(images)) if i not in failures], np.int64)
     if not len(keep):
-        raise DataError("there is no image to read" if not failures else "no image can be read")
+        said = "no image can be read" if failures else "there is no image to read"
+        raise NoImageError(said, [failures[i] for i in sorted(failures)])
     if failures:  # close the gaps in place: a second array might not fit into memory
         for row, i in enumerate(keep):
             out[row] = out[i]

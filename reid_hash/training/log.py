@@ -12,6 +12,8 @@ from torch.utils.tensorboard import SummaryWriter
 from reid_hash.utils.files import LineFile, cannot_write, json_text
 from reid_hash.utils.visible import remark
 
+METRICS_FILE = "metrics.jsonl"
+
 
 class TrainingLog:
     """Progress of a run, for a person and for plots.
@@ -31,7 +33,7 @@ class TrainingLog:
         self._file = None
         self._board = None
         if folder is not None:
-            self._file = LineFile(folder / "metrics.jsonl", append=True)
+            self._file = LineFile(folder / METRICS_FILE, append=True)
             self._folder = folder
             try:
                 self._board = SummaryWriter(str(folder), purge_step=start if start else None)

@@ -1,8 +1,10 @@
 """The training loop: configuration and images in, checkpoint out."""
 
 import dataclasses
+import logging
 import os
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ from reid_hash.nn.hashnet import HashNet
 from reid_hash.nn.head import beta_at
 from reid_hash.training.augmentation import Augment, random_crop
 from reid_hash.training.distributed import convert_batch_norm, gather_batch, world_size
+from reid_hash.training.log import METRICS_FILE as METRICS_FILE
 from reid_hash.training.log import TrainingLog
 from reid_hash.training.losses import margin_at
 from reid_hash.training.objective import TrainingModel, code_spread, objective
@@ -58,6 +61,9 @@ from reid_hash.utils.signals import stop_signals
 STATE_FILE = "state.safetensors"
 CONFIG_FILE = "config.yaml"
 
+_log = logging.getLogger(__name__)
+
+_EVERY = 8  # pixels of an image's middle row of which one counts for the fingerprint
 _LOOKED_AT = 16  # training images that a network is tried on after each epoch
 
 COLLAPSED = 0.02
@@ -238,7 +244,8 @@ def train(
         config: the run.
         pixels: decoded training images of config.data's size.
         folder: of the run; the state, the configuration and the figures are written there.
-        resume: go on from `folder`/state.safetensors.
+        resume: go on from `folder`/state.safetensors. Other images than it was saved with are told
+            of, and noted in the checkpoint.
         device: "auto", "cpu", "cuda" or "mps".
         console: where the progress bar is drawn; silent where it is None.
         evaluate: called with the (averaged) network every config.train.evaluate_every epochs; its
@@ -250,7 +257,8 @@ def train(
 
     Raises:
         Stopped: Ctrl-C; the state is saved.
-        ConfigError, CheckpointError: the state is of another configuration, or damaged.
+        ConfigError, CheckpointError: the state is of another configuration or another number of
+            identities, or damaged.
         ReidHashError: training diverged; no model is saved.
     """
     options = config.train
@@ -276,15 +284,20 @@ def train(
         )
     share = batch // processes.num_processes
     rows = slice(processes.process_index * share, (processes.process_index + 1) * share)
+    images = fingerprint(pixels, classes)
+    changed = noted = None
+    if resume:
+        check_same_config(folder / STATE_FILE, config)
+        changed = other_images(read_facts(folder / STATE_FILE).get("images"), images)
     training = Training(config, pixels.images, classes, place, rows, batch, resume=resume)
 
     teacher = teacher_embeddings(config, pixels, folder, device, console if first else None)
     steps = len(sampler) * options.epochs
     start, seconds = 0, 0.0
     if resume:
-        check_same_config(folder / STATE_FILE, config)
         facts = load_state(folder / STATE_FILE, training.modules, training.optimiser)
         start, seconds = int(facts["step"]), float(facts["seconds"])
+        noted = changed or facts.get("resumed")
         training.half = bool(facts.get("bf16", training.half))
         measured = None
     else:
@@ -299,6 +312,8 @@ def train(
             "seconds": time.monotonic() - began,
             "bf16": training.half,
             "config": config.model_dump(mode="json"),
+            "images": images,
+            "resumed": noted,
         }
         if first:
             save_state(folder / STATE_FILE, training.modules, training.optimiser, facts)
@@ -307,6 +322,10 @@ def train(
     with log, stop_signals() as stopping:
         if measured:
             log.say(measured)
+        if changed:
+            log.say(f"warning: {changed}")
+            if first and console is None:
+                _log.warning("%s", changed)
         batches: list[NDArray[np.int64]] = []
         for step in range(start, steps):
             epoch, position = divmod(step, len(sampler))
@@ -352,6 +371,7 @@ def train(
         raise diverged("the bit weights are not finite", steps, options)
     facts = {
         **(trained_on or {}),
+        **({"resumed": noted} if noted else {}),
         "images": len(pixels),
         "identities": classes,
         "steps": steps,
@@ -442,6 +462,48 @@ def check_same_config(state: Path, config: Config) -> None:
             "cannot resume with another configuration: "
             + ("; ".join(changed) or f"seed was {saved.get('seed')}, now {config.seed}")
         )
+
+
+def fingerprint(pixels: Pixels, classes: int) -> dict[str, Any]:
+    """What tells one set of training images from another; cheap beside reading them.
+
+    Args:
+        pixels: the training images.
+        classes: number of identities or classes.
+
+    Returns:
+        JSON values: `number` of images, `classes`, and a `checksum` of labels, cameras and some
+        pixels of each image's middle row.
+    """
+    middle = pixels.images[:, pixels.images.shape[1] // 2, ::_EVERY]
+    checksum = 0
+    for part in (pixels.labels, pixels.cameras, middle):
+        checksum = zlib.crc32(np.ascontiguousarray(part).data, checksum)
+    return {"number": len(pixels), "classes": classes, "checksum": checksum}
+
+
+def other_images(before: object, now: Mapping[str, Any]) -> str | None:
+    """Say in words that a training is resumed with other images; None where it is not.
+
+    Args:
+        before: fingerprint of the images in the saved state; None in states of older versions.
+        now: fingerprint of the images that there are.
+
+    Raises:
+        ConfigError: the number of identities or classes differs, so that the network does not fit.
+    """
+    if not isinstance(before, Mapping) or before == now:
+        return None
+    if before.get("classes") != now["classes"]:
+        raise ConfigError(
+            f"cannot resume with other images: there were {before.get('classes')} identities or "
+            f"classes, now {now['classes']}; give the images of the run, or start another one"
+        )
+    if before.get("number") != now["number"]:
+        what = f"there were {before.get('number')} images, now {now['number']}"
+    else:
+        what = f"as many ({now['number']}), but of other content, labels or cameras"
+    return f"this training is resumed with other images than it began with: {what}"
 
 
 def due(epoch: int, options: TrainConfig) -> bool:

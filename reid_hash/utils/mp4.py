@@ -66,6 +66,9 @@ class VideoFile:
         broken = self._broken
         if broken is None and self._written and self._frames() != self._written:
             broken = self._reason(f"cannot write {self.path}: OpenCV wrote a part of it only")
+        if broken is None and not self._written:  # interrupted at once: a video of nothing is none
+            self._replacing.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+            return
         # what was filmed until an interruption is worth keeping, so it counts as no error
         if broken is None:
             self._replacing.__exit__(None, None, None)

@@ -48,6 +48,36 @@ def test_a_training_leaves_a_model_figures_and_a_report(run):
     assert "\n" not in repr(run)
 
 
+def test_a_training_destroys_no_run(run, tmp_path, capsys):
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError, match=r"holds a finished run; name another folder \(--out"):
+        train("market1501", data=run.folder.parent / "data", output=run.folder)
+    code, _, err = run_cli(capsys, "train", "market1501", "--output", run.folder)
+    assert (code, "holds a finished run; name another folder (--output)" in err) == (1, True)
+    assert before == {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+
+    (tmp_path / "state.safetensors").write_bytes(b"state")  # told before anything is read
+    with pytest.raises(CheckpointError, match=r"a stopped run; resume it \(--resume\), or name an"):
+        train("market1501", data="nosuch", output=tmp_path)
+    assert (tmp_path / "state.safetensors").read_bytes() == b"state"
+    (tmp_path / "state.safetensors").unlink()
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    with pytest.raises(CheckpointError, match="holds the figures of a run; name another folder"):
+        train("market1501", data="nosuch", output=tmp_path)
+    (tmp_path / "metrics.jsonl").unlink()
+    (tmp_path / "config.yaml").write_text("seed: 1  # mine\n")
+    with pytest.raises(CheckpointError, match=r"config.yaml is there already, and would be overwr"):
+        train("market1501", data="nosuch", output=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_what_a_killed_run_leaves_is_no_obstacle(run, tmp_path):
+    again = {"data": run.folder.parent / "data", "config": str(run.folder / "config.yaml")}
+    (tmp_path / "config.yaml").write_bytes((run.folder / "config.yaml").read_bytes())
+    (tmp_path / "metrics.jsonl").touch()
+    assert train("market1501", **again, output=tmp_path, device="cpu").model.is_file()
+
+
 def test_an_evaluation_is_the_records_of_the_command(run, tmp_path, capsys):
     data = run.folder.parent / "data"
     found = evaluate("market1501", model=str(run.folder), data=data, bits=[8, 24], asymmetric=True)

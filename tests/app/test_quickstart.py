@@ -4,7 +4,14 @@ import pytest
 
 from reid_hash.app.quickstart import quickstart
 from reid_hash.codes import load_codes
+from reid_hash.errors import CheckpointError
 from reid_hash.nn.checkpoint import load_checkpoint
+
+
+def test_a_run_is_not_overwritten(tmp_path):
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(CheckpointError, match=r"a finished run; name another folder \(--output\)"):
+        quickstart(tmp_path)
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ import dataclasses
 import io
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +21,12 @@ from rich.console import Console
 from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
 from reid_hash.metrics import rank_codes, summarise
 from reid_hash.models.torch_encoder import TorchEncoder
-from reid_hash.nn.checkpoint import load_checkpoint, read_tensors
+from reid_hash.nn.checkpoint import (
+    STATE_FORMAT,
+    load_checkpoint,
+    read_tensors,
+    write_tensors,
+)
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.training import loop
 from reid_hash.training.log import TrainingLog
@@ -123,6 +130,92 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_goes_on_there(tmp_path, monkeyp
         train(config, pixels, tmp_path / "cut", device="cpu")
     resumed = train(config, pixels, tmp_path / "cut", device="cpu", resume=True)
     torch.testing.assert_close(resumed.net.state_dict(), whole.net.state_dict(), rtol=0, atol=0)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run that was stopped in its middle, its configuration and its images."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    config, pixels = tiny_config("train.evaluate_every=1"), coloured_pixels()
+    with pytest.raises(Stopped):
+        train(config, pixels, folder, device="cpu", evaluate=StopAt(1))
+    return config, pixels, folder
+
+
+def changed(pixels, **fields):
+    return dataclasses.replace(pixels, **fields)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda p: p, None),
+        (
+            lambda p: p.subset(np.arange(len(p)) != 3),
+            r"there were \d+ images, now \d+",
+        ),
+        (lambda p: changed(p, cameras=p.cameras[::-1].copy()), "as many .*, but of other content"),
+        (lambda p: changed(p, labels=p.labels[::-1].copy()), "as many"),
+        (lambda p: changed(p, images=255 - p.images), "as many"),
+    ],
+)
+def test_resuming_with_other_images_says_so(stopped, tmp_path, change, said):
+    config, pixels, folder = stopped
+    shutil.copytree(folder, tmp_path / "run")
+    out = io.StringIO()
+    console = Console(file=out, width=300)
+    checkpoint = train(
+        config, change(pixels), tmp_path / "run", device="cpu", resume=True, console=console
+    )
+    noted = checkpoint.trained_on.get("resumed")
+    if said is None:
+        assert (noted, "other images" in out.getvalue()) == (None, False)
+    else:
+        assert re.search(f"warning: .*resumed with other images .*: {said}", out.getvalue())
+        assert re.search(said, noted)
+
+
+def test_one_other_image_is_told_without_a_console(stopped, tmp_path, caplog):
+    config, pixels, folder = stopped
+    shutil.copytree(folder, tmp_path / "run")
+    images = pixels.images.copy()
+    images[7] = 255 - images[7]
+    train(config, changed(pixels, images=images), tmp_path / "run", device="cpu", resume=True)
+    assert "resumed with other images" in caplog.text
+
+
+def test_a_run_that_was_resumed_with_other_images_remembers_it(stopped, tmp_path, caplog):
+    config, pixels, folder = stopped
+    shutil.copytree(folder, tmp_path / "run")
+    other = changed(pixels, images=255 - pixels.images)
+    given = {"device": "cpu", "resume": True}
+    with pytest.raises(Stopped):
+        train(config, other, tmp_path / "run", evaluate=StopAt(1), **given)
+    caplog.clear()
+    checkpoint = train(config, other, tmp_path / "run", **given)
+    assert caplog.text == ""
+    assert "resumed with other images" in checkpoint.trained_on["resumed"]
+
+
+def test_other_identities_are_refused_and_older_states_are_taken(stopped, tmp_path, caplog):
+    config, pixels, folder = stopped
+    shutil.copytree(folder, tmp_path / "run")
+    fewer = pixels.subset(pixels.labels != pixels.labels[0])
+    with pytest.raises(ConfigError, match=r"with other images: there were \d+ identities .* now"):
+        train(config, fewer, tmp_path / "run", device="cpu", resume=True)
+    state = tmp_path / "run" / STATE_FILE
+    tensors, metadata = read_tensors(state, STATE_FORMAT)
+    facts = json.loads(metadata["facts"])
+    del facts["images"]  # as older versions wrote it
+    write_tensors(state, tensors, {**metadata, "facts": json.dumps(facts)})
+    train(
+        config,
+        changed(pixels, images=255 - pixels.images),
+        tmp_path / "run",
+        device="cpu",
+        resume=True,
+    )
+    assert "other images" not in caplog.text
 
 
 def test_resuming_what_cannot_be_resumed(tmp_path):

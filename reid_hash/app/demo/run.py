@@ -1,8 +1,7 @@
 """`reid-hash demo`: the people in videos followed, recognised, drawn and reported."""
 
 import contextlib
-import datetime
-import itertools
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from reid_hash.app.demo.display import Screen, frame_progress
 from reid_hash.app.demo.options import DemoOptions
 from reid_hash.app.demo.result import DemoResult
 from reid_hash.app.gallery import gallery_encoder, noted_model
-from reid_hash.app.runs import USUAL_DATASET, find_model
+from reid_hash.app.runs import USUAL_DATASET, find_model, new_run
 from reid_hash.data.images import read_image, resize
 from reid_hash.data.walkers import write_video
 from reid_hash.errors import ConfigError, ReidHashError
@@ -30,6 +29,7 @@ from reid_hash.models.load import open_model
 from reid_hash.models.torch_encoder import pick_device
 from reid_hash.report.pages.timeline import write_timeline
 from reid_hash.utils.signals import stop_signals
+from reid_hash.utils.timestamps import format_time
 from reid_hash.utils.visible import remark
 from reid_hash.video.crops import CropOptions
 from reid_hash.video.detectors.detector import open_detector
@@ -40,7 +40,7 @@ from reid_hash.video.identity.identify import Identifier, IdentifyOptions, Watch
 from reid_hash.video.identity.recognition import People, make_limit
 from reid_hash.video.pipeline import Pipeline
 from reid_hash.video.score import Record, Truth, read_truth
-from reid_hash.video.source import Source, open_source, parse_sources
+from reid_hash.video.source import Address, Source, open_source, parse_sources
 from reid_hash.video.summary import people_of
 
 WALKERS = "walkers"
@@ -76,12 +76,13 @@ def demo(options: DemoOptions, say: Say = print, console: Console | None = None)
     if not options.sources:
         options, truths = _film_walkers(options, folder / WALKERS, console)
     result = run_demo(options, say, console, truths)
-    write_timeline(timeline, result.timeline())
-    files = (options.output, options.events, timeline)
-    written = [path for path in files if path is not None and path.exists()]
-    if options.json_file is not None:
-        write_json(options.json_file, result.to_json())
-        written.append(options.json_file)
+    with stop_signals():  # whoever asks to stop now asked for that: the report is finished
+        write_timeline(timeline, result.timeline())
+        files = (options.output, options.events, timeline)
+        written = [path for path in files if path is not None and path.exists()]
+        if options.json_file is not None:
+            write_json(options.json_file, result.to_json())
+            written.append(options.json_file)
     if not isinstance(options.gallery, MilvusAddress):
         written.append(Path(result.facts["gallery"]))
     return replace(result, written=written)
@@ -113,12 +114,7 @@ def _new_folder(options: DemoOptions) -> Path:
     """A folder that is not there yet, `runs`/demo/TIME."""
     if options.runs is None:
         raise ConfigError("name a folder for what the demo writes: folder=… or runs=…")
-    now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    for number in itertools.count(1):
-        folder = options.runs / "demo" / (now if number == 1 else f"{now}_{number}")
-        if not folder.exists():
-            return folder
-    raise AssertionError("counting has no end")
+    return new_run("demo", options.runs)
 
 
 def run_demo(
@@ -158,6 +154,12 @@ def run_demo(
         facts |= {"model": encoder.fingerprint, "bits": str(bits), "gallery": gallery.place}
         watched = _watched(options.watch, encoder, people)
         notes: list[str] = []
+        doubled = _seen_before(gallery, addresses)
+        for address, count in doubled:
+            say(
+                f"{address.shown}: the gallery has {count:,} sightings of it from before, and this "
+                "run adds its people again"
+            )
         events = stack.enter_context(
             contextlib.closing(Events(options.events, _hearing(say, notes)))
         )
@@ -180,8 +182,8 @@ def run_demo(
         )
         fps = min(max(source.fps for source in sources), 60.0)
         canvas = Canvas(cameras, [source.size for source in sources], fps, people)
+        stop = stack.enter_context(stop_signals())  # left last: files are finished before
         screen = stack.enter_context(Screen(canvas, options.output, _opens_window(options)))
-        stop = stack.enter_context(stop_signals())
         record, error = Record(), ""
         began = time.monotonic()
         pipeline = Pipeline(sources, detector, identifier, events, start, options.max_frames)
@@ -198,6 +200,7 @@ def run_demo(
             error = str(problem)
         finally:
             pipeline.close()
+        notes += [_doubled_note(gallery, one, count, start) for one, count in doubled]
         return DemoResult(
             people=people_of(identifier.tracks, people, cameras, before),
             nameless=sum(one.identity is None for one in identifier.tracks.all.values()),
@@ -227,6 +230,43 @@ def run_demo(
             interrupted=stop.stopped,
             error=error,
         )
+
+
+def _seen_before(gallery: AnyGallery, addresses: Sequence[Address]) -> list[tuple[Address, int]]:
+    """The files and folders that a gallery has sightings of, and how many."""
+    found = []
+    for address in dict.fromkeys(addresses):
+        if not address.live:  # what a camera shows is new each time
+            count = gallery.count(sources=_names_of(address))
+            found += [(address, count)] if count else []
+    return found
+
+
+def _names_of(address: Address) -> list[str]:
+    """A source's name in galleries, and that in galleries of older versions."""
+    return [address.source, address.shown]
+
+
+def _doubled_note(gallery: AnyGallery, address: Address, before: int, start: float) -> str:
+    """What a run has added a second time, and the command that takes it out.
+
+    Args:
+        gallery: after the run.
+        address: a file or folder that the gallery had sightings of.
+        before: how many.
+        start: time of the first frame.
+    """
+    names = _names_of(address)
+    added = gallery.count(sources=names) - before
+    forget = shlex.join(["reid-hash", "gallery", "forget", gallery.place, "--source", names[0]])
+    if gallery.count(sources=names, until=start) == before:
+        way = f"take the older ones out with: {forget} --before {format_time(start)}"
+    else:  # this run's times lie among the older ones
+        way = f"take all of them out, and run the demo once more: {forget}"
+    return (
+        f"{address.shown} was in the gallery before: {before:,} sightings, and {added:,} more of "
+        f"this run; {way}"
+    )
 
 
 def _open(stack: contextlib.ExitStack, address: Any, options: DemoOptions) -> Source:
@@ -267,14 +307,18 @@ def _watched(images: Sequence[Path], encoder: Encoder, people: People) -> Watche
 def _hearing(say: Say, notes: list[str]) -> Callable[[dict[str, Any]], None]:
     """What is said at once, and what is kept as a note."""
 
+    def tell(line: str) -> None:
+        with contextlib.suppress(OSError):  # nobody listens any more: the run goes on all the same
+            say(line)
+
     def hear(event: dict[str, Any]) -> None:
         if event["event"] == "watch":
-            say(
+            tell(
                 f"watch: {event['name']} on {event['camera']} at {event['time'][11:19]} looks like "
                 f"{event['image']} (distance {event['distance']:.2f}, limit {event['limit']:.2f})"
             )
         elif "text" in event:
-            say(event["text"])
+            tell(event["text"])
             if event["event"] in ("note", "ended"):
                 notes.append(event["text"])
 

@@ -19,6 +19,7 @@ from reid_hash.app.runs import RUNS, USUAL_DATASET
 from reid_hash.cli import options, show
 from reid_hash.codes import load_codes
 from reid_hash.data.images import find_images
+from reid_hash.data.listing import counted
 from reid_hash.gallery.milvus.address import MilvusAddress
 from reid_hash.gallery.open import Place, create_gallery, folder_of, open_gallery
 from reid_hash.gallery.sqlite.files import DATABASE, READERS, ReadableBy
@@ -137,12 +138,13 @@ def add(
                 result = add_images(gallery, encoder, pictures, noted, progress)
             added += result.sightings
             if result.known:
-                show.notes([f"{result.known:,} files are in the gallery already"], console)
+                known = counted(result.known, "file is", "files are")
+                show.notes([f"{known} in the gallery already"], console)
             if result.changed:
-                changed = f"added again, as their content has changed: {result.changed:,} files"
+                changed = f"added again, the content has changed: {counted(result.changed, 'file')}"
                 show.notes([changed], console)
             if result.unreadable:
-                unreadable = f"{len(result.unreadable)} images left out:"
+                unreadable = f"{counted(len(result.unreadable), 'image')} left out:"
                 show.notes([unreadable, *result.unreadable], console)
         show.line(f"added {added:,} sightings; gallery {place} has {len(gallery):,}")
 

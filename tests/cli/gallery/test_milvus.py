@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -107,7 +108,7 @@ def test_what_a_gallery_holds_and_who_is_who(filled, capfd):
     assert "within" in done(capfd, "search", "c.npz", "--gallery", PLACE, "--far", "0.5")
     out = done(capfd, "gallery", "forget", PLACE, "--identity", "0003", "--yes")
     assert out == f"erased 6 sightings; gallery {PLACE} has 6\n"
-    assert "erased 6" in done(capfd, "gallery", "prune", PLACE, "--keep", "0s")
+    assert "erased 6" in done(capfd, "gallery", "prune", PLACE, "--keep", "0s", "--yes")
 
 
 def test_images_are_encoded_and_added(codes, capsys, tmp_path):
@@ -122,6 +123,14 @@ def test_images_are_encoded_and_added(codes, capsys, tmp_path):
     assert "added 0" in done(capsys, "gallery", "add", place, "crops", "-q")  # they are there
     out = done(capsys, "search", "crops/2.png", "--gallery", place, "--top", "1")
     assert re.search(r"1 +0\.000 .*crops/2\.png", out)
+
+    # the same files by other paths, then a file of another content under a known path
+    (tmp_path / "link").symlink_to("crops")
+    assert "added 0" in done(capsys, "gallery", "add", place, "link/0.png", tmp_path / "crops")
+    shutil.copy("crops/0.png", "crops/2.png")
+    code, out, err = run(capsys, "gallery", "add", place, "crops")
+    assert (code, out) == (0, f"added 1 sightings; gallery {place} has 5\n")
+    assert "added again, the content has changed: 1 file" in err
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_what_a_camera_overwrites_is_new_each_time(crops, add, thumbnails):
         shutil.copy(crops / f"{letter}.png", "latest.png")
         number, noted = add("latest.png", thumbnails)
         assert number == 1
-        assert ("added again, as their content has changed: 1 files" in noted) == (count > 0)
+        assert ("added again, the content has changed: 1 file" in noted) == (count > 0)
         assert add("latest.png", thumbnails)[0] == 0
     with Gallery.open("g", read_only=True) as gallery:
         assert len(gallery) == 3
@@ -84,7 +84,7 @@ def test_the_same_picture_in_another_file_format_is_new_with_thumbnails(crops, a
     cv2.imwrite("latest.png", image)
     number, noted = add("latest.png")
     assert number == 1
-    assert "added again, as their content has changed: 1 files" in noted
+    assert "added again, the content has changed: 1 file" in noted
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode here")
@@ -99,7 +99,7 @@ def test_names_that_are_no_text_stay_apart(crops, add):
         assert gallery.count(sources=names[:1]) == 1
 
 
-def test_galleries_with_sources_as_they_were_typed_go_on(crops, add):
+def test_galleries_with_sources_as_they_were_typed_go_on(crops, add, monkeypatch):
     assert add("crops", "--no-thumbnails")[0] == 4
     with Gallery.open("g") as gallery:  # as it was written before
         codes, _ = gallery.codes()
@@ -110,6 +110,12 @@ def test_galleries_with_sources_as_they_were_typed_go_on(crops, add):
             for letter, one in zip("abcd", sightings, strict=True)
         ]
         gallery.add(codes, older)
+    for place in ("crops", crops, crops / "a.png"):
+        assert add(place)[0] == 0
+    monkeypatch.chdir(crops)
+    os.symlink("../g", "g")
+    assert add(".")[0] == 0
+    monkeypatch.chdir("..")
     shutil.copy("crops/b.png", "crops/a.png")
     number, noted = add("crops")
     assert number == 1
@@ -149,7 +155,18 @@ def test_each_command_advises_what_it_has(crops, add, capsys):
     code, _, err = run(capsys, "search", "crops", "--gallery", "g")
     assert (code, "--skip-unreadable" in err) == (1, False)
     assert "1 of 5 images cannot be read" in err
+    assert "; mend them, or move them elsewhere" in err
     for command in (["encode", "crops", "-o", "c.npz"], ["gallery", "add", "g", "crops/bad.png"]):
         code, _, err = run(capsys, *command, "--model", "small")
         assert code == 1
         assert "leave them out with --skip-unreadable" in err
+
+
+def test_an_unreadable_file_is_left_out_each_time(crops, add, capsys):
+    (crops / "bad.png").write_bytes(b"no image")
+    assert add("crops", "--skip-unreadable")[0] == 4
+    number, noted = add("crops", "--skip-unreadable")  # now it is the only one to be encoded
+    assert number == 0
+    assert "note: 1 image left out:" in noted
+    code, _, err = run(capsys, "gallery", "add", "g", "crops/bad.png", "--skip-unreadable")
+    assert (code, "no image can be read" in err) == (1, True)
