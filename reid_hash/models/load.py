@@ -1,10 +1,11 @@
-"""Open a model by name or path: a shipped one, a run, a checkpoint, an ONNX file."""
+"""Open a model by name or path: a shipped one, a run, a checkpoint, an ONNX file, a head."""
 
 import os
 from pathlib import Path
 
 from reid_hash.errors import CheckpointError
 from reid_hash.models.encoder import Encoder
+from reid_hash.models.head_encoder import HeadEncoder, is_head
 from reid_hash.models.onnx_encoder import OnnxEncoder, is_onnx
 from reid_hash.models.shipped import list_models, shipped_model
 
@@ -17,7 +18,8 @@ def load_model(name_or_path: str | os.PathLike[str], device: str = "auto") -> En
 
     Args:
         name_or_path: the name of a shipped model (see `list_models`), the folder of a run, a
-            checkpoint, or an ONNX file that `reid-hash export onnx` wrote. The content of a file
+            checkpoint, an ONNX file that `reid-hash export onnx` wrote, or a head that `reid-hash
+            fit` wrote, which encodes vectors in place of images. The content of a file
             says which kind it is, whatever the file is called.
         device: where to compute: "auto", "cpu", "cuda" or "mps".
 
@@ -32,6 +34,8 @@ def load_model(name_or_path: str | os.PathLike[str], device: str = "auto") -> En
     file = model_file(name_or_path)
     if is_onnx(file):
         return OnnxEncoder(file, device)
+    if is_head(file):
+        return HeadEncoder.load(file)
     from reid_hash.models.torch_encoder import TorchEncoder  # ONNX files do without torch
 
     return TorchEncoder.load(file, device)
