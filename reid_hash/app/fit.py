@@ -71,7 +71,7 @@ def fit_file(
     certificate: bool = True,
     progress: Callable[[int], object] | None = None,
 ) -> HeadEncoder:
-    """The same of a file, of which at most `MOST` rows are held in memory; see `read_embeddings`."""
+    """The same of a file, of which at most `MOST` rows are in memory; see `read_embeddings`."""
     return fit_embeddings(read_embeddings(path, MOST, seed), bits, seed, certificate, progress)
 
 

@@ -146,7 +146,7 @@ def certificate(found: Mapping[str, Any]) -> None:
         if not console.is_terminal:
             console.width = 140
         console.print(table)
-    line(f"{found['about']}, {found['queries'] if 'queries' in found else 0:,} queries")
+    line(f"{found['about']}, {found.get('queries', 0):,} queries")
     for sentence in found["sentences"]:
         line(sentence)
 

@@ -5,8 +5,9 @@ towards a sphere: of linear maps learned from a few hundred identities it serves
 it needs no training. The first bits are principal components, rotated within blocks so that each
 prefix is a code of its own (ITQ, Gong & Lazebnik 2011); later ones, and those beyond the
 dimensions, are further rotations of the whole space, as many as are asked for. From there a short
-training at all prefixes lets codes rank as the cosines do and, with identities, finds the other
-image of each identity, as `refit` does. Longer training serves the training identities alone.
+training at all prefixes lets codes rank, from pairs of images of an identity, as the cosines of the
+whitened vectors do (`losses.distillation`). To find the other image of each identity by cross
+entropy, as `refit` does, serves the training identities: of strangers it found fewer.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reid_hash.models.head_encoder import Head
-from reid_hash.training.refit import LENGTH, SLOPES
+from reid_hash.training.refit import SLOPES
 from reid_hash.utils.rotation import rotate
 
 Floats32 = NDArray[np.float32]
@@ -33,7 +34,6 @@ _PAIRS = 384  # a step's pairs of vectors
 _RATE = 0.01  # of the matrix, times its mean size; of the bit weights it is three times the rate
 _SHRINK = 1.0  # within-identity scatter + this times its mean variance
 _NOISE = 0.5  # share of what sets another image apart from its identity, added to each image
-_TEMPERATURE = 0.09  # of similarities at 64 bits, as refit's
 _DISTIL = 0.06  # temperature of the cosines that codes shall rank by
 _SAMPLE = 20_000  # vectors that blocks are rotated, and neighbours found, on
 _NEIGHBOURS = 5
@@ -75,9 +75,7 @@ def fit_head(
     start = _start(space[some(len(space), _SAMPLE, random)], lengths, random)
     deviation = (space @ start.T).std(0) + 1e-6
     draw = _Pairs(space, groups, cameras, random)
-    matrix, weights = _train(
-        start / deviation[:, None], deviation, draw, lengths, bool(groups), progress
-    )
+    matrix, weights = _train(start / deviation[:, None], deviation, draw, lengths, progress)
     projected = space @ matrix.T
     deviation, middle = projected.std(0) + 1e-6, projected.mean(0)
     matrix = (matrix / deviation[:, None]) @ white.T
@@ -147,7 +145,6 @@ def _train(
     deviation: Floats32,
     draw: "_Pairs",
     lengths: list[int],
-    contrast: bool,
     progress: Callable[[int], object] | None,
 ) -> tuple[Floats32, Floats32]:
     """(matrix [bits, d], bit weights [bits]) after `STEPS` steps."""
@@ -167,7 +164,7 @@ def _train(
         projected = vectors @ matrix.T
         projected = (projected - projected.mean(0)) / projected.std(0).clamp_min(1e-6)
         slope = SLOPES[0] + (SLOPES[1] - SLOPES[0]) * step / STEPS
-        loss = _loss(vectors, projected, functional.softplus(raw), slope, lengths, contrast)
+        loss = _loss(vectors, projected, functional.softplus(raw), slope, lengths)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -184,7 +181,6 @@ def _loss(
     weights: Tensor,
     slope: float,
     lengths: list[int],
-    contrast: bool,
 ) -> Tensor:
     """The sum over prefixes, of codes among each other and of real queries to codes."""
     relaxed = torch.tanh(slope * projected)
@@ -202,20 +198,11 @@ def _loss(
             sums[i] = sums[i] + block
             similarity = sums[i] / weights[:high].sum()
             total = total + share * _as_cosines(similarity, cosines)
-            if contrast:
-                temperature = _TEMPERATURE * (LENGTH / high) ** 0.25 * (1.0 if i == 0 else 0.5)
-                total = total + share * _other_image(similarity / temperature)
     return total
 
 
-def _other_image(logits: Tensor) -> Tensor:
-    right = torch.arange(len(logits))
-    one, other = (functional.cross_entropy(side, right) for side in (logits, logits.T))
-    return (one + other) / 2
-
-
 def _as_cosines(similarity: Tensor, cosines: Tensor) -> Tensor:
-    """KL divergence of what ranks from the cosines, brought to one scale (`losses.distillation`)."""
+    """KL divergence of the similarities, brought to the cosines' scale, from the cosines."""
     with torch.no_grad():
         found, true = similarity - similarity.mean(), cosines - cosines.mean()
         scale = (found * true).mean() / found.square().mean().clamp_min(1e-12)

@@ -116,9 +116,9 @@ def add(
 ) -> None:
     """Encode IMAGES (files, or folders with all images below) and add them to the gallery.
 
-    Files of codes (.npz) are added as they are. With --embeddings, vectors are encoded by the
-    gallery's head, and their names, cameras and identities noted. An image file that is in the gallery already is
-    passed over, so that an interrupted command can be given again.
+    Files of codes (.npz) are added as they are. An image file that is in the gallery already is
+    passed over, so that an interrupted command can be given again. With --embeddings, vectors are
+    encoded by the gallery's head, and their names, cameras and identities noted.
     """
     options.check_either(images, embeddings, "IMAGES", "--embeddings")
     console = options.progress_console()
