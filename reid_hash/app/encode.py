@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
 from reid_hash.data.dataset import ImageSet
@@ -44,7 +45,8 @@ def encode_embeddings(
     from reid_hash.models.load import load_model
 
     head = head_of(load_model(model), model)
-    packed, names = [], []
+    packed: list[NDArray[np.uint8]] = []
+    names: list[str] = []
     length = bits or head.bits
     codes = head.binarise(np.zeros((0, head.bits)))
     for block in embedding_blocks(path):

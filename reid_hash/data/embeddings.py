@@ -216,8 +216,9 @@ def _parquet(path: Path, rows: int) -> Iterator[Embeddings]:
             flat = column.flatten().to_numpy(zero_copy_only=False)
             if not len(column) or column.null_count or len(flat) % len(column):
                 raise DataError(f"{path}: the lists in `embeddings` are not of one length")
-            lengths = np.asarray(column.value_lengths()) if hasattr(column, "value_lengths") else []
-            if len(set(lengths)) > 1:
+            # fixed-size lists have no lengths of their own
+            lengths = set(column.value_lengths().to_pylist()) if not _fixed(column) else set()
+            if len(lengths) > 1:
                 raise DataError(f"{path}: the lists in `embeddings` are not of one length")
             columns = {
                 what: np.asarray(batch.column(what).to_pylist())
@@ -225,6 +226,10 @@ def _parquet(path: Path, rows: int) -> Iterator[Embeddings]:
                 if not batch.column(what).null_count
             }
             yield Embeddings(flat.reshape(len(column), -1), **columns)
+
+
+def _fixed(column: Any) -> bool:
+    return bool(_pyarrow().types.is_fixed_size_list(column.type))
 
 
 def _pyarrow() -> Any:

@@ -88,7 +88,7 @@ def is_head(path: str | os.PathLike[str]) -> bool:
     if not is_ordinary(path):
         return False
     with contextlib.suppress(SafetensorError, OSError), safe_open(path, framework="numpy") as file:
-        return (file.metadata() or {}).get("format", "").startswith("reid_hash head")
+        return str((file.metadata() or {}).get("format", "")).startswith("reid_hash head")
     return False
 
 
@@ -153,7 +153,7 @@ class HeadEncoder(Encoder):
     @property
     def dims(self) -> int:
         """Length of the vectors that it takes."""
-        return self.head.matrix.shape[1]
+        return int(self.head.matrix.shape[1])
 
     @property
     def certificate(self) -> Mapping[str, Any]:
@@ -198,7 +198,7 @@ class HeadEncoder(Encoder):
         Raises:
             DataError: the vectors are of other dimensions, or NaN, infinite or zero.
         """
-        parts = [self.binarise(block).packed for block in self._blocks(vectors, progress)]
+        parts = [self.binarise(block).packed for block in self._in_parts(vectors, progress)]
         return Codes(np.concatenate(parts), self.bits, self.bit_weights, self.fingerprint)
 
     def outputs(  # type: ignore[override]
@@ -206,9 +206,9 @@ class HeadEncoder(Encoder):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Real outputs [n, bits] of vectors, and the vectors [n, dims] as float32; see `encode`."""
         given = np.atleast_2d(np.asarray(vectors))
-        return np.concatenate(list(self._blocks(given, progress))), given.astype(np.float32)
+        return np.concatenate(list(self._in_parts(given, progress))), given.astype(np.float32)
 
-    def _blocks(self, vectors: ArrayLike, progress: Progress) -> Iterable[NDArray[np.float32]]:
+    def _in_parts(self, vectors: ArrayLike, progress: Progress) -> Iterable[NDArray[np.float32]]:
         given = np.atleast_2d(np.asanyarray(vectors))  # a memory map stays one
         for start in range(0, max(1, len(given)), _ROWS):
             block = checked_vectors(given[start : start + _ROWS], self.dims, first=start)
