@@ -1,13 +1,13 @@
 """Fit a head on embeddings: nested, weighted codes of vectors that somebody else's network made.
 
 Where identities are known, the vectors are first whitened by the scatter within identities, shrunk
-towards a sphere: of linear maps learned from a few hundred identities it serves strangers best, and
-it needs no training. The first bits are principal components, rotated within blocks so that each
-prefix is a code of its own (ITQ, Gong & Lazebnik 2011); later ones, and those beyond the
-dimensions, are further rotations of the whole space, as many as are asked for. From there a short
-training at all prefixes lets codes rank, from pairs of images of an identity, as the cosines of the
-whitened vectors do (`losses.distillation`). To find the other image of each identity by cross
-entropy, as `refit` does, serves the training identities: of strangers it found fewer.
+towards a sphere, which on held-out identities ranked better than the vectors themselves. The first
+bits are principal components, rotated within blocks so that each prefix is a code of its own (ITQ,
+Gong & Lazebnik 2011); later ones, and those beyond the dimensions, are rotations of the whole
+space, as many as are asked for. From there a short training at all prefixes lets codes rank, from
+pairs of images of an identity, as the cosines of the whitened vectors do (`losses.distillation`).
+Cross entropy of finding the other image (`refit`) is left out: added to it, it was worse on held-out
+identities with 243 to learn from, and better with 375.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from reid_hash.utils.rotation import rotate
 Floats32 = NDArray[np.float32]
 
 STEPS = 150
-"""Twice as many fit strangers no better at any length, and worse at the short ones."""
+"""400 steps were better at 512 bits on held-out identities, and worse at 256 and below."""
 BLOCKS = (32, 64)
 """Prefixes that are rotated principal components; all later bits are rotations of the space."""
 
