@@ -6,7 +6,7 @@ bits are principal components, rotated within blocks so that each prefix is a co
 Gong & Lazebnik 2011); later ones, and those beyond the dimensions, are rotations of the whole
 space, as many as are asked for. From there a short training at all prefixes lets codes rank, from
 pairs of images of an identity, as the cosines of the whitened vectors do (`losses.distillation`).
-Cross entropy of finding the other image (`refit`) is left out: added to it, it was worse on held-out
+Cross entropy of finding the other image (`refit`) is left out: added, it was worse on held-out
 identities with 243 to learn from, and better with 375.
 """
 
