@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reid_hash.app.evaluate import evaluate
+    from reid_hash.app.fit import fit
     from reid_hash.app.train import train
     from reid_hash.codes import Codes
     from reid_hash.config import load_config
@@ -29,6 +30,7 @@ __all__ = [
     "WeightedIndex",
     "__version__",
     "evaluate",
+    "fit",
     "hamming",
     "list_models",
     "load_config",
@@ -47,6 +49,7 @@ _ROOMS = {
     "Sighting": "gallery",
     "WeightedIndex": "index",
     "evaluate": "app.evaluate",
+    "fit": "app.fit",
     "hamming": "distances",
     "list_models": "models",
     "load_config": "config",

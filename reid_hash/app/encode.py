@@ -2,19 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
 from reid_hash.data.dataset import ImageSet
+from reid_hash.data.embeddings import embedding_blocks
 from reid_hash.data.images import Pixels, decode, find_images, read_image
+from reid_hash.errors import CheckpointError
+from reid_hash.models.encoder import Encoder
 from reid_hash.models.foreign.network import Network
+from reid_hash.models.head_encoder import HeadEncoder
 from reid_hash.utils.files import replacing
-
-if TYPE_CHECKING:
-    from reid_hash.models.encoder import Encoder
 
 
 class Embeddings(NamedTuple):
@@ -63,6 +64,49 @@ def save_embeddings(path: Path, made: Embeddings) -> None:
         else:
             names = np.array(made.names, np.str_)
             np.savez(file, embeddings=made.vectors, names=names, model=np.str_(made.fingerprint))
+
+
+def head_of(encoder: Encoder, model: object = "") -> HeadEncoder:
+    """The encoder, if it takes vectors; CheckpointError where it takes images."""
+    if isinstance(encoder, HeadEncoder):
+        return encoder
+    raise CheckpointError(
+        f"{model or 'the model'} takes images, not embeddings; name a head that `reid-hash fit` "
+        "wrote with --model"
+    )
+
+
+def encode_embeddings(
+    path: Path,
+    model: Path | Network,
+    bits: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[Codes, list[str]]:
+    """Encode a file of embeddings, a block at a time.
+
+    Args:
+        path: .npy, .npz or .parquet; see `data.embeddings`.
+        model: a head.
+        bits: length the codes are cut to; the head's own where it is None.
+        progress: called with the number of vectors of each block.
+
+    Returns:
+        (codes, names; the file's name and the row where it has no names).
+    """
+    from reid_hash.models.load import open_model
+
+    head = head_of(open_model(model), model)
+    packed: list[NDArray[np.uint8]] = []
+    names: list[str] = []
+    length = bits or head.bits
+    codes = head.binarise(np.zeros((0, head.bits)))
+    for block in embedding_blocks(path):
+        packed.append(head.encode(block.vectors, progress=progress or False).prefix(length).packed)
+        start = len(names)
+        given = range(start, start + len(block)) if block.names is None else block.names
+        names += [f"{path.name}[{one}]" if block.names is None else str(one) for one in given]
+    cut = codes.prefix(length)
+    return Codes(np.concatenate(packed), cut.bits, cut.weights, cut.model), names
 
 
 def encode_files(

@@ -5,14 +5,16 @@ import logging
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_hash.app.encode import head_of
 from reid_hash.app.runs import find_model
 from reid_hash.codes import Codes, load_codes
+from reid_hash.data.embeddings import embedding_blocks
 from reid_hash.data.images import find_images, read_bytes
 from reid_hash.distances import hamming
 from reid_hash.errors import DataError, NoImageError
@@ -38,6 +40,7 @@ CODES = ".npz"
 
 _DEEPEST = 6  # folders and file of a relative path that an older version may have been given
 _SAME = 64  # two encodings of one image may differ in one bit of so many
+_VECTORS = 10_000  # added in one transaction
 
 _MARKET = re.compile(r"(-1|\d+)_c(\d+)(?:s\d+_(\d+))?.*")
 
@@ -285,6 +288,48 @@ def add_codes(gallery: AnyGallery, file: Path, options: AddOptions) -> Added:
     sightings = [_described(Path(name), options, options.source or name) for name in names]
     gallery.add(codes.shortened(gallery.bits), sightings)
     return Added(len(codes))
+
+
+def add_embeddings(
+    gallery: AnyGallery,
+    encoder: Encoder,
+    file: Path,
+    options: AddOptions,
+    progress: Callable[[int], object] | None = None,
+) -> Added:
+    """Add the vectors of a file, a block a transaction.
+
+    Names become sources (the file's name and the row where there are none), cameras and identities
+    are noted where the file has them. Identities below 0 are unknown.
+
+    Args:
+        gallery: open for writing.
+        encoder: the gallery's head.
+        file: see `data.embeddings`.
+        options: what is noted with each; a camera or source that is given counts.
+        progress: called with the number of vectors of each block.
+
+    Raises:
+        CheckpointError: the gallery's model takes images.
+        DataError: the vectors cannot be read or encoded; the blocks before are kept.
+    """
+    head = head_of(encoder, gallery.model_file)
+    added = Added()
+    for block in embedding_blocks(file, _VECTORS):
+        codes = head.encode(block.vectors, progress=progress or False).shortened(gallery.bits)
+        sightings = []
+        for i in range(len(block)):
+            row = added.sightings + i
+            name = f"{file.name}[{row}]" if block.names is None else str(block.names[i])
+            sighting = _described(Path(name), options)
+            if block.cameras is not None and not options.camera:
+                sighting = replace(sighting, camera=str(block.cameras[i]))
+            if block.identities is not None and not str(block.identities[i]).startswith("-"):
+                sighting = replace(sighting, name=str(block.identities[i]))
+            sightings.append(sighting)
+        gallery.add(codes, sightings)
+        added.sightings += len(block)
+    return added
 
 
 def _described(file: Path, options: AddOptions, source: str | None = None) -> Sighting:

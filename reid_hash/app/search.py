@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_hash.app.encode import head_of
 from reid_hash.app.gallery import CODES, gallery_encoder
 from reid_hash.app.runs import USUAL_DATASET
 from reid_hash.codes import Codes, load_codes
+from reid_hash.data.embeddings import read_embeddings
 from reid_hash.data.images import find_images
+from reid_hash.distances import query_values
 from reid_hash.errors import ConfigError
 from reid_hash.gallery.answers import answers
 from reid_hash.gallery.base import AnyGallery
@@ -29,8 +32,9 @@ class SearchOptions:
     """What `reid-hash search` takes.
 
     Attributes:
-        query: an image, a folder of images, or a file of codes (.npz).
+        query: an image, a folder of images, or a file of codes (.npz); None with `embedding`.
         gallery: where it is.
+        embedding: vectors to search for, in place of `query`: .npy ([d] or [n, d]), .npz, .parquet.
         bits: how many bits are compared; None for all.
         unweighted: by plain Hamming distance.
         asymmetric: the query keeps its real values.
@@ -50,8 +54,9 @@ class SearchOptions:
         ConfigError: options that exclude each other.
     """
 
-    query: Path
+    query: Path | None
     gallery: Place
+    embedding: Path | None = None
     bits: int | None = None
     unweighted: bool = False
     asymmetric: bool = False
@@ -119,7 +124,7 @@ def search(options: SearchOptions) -> tuple[dict[str, Any], list[Answer]]:
         _log.info("gallery: %s, %s sightings", gallery.place, f"{len(gallery):,}")
         asked = read_query(
             *(gallery, options.query, options.model, options.dataset),
-            *(options.device, options.runs),
+            *(options.device, options.runs, options.embedding),
         )
         looked_for: Codes | NDArray[np.floating] = asked.codes
         if options.asymmetric:
@@ -144,11 +149,12 @@ def search(options: SearchOptions) -> tuple[dict[str, Any], list[Answer]]:
 
 def read_query(
     gallery: AnyGallery,
-    file: Path,
+    file: Path | None,
     model: Path | Network | None,
     dataset: str,
     device: str = "auto",
     runs: Path | None = None,
+    embedding: Path | None = None,
 ) -> Query:
     """Codes and values of an image file, or of all of a folder; or the codes of an .npz file.
 
@@ -159,7 +165,18 @@ def read_query(
         dataset: likewise.
         device: where to compute.
         runs: likewise.
+        embedding: a file of vectors, in place of `file`.
     """
+    if embedding is not None:
+        encoder = gallery_encoder(gallery, model, dataset, device, runs)
+        vectors = read_embeddings(embedding)
+        outputs, _ = head_of(encoder, gallery.model_file).outputs(vectors.vectors)
+        codes = encoder.binarise(outputs).shortened(gallery.bits)
+        given = range(len(vectors)) if vectors.names is None else vectors.names
+        names = [f"{embedding}[{i}]" if vectors.names is None else str(i) for i in given]
+        return Query(codes, names, query_values(outputs)[:, : codes.bits])
+    if file is None:
+        raise ConfigError("name an image, a folder or codes to search for, or --embedding")
     if file.suffix.lower() == CODES:
         codes, names = load_codes(file)
         return Query(

@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.baselines.function import FeatureHash, Floats, check_bits
+from reid_hash.baselines.function import FeatureHash, check_bits
 from reid_hash.baselines.pca import principal_components
 from reid_hash.data.dataset import Labels
+from reid_hash.utils.rotation import rotate
 
 
 class ITQ(FeatureHash):
@@ -54,29 +55,3 @@ class ITQ(FeatureHash):
         norms = np.linalg.norm(centred, axis=1, keepdims=True)
         unit: NDArray[np.float32] = centred / norms.clip(min=1e-12)
         return unit
-
-
-def rotate(
-    projected: NDArray[np.float32], iterations: int, random: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """The rotation of smallest quantisation error that is found from a random one.
-
-    Args:
-        projected: V, [n, bits].
-        iterations: turns.
-        random: draws the first rotation.
-
-    Returns:
-        (R [bits, bits] float64, orthogonal; the error of each turn).
-    """
-    n, bits = projected.shape
-    # ‖B − V R‖² = n · bits + ‖V‖² − 2 tr(Bᵀ V R)
-    constant = 1 + float(np.square(projected, dtype=np.float64).sum()) / (n * bits)
-    rotation: Floats = np.linalg.qr(random.normal(size=(bits, bits)))[0]
-    history = []
-    for _ in range(iterations):
-        codes = np.where(projected @ rotation.astype(np.float32) > 0, np.float32(1), np.float32(-1))
-        left, singular, right = np.linalg.svd((codes.T @ projected).astype(np.float64))
-        rotation = (left @ right).T
-        history.append(constant - 2 * float(singular.sum()) / (n * bits))
-    return rotation, np.array(history)

@@ -56,6 +56,7 @@ class LazyGroup(click.Group):
             "The whole path on the built-in data",
         ),
         "train": ("reid_hash.cli.train", "Train a hash network on a data set"),
+        "fit": ("reid_hash.cli.fit", "Codes for embeddings that others made"),
         "cmc": ("reid_hash.cli.cmc", "Evaluate re-identification: CMC curve, mAP, mINP"),
         "retrieval": (
             "reid_hash.cli.retrieval",

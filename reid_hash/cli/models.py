@@ -1,5 +1,7 @@
 """`reid-hash models`."""
 
+from pathlib import Path
+
 import click
 from rich import box
 from rich.console import Console
@@ -7,6 +9,7 @@ from rich.table import Table
 
 from reid_hash.cli import show
 from reid_hash.errors import CheckpointError
+from reid_hash.models.head_encoder import is_head, load_head
 from reid_hash.models.shipped import ShippedModel, default_model, shipped_model, shipped_models
 from reid_hash.utils.visible import visible
 
@@ -16,10 +19,15 @@ from reid_hash.utils.visible import visible
 def command(name: str | None) -> None:
     """List the shipped models, or print the card of the one called NAME.
 
+    NAME may also be the file of a head that `reid-hash fit` wrote: its certificate is printed.
+
     `--model NAME` of other commands picks one; one of them is used where a command has no model
     and there is no trained one for the data set.
     """
     if name is not None:
+        if is_head(name):
+            show.head(load_head(name), Path(name).name)
+            return
         found = shipped_model(name)
         if found is None:
             known = ", ".join(model.name for model in shipped_models())

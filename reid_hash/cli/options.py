@@ -260,6 +260,21 @@ fast_option = click.option(
 )
 
 
+embeddings_option = click.option(
+    "--embeddings",
+    type=FILE,
+    help="Vectors in place of images: .npy, .npz or .parquet with `embeddings` [n, d] and, where "
+    "known, `identities`, `cameras` and `names`; the model is a head that `reid-hash fit` wrote.",
+)
+
+
+def check_either(images: object, vectors: object, images_name: str, vectors_name: str) -> None:
+    """Raise click.UsageError unless just one of images and vectors is given."""
+    if bool(images) == bool(vectors):
+        both = "not both" if images else "one is needed"
+        raise click.UsageError(f"give {images_name} or {vectors_name}, {both}")
+
+
 class _Details(logging.Handler):
     """Prints what rooms log on standard error."""
 

@@ -23,7 +23,13 @@ option = partial(options.option, SearchOptions)
 
 
 @click.command("search", short_help="Find the sightings nearest to an image")
-@click.argument("query", type=click.Path(path_type=Path))
+@click.argument("query", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--embedding",
+    type=options.FILE,
+    help="A vector, or several, in place of QUERY (.npy, .npz, .parquet); the gallery's model is "
+    "a head.",
+)
 @click.option(
     "--gallery",
     type=options.GALLERY,
@@ -64,6 +70,7 @@ def command(
     distance, whether within the threshold of --far, sighting, camera, time, source, frame, track
     and identity.
     """
+    options.check_either(given["query"], given["embedding"], "QUERY", "--embedding")
     now = time.time()
     asked = SearchOptions(
         since=None if since is None else parse_since(since, now),

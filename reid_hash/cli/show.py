@@ -10,6 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from reid_hash.evaluation.describe import distance_name
+from reid_hash.models.head_encoder import Head
 from reid_hash.report.numbers import MISSING, figure_name, number
 from reid_hash.utils.visible import remark, visible
 
@@ -92,6 +93,62 @@ def _figure(record: Mapping[str, Any], name: str, spread: bool) -> str:
     if spread and f"{name}_std" in record:
         text += f" ±{100 * record[f'{name}_std']:.1f}"
     return text
+
+
+_METHODS = {
+    "head": "this head",
+    "sign": "sign of a random rotation",
+    "itq": "ITQ of that length",
+    "pq": "FAISS PQ",
+    "rabitq": "FAISS RaBitQ",
+}
+
+
+def head(found: Head, name: str) -> None:
+    """Print what is known of a head, and its certificate."""
+    about = found.trained_on
+    bits, dims = found.matrix.shape
+    line(f"head {name}: {bits} bits of vectors of {dims}, fingerprint {found.fingerprint}")
+    if about.get("embeddings"):
+        people = f", {about['identities']:,} identities" if about.get("identities") else ""
+        line(f"fitted on {about['embeddings']:,} embeddings{people}")
+    certificate(found.certificate)
+
+
+def certificate(found: Mapping[str, Any]) -> None:
+    """Print a certificate: figures in percent, intervals of 95 %, and a sentence a length."""
+    if not found:
+        line("no certificate was measured")
+        return
+    if found["rows"]:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("method", no_wrap=True)
+        for header in ("bytes", "rank-1", "", "mAP", "asymmetric", "", "mAP"):
+            table.add_column(header, justify="right", no_wrap=True)
+        pairs: dict[tuple[int, str], dict[bool, Mapping[str, Any]]] = {}
+        for one in found["rows"]:
+            pairs.setdefault((one["bytes"], one["method"]), {})[one["asymmetric"]] = one
+        for (size, method), two in sorted(pairs.items(), key=lambda pair: pair[0][0]):
+            cells = []
+            for asymmetric in (False, True):
+                if asymmetric not in two:
+                    cells += [MISSING, "", MISSING]
+                    continue
+                figures = two[asymmetric]
+                low, high = (100 * bound for bound in figures["rank1_interval"])
+                cells += [
+                    f"{100 * figures['rank1']:.1f}",
+                    f"{low:.1f}–{high:.1f}",
+                    f"{100 * figures['map']:.1f}",
+                ]
+            row(table, _METHODS.get(method, method), f"{size:,}", *cells)
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = 140
+        console.print(table)
+    line(f"{found['about']}, {found.get('queries', 0):,} queries")
+    for sentence in found["sentences"]:
+        line(sentence)
 
 
 def written(path: object) -> None:

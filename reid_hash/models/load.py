@@ -1,4 +1,4 @@
-"""Open a model by name or path: a shipped one, a run, a checkpoint, an ONNX file, anybody's."""
+"""Open a model: a shipped one, a run, a checkpoint, an ONNX file, a head, anybody's network."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import Any
 
 from reid_hash.errors import CheckpointError, ConfigError
 from reid_hash.models.encoder import Encoder
-from reid_hash.models.foreign.encoder import ForeignEncoder, open_foreign
+from reid_hash.models.foreign.encoder import open_foreign
 from reid_hash.models.foreign.network import Network
+from reid_hash.models.head_encoder import HeadEncoder, is_head
 from reid_hash.models.kinds import Kind, kind_of
 from reid_hash.models.onnx_encoder import OnnxEncoder, is_onnx
 from reid_hash.models.shipped import list_models, shipped_model
@@ -27,9 +28,10 @@ def load_model(
 
     Args:
         name_or_path: the name of a shipped model (see `list_models`), the folder of a run, a
-            checkpoint, or an ONNX file that `reid-hash export onnx` wrote. The content of a file
-            says which kind it is, whatever the file is called. Or anybody's network: an ONNX file,
-            an OpenVINO file (.xml), a file of torchreid or FastReID (.pth), or timm:NAME.
+            checkpoint, an ONNX file that `reid-hash export onnx` wrote, or a head that `reid-hash
+            fit` wrote, which encodes vectors in place of images. The content of a file says which
+            kind it is, whatever the file is called. Or anybody's network: an ONNX file, an OpenVINO
+            file (.xml), a file of torchreid or FastReID (.pth), or timm:NAME.
         device: where to compute: "auto", "cpu", "cuda" or "mps".
         head: of anybody's network: a head of `reid_hash.fit`, or its file, which makes codes.
             Without one, `outputs` gives the floats, and there are no codes.
@@ -72,7 +74,7 @@ def open_head(path: str | os.PathLike[str], device: str = "auto") -> Encoder:
         CheckpointError: there is no such file, or it takes pictures.
     """
     head = load_model(path, device)
-    if head.config is not None or isinstance(head, ForeignEncoder):
+    if not isinstance(head, HeadEncoder):
         raise CheckpointError(f"{path} takes pictures: it is no head of `reid-hash fit`")
     return head
 
@@ -103,6 +105,8 @@ def open_model(model: Path | Network, device: str = "auto") -> Encoder:
         )
     if is_onnx(model):
         return OnnxEncoder(model, device)
+    if is_head(model):
+        return HeadEncoder.load(model)
     from reid_hash.models.torch_encoder import TorchEncoder  # ONNX files do without torch
 
     return TorchEncoder.load(model, device)

@@ -204,7 +204,8 @@ def torchreid_name(
         there = _AIN_STAGES.get(there, there)
     if there.startswith("fc"):
         return f"{there}.{rest}"
-    if variant == "ain" and rest.startswith("expand.1.") and f"{there}.IN.weight" in (tensors or {}):
+    inside = tensors is not None and f"{there}.IN.weight" in tensors
+    if variant == "ain" and rest.startswith("expand.1.") and inside:
         return f"{there}.IN.{rest.removeprefix('expand.1.')}"
     return f"{there}.{_in_block(rest, variant)}"
 

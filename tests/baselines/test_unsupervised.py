@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from reid_hash.baselines import ITQ, LSH, SpectralHash
-from reid_hash.baselines.itq import rotate
 from reid_hash.baselines.pca import principal_components
 from reid_hash.baselines.spectral import smallest_modes
+from reid_hash.utils.rotation import rotate
 
 
 def gaussian(samples=500, dims=10, seed=0):

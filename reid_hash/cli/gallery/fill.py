@@ -11,6 +11,7 @@ from reid_hash.app.gallery import (
     CODES,
     AddOptions,
     add_codes,
+    add_embeddings,
     add_images,
     checkpoint_codes,
     gallery_encoder,
@@ -90,7 +91,8 @@ def create(
 
 @click.command("add", short_help="Encode images and add them")
 @click.argument("place", metavar="GALLERY", type=options.GALLERY)
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, type=click.Path(path_type=Path))
+@options.embeddings_option
 @options.network_options
 @gallery_model_option
 @dataset_option
@@ -109,6 +111,7 @@ def create(
 def add(
     place: Place,
     images: tuple[Path, ...],
+    embeddings: Path | None,
     model: Path | Network | None,
     dataset: str,
     moment: str | None,
@@ -119,8 +122,10 @@ def add(
 
     Files of codes (.npz) are added as they are. An image file that is in the gallery already, by
     whatever path, is passed over unless its content has changed, so that an interrupted command
-    can be given again.
+    can be given again. With --embeddings, vectors are encoded by the gallery's head, and their
+    names, cameras and identities noted.
     """
+    options.check_either(images, embeddings, "IMAGES", "--embeddings")
     console = options.progress_console()
     noted = AddOptions(time=None if moment is None else parse_time(moment), **given)
     codes = [path for path in images if path.suffix.lower() == CODES]
@@ -132,6 +137,10 @@ def add(
             show.notes(["thumbnails are not kept on Milvus"], console)
     with open_gallery(place) as gallery:
         added = sum(add_codes(gallery, path, noted).sightings for path in codes)
+        if embeddings is not None:
+            encoder = gallery_encoder(gallery, model, dataset, device, RUNS)
+            with counting(console, "encoding", None) as progress:
+                added += add_embeddings(gallery, encoder, embeddings, noted, progress).sightings
         if pictures:
             encoder = gallery_encoder(gallery, model, dataset, device, RUNS)
             with counting(console, "encoding", len(pictures)) as progress:

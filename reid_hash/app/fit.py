@@ -1,0 +1,157 @@
+"""Anybody's embeddings → a head with its certificate."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reid_hash.data.embeddings import Embeddings, checked_vectors, numbered, read_embeddings
+from reid_hash.errors import ConfigError, DataError
+from reid_hash.models.head_encoder import Head, HeadEncoder
+
+LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
+"""Code lengths of the certificate, up to the head's own."""
+
+MOST = 200_000
+"""Vectors that a head learns from; drawn where there are more."""
+
+_HELD_OUT = 0.25  # share of the identities, or vectors, that the certificate is measured on
+_MOST_BITS = 16_384
+
+
+def fit(
+    embeddings: ArrayLike,
+    identities: ArrayLike | None = None,
+    cameras: ArrayLike | None = None,
+    bits: int = 256,
+    *,
+    seed: int = 0,
+    certificate: bool = True,
+    progress: Callable[[int], object] | None = None,
+) -> HeadEncoder:
+    """Fit codes to anybody's embeddings.
+
+    The certificate comes from a head that was fitted without a quarter of the identities (without
+    identities: of the vectors); the head that is returned is fitted on all.
+
+    Args:
+        embeddings: [n, d] real, finite, none zero; at most `MOST` of them are learned from.
+        identities: [n] int or str, of whom each is; negative numbers are unknown. Left out, codes
+            keep the vectors' neighbours.
+        cameras: [n] int or str; codes then learn to find an identity in other cameras.
+        bits: length of the codes, any number; any prefix of a code is one.
+        seed: of all draws.
+        certificate: measure one.
+        progress: called with 1 after each step of the training; there are `steps(certificate)`.
+
+    Returns:
+        An encoder whose `encode` takes vectors [n, d]; `save` writes it, `load_model` opens it.
+
+    Raises:
+        DataError: embeddings that are NaN, zero or no matrix; too few; identities or cameras of
+            another number.
+        ConfigError: bits out of range.
+
+    Example:
+        head = reid_hash.fit(embeddings, identities, bits=256)
+        codes = head.encode(embeddings)
+        head.save("head.safetensors")
+    """
+    columns = (None if column is None else np.asarray(column) for column in (identities, cameras))
+    given = Embeddings(np.asanyarray(embeddings), *columns)
+    return fit_embeddings(given, bits, seed, certificate, progress)
+
+
+def fit_file(
+    path: Path,
+    bits: int = 256,
+    seed: int = 0,
+    certificate: bool = True,
+    progress: Callable[[int], object] | None = None,
+) -> HeadEncoder:
+    """The same of a file, of which at most `MOST` rows are in memory; see `read_embeddings`."""
+    return fit_embeddings(read_embeddings(path, MOST, seed), bits, seed, certificate, progress)
+
+
+def steps(certificate: bool = True) -> int:
+    """How many steps of training a fit has."""
+    from reid_hash.training.fit import STEPS
+
+    return STEPS * (2 if certificate else 1)
+
+
+def fit_embeddings(
+    given: Embeddings,
+    bits: int = 256,
+    seed: int = 0,
+    certificate: bool = True,
+    progress: Callable[[int], object] | None = None,
+) -> HeadEncoder:
+    """Fit a head on embeddings in memory, or mapped; see `fit`."""
+    from reid_hash.training.fit import fit_head, identity_rows  # torch takes seconds to import
+
+    if not 1 <= bits <= _MOST_BITS:
+        raise ConfigError(f"--bits {bits}: choose 1 to {_MOST_BITS:,}")
+    if len(given) > MOST:
+        random = np.random.default_rng(seed)
+        given = given.take(np.sort(random.choice(len(given), MOST, replace=False)))
+    vectors = checked_vectors(given.vectors)
+    if len(vectors) < 2 or (vectors == vectors[0]).all():
+        raise DataError("a head is fitted on at least 2 embeddings that are not the same")
+    labels = None if given.identities is None else numbered(given.identities)
+    cameras = None if given.cameras is None else numbered(given.cameras)
+    groups = identity_rows(labels)
+    if not groups:
+        labels = cameras = None
+    trained_on: dict[str, Any] = {
+        "embeddings": len(vectors),
+        "dims": vectors.shape[1],
+        "identities": len(groups) if groups else None,
+        "cameras": None if cameras is None else len(np.unique(cameras)),
+        "seed": seed,
+    }
+    certified: dict[str, Any] = {}
+    if certificate:
+        certified = _certificate(vectors, labels, cameras, bits, seed, progress)
+    head = fit_head(vectors, labels, cameras, bits, seed, progress)
+    return HeadEncoder(Head(head.matrix, head.shift, head.bit_weights, trained_on, certified))
+
+
+def _certificate(
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.int64] | None,
+    cameras: NDArray[np.int64] | None,
+    bits: int,
+    seed: int,
+    progress: Callable[[int], object] | None,
+) -> dict[str, Any]:
+    """Fit a head without a part of the vectors, and measure it on that part."""
+    from reid_hash.evaluation.certificate import certify, held_out
+    from reid_hash.training.fit import fit_head, identity_rows
+
+    random = np.random.default_rng(seed)
+    if labels is None:
+        units, of = np.arange(len(vectors)), np.arange(len(vectors))
+        about = "vectors"
+    else:
+        units, of = np.unique(labels[labels >= 0]), labels
+        about = "identities"
+    out_units = random.permutation(units)[: max(1, round(_HELD_OUT * len(units)))]
+    out = np.isin(of, out_units)
+    rest = ~out
+    about = f"{len(out_units):,} of {len(units):,} {about} held out"
+    lengths = sorted({*(length for length in LENGTHS if length < bits), bits})
+
+    def part(column: NDArray[np.int64] | None, rows: NDArray[np.bool_]) -> Any:
+        return None if column is None else column[rows]
+
+    if rest.sum() < 2 or (labels is not None and not identity_rows(labels[rest])):
+        text = (
+            f"cannot tell what codes lose: {len(units)} {about.split()[3]} are too few to hold out"
+        )
+        return {"about": about, "enough": False, "rows": [], "sentences": [text]}
+    head = fit_head(vectors[rest], part(labels, rest), part(cameras, rest), bits, seed, progress)
+    test = held_out(vectors[out], part(labels, out), part(cameras, out), seed)
+    return certify(head, vectors[rest], test, lengths, about, seed)
