@@ -48,17 +48,20 @@ class Address:
         target: what is opened; an address with its password, which nothing else here has.
         name: what the camera is called in the gallery and on the screen.
         shown: the target as it may be printed and kept.
+        kept: the source of its sightings where that is not `shown`: of files and folders the real
+            path, the same by whatever path they are named.
     """
 
     kind: str
     target: str = field(repr=False)
     name: str
     shown: str
+    kept: str = ""
 
     @property
     def source(self) -> str:
-        """What its sightings have as their source: of files and folders the real path."""
-        return source_of_file(self.target) if self.kind in ("file", "images") else self.shown
+        """The source of its sightings."""
+        return self.kept or self.shown
 
     @property
     def live(self) -> bool:
@@ -87,13 +90,13 @@ def parse_source(text: str) -> Address:
     if not path.exists():
         raise DataError(f"no such file or folder: {text}")
     if path.is_dir():
-        return Address("images", text, path.resolve().name, text)
+        return Address("images", text, path.resolve().name, text, source_of_file(path))
     if stat.S_ISFIFO(path.stat().st_mode):
         return Address("stream", text, path.name, text)
     if path.stat().st_size == 0:
         raise DataError(f"{text}: the file is empty")
     kind = "images" if path.suffix.lower() in SUFFIXES else "file"
-    return Address(kind, text, path.stem, text)
+    return Address(kind, text, path.stem, text, source_of_file(path))
 
 
 def _stream(text: str) -> Address:

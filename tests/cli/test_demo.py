@@ -1,6 +1,11 @@
 """`reid-hash demo` as a person uses it."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import cv2
 import pytest
@@ -11,6 +16,10 @@ from reid_hash.nn.checkpoint import load_checkpoint
 from reid_hash.training.loop import train
 from tests.helpers import coloured_pixels, tiny_config
 from tests.helpers import run_cli as run
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +130,132 @@ def test_what_goes_wrong_is_one_line_and_an_exit_code(
     assert got == code
     assert len([line for line in err.splitlines() if line.lower().startswith("error")]) == 1
     assert "Traceback" not in err
+
+
+def test_a_second_run_of_a_source_says_what_it_doubles(world, usual, capsys, tmp_path):
+    video = tmp_path / "clip.mp4"
+    video.write_bytes((world / "camera1.mp4").read_bytes())
+    (tmp_path / "link").symlink_to(tmp_path)
+    first = ["demo", "clip.mp4", *usual, "--gallery", "people", "--no-video", "--json", "f.json"]
+    code, out, err = run(capsys, *first, "--start", "2026-03-01T12:00:00Z")
+    assert (code, "before" in out.replace("known before", "")) == (0, False), err
+    with Gallery.open("people") as gallery:
+        before = len(gallery)
+        assert {one.source for one in gallery.sightings()} == {str(video)}
+    assert before
+
+    again = [argument.replace("clip", "link/clip") for argument in map(str, first)]
+    code, out, err = run(capsys, *again, "--camera", "clip")
+    assert code == 0, err
+    assert f"{video}: the gallery has {before} sightings of it from before, and this run" in out
+    (note,) = json.loads((tmp_path / "f.json").read_text())["notes"]
+    with Gallery.open("people") as gallery:
+        added = len(gallery) - before
+    assert f"{video} was in the gallery before: {before} sightings, and {added} more" in note
+    assert f"note    {note}" in out
+
+    # the command that it names takes the older ones out
+    command = note.partition("reid-hash ")[2].split()
+    code, out, err = run(capsys, *command, "--yes")
+    assert (code, f"erased {before} sightings; gallery people has {added}" in out) == (0, True), err
+
+    # with times among the older ones, all must go
+    code, out, _ = run(capsys, *first, "--start", "2026-03-01T12:00:00Z")
+    assert f"run the demo once more: reid-hash gallery forget people --source {video}" in out
+    assert (
+        run(capsys, *first[:2], *usual, "--no-video", "--json", "f.json")[0] == 0
+    )  # a new gallery
+    assert json.loads((tmp_path / "f.json").read_text())["notes"] == []
+
+
+@pytest.mark.slow
+def test_the_built_in_film_is_the_same_each_time(world, usual, capsys):
+    arguments = ["demo", *usual, "--max-frames", "16", "--gallery", "people", "--no-video"]
+    assert run(capsys, *arguments)[0] == 0
+    code, out, err = run(capsys, *arguments)
+    assert code == 0, err
+    assert "walkers, seed 0: camera1.mp4: the gallery has " in out
+    code, out, _ = run(capsys, *arguments, "--seed", "5")
+    assert "walkers, seed 5" not in out
+
+
+def _demo(place, *arguments, terminal=None):
+    """Start a demo of a long film in a process of its own, and wait until it has written events."""
+    command = [sys.executable, "-m", "reid_hash", "demo", "long.mp4", *map(str, arguments)]
+    command += ["--gallery", "people", "-o", "o.mp4", "--events", "e.jsonl", "--timeline", "t.html"]
+
+    def prepare():  # in the background some signals are ignored
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        if terminal is not None:
+            fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+    process = subprocess.Popen(
+        [*command, "--json", "f.json"],
+        cwd=place,
+        stdin=terminal,
+        stdout=subprocess.PIPE if terminal is None else terminal,
+        stderr=subprocess.STDOUT if terminal is None else terminal,
+        start_new_session=True,
+        preexec_fn=prepare,
+    )
+    events = place / "e.jsonl"
+    for _ in range(600):
+        if process.poll() is not None or (events.exists() and events.stat().st_size):
+            break
+        time.sleep(0.1)
+    return process
+
+
+def _film(world, place, times=60):
+    reader = cv2.VideoCapture(str(world / "camera1.mp4"))
+    frames = []
+    while (read := reader.read())[0]:
+        frames.append(read[1])
+    size = frames[0].shape[1::-1]
+    writer = cv2.VideoWriter(str(place / "long.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 8, size)
+    for _ in range(times):
+        for frame in [*frames, *frames[::-1]]:
+            writer.write(frame)
+    writer.release()
+
+
+def _is_finished(place):
+    names = {path.name for path in place.iterdir()}
+    assert names == {"long.mp4", "people", "o.mp4", "e.jsonl", "t.html", "f.json"}
+    facts = json.loads((place / "f.json").read_text())
+    assert facts["interrupted"]
+    assert 0 < facts["frames"] < 4800
+    assert cv2.VideoCapture(str(place / "o.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) > 0
+    assert "stopped before the end" in (place / "t.html").read_text()
+    with Gallery.open(place / "people") as gallery:
+        assert len(gallery)
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [["SIGINT"], ["SIGTERM"], ["SIGHUP"], ["SIGTERM"] * 3])
+def test_a_signal_ends_a_run_with_its_files_finished(world, usual, tmp_path, names):
+    _film(world, tmp_path)
+    process = _demo(tmp_path, *usual)
+    for name in names:
+        process.send_signal(getattr(signal, name))
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    assert b"stopped before the end" in out
+    _is_finished(tmp_path)
+
+
+@posix
+@pytest.mark.slow
+def test_a_closed_terminal_ends_a_run_with_its_files_finished(world, usual, tmp_path):
+    _film(world, tmp_path)
+    ours, theirs = os.openpty()
+    process = _demo(tmp_path, *usual, terminal=theirs)
+    os.close(theirs)
+    os.close(ours)
+    assert process.wait(timeout=120) == 0
+    _is_finished(tmp_path)

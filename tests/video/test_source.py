@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reid_hash.errors import ConfigError, DataError
-from reid_hash.video.source import Timestamps, open_source, parse_source, parse_sources
+from reid_hash.video.source import Address, Timestamps, open_source, parse_source, parse_sources
 from reid_hash.video.stages import Reader
 from tests.video.streams import Camera, damage, plain_frames, write_frames, write_timed
 
@@ -258,3 +258,16 @@ def test_a_source_is_shown_in_one_line_without_its_password(tmp_path):
     source = open_source(parse_source(str(path)))
     assert repr(source) == f"VideoSource({path}, 160 × 120 pixels, 10 fps)"
     source.close()
+
+
+def test_the_source_of_sightings_is_the_real_path_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "a.png").write_bytes(b"x")
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    (tmp_path / "link").symlink_to(".")
+    assert parse_source("link/clip.mp4").source == str(tmp_path / "clip.mp4")
+    assert parse_source("link/frames").source == str(tmp_path / "frames")
+    assert parse_source("link/frames/a.png").source == str(tmp_path / "frames" / "a.png")
+    assert parse_source("rtsp://u:p@host/front?token=x").source == "rtsp://host/front"
+    assert Address("file", "clip", "clip", "clip").source == "clip"  # a file that others named

@@ -138,6 +138,9 @@ def run_demo(
     note: Say = (lambda line: remark(console, line)) if console else (lambda line: None)
     with contextlib.ExitStack() as stack:
         addresses = parse_sources(options.sources, options.names)
+        if truths is not None:  # filmed into a new folder each time, and yet the same
+            film = f"{WALKERS}, seed {options.seed or 0}"
+            addresses = [replace(one, kept=f"{film}: {Path(one.shown).name}") for one in addresses]
         sources = [_open(stack, address, options) for address in addresses]
         facts: dict[str, str] = {}
         detector = open_detector(
@@ -157,8 +160,8 @@ def run_demo(
         doubled = _seen_before(gallery, addresses)
         for address, count in doubled:
             say(
-                f"{address.shown}: the gallery has {count:,} sightings of it from before, and this "
-                "run adds its people again"
+                f"{address.source}: the gallery has {count:,} sightings of it from before, and "
+                "this run adds its people again"
             )
         events = stack.enter_context(
             contextlib.closing(Events(options.events, _hearing(say, notes)))
@@ -243,7 +246,7 @@ def _seen_before(gallery: AnyGallery, addresses: Sequence[Address]) -> list[tupl
 
 
 def _names_of(address: Address) -> list[str]:
-    """A source's name in galleries, and that in galleries of older versions."""
+    """The source of its sightings, and that in galleries of older versions."""
     return [address.source, address.shown]
 
 
@@ -264,7 +267,7 @@ def _doubled_note(gallery: AnyGallery, address: Address, before: int, start: flo
     else:  # this run's times lie among the older ones
         way = f"take all of them out, and run the demo once more: {forget}"
     return (
-        f"{address.shown} was in the gallery before: {before:,} sightings, and {added:,} more of "
+        f"{address.source} was in the gallery before: {before:,} sightings, and {added:,} more of "
         f"this run; {way}"
     )
 
