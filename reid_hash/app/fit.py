@@ -1,15 +1,20 @@
 """Anybody's embeddings → a head with its certificate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reid_hash.data.embeddings import Embeddings, checked_vectors, numbered, read_embeddings
+from reid_hash.app.encode import embed_files
+from reid_hash.data import DATASETS, load_dataset
+from reid_hash.data.embeddings import Embeddings, checked_vectors, numbered
+from reid_hash.data.images import decode, find_images
 from reid_hash.errors import ConfigError, DataError
+from reid_hash.models.foreign.network import Network
 from reid_hash.models.head_encoder import Head, HeadEncoder
+from reid_hash.models.load import open_model
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 """Code lengths of the certificate, up to the head's own."""
@@ -64,15 +69,47 @@ def fit(
     return fit_embeddings(given, bits, seed, certificate, progress)
 
 
-def fit_file(
-    path: Path,
-    bits: int = 256,
-    seed: int = 0,
-    certificate: bool = True,
+def embed_for_fit(
+    images: Sequence[str],
+    model: Path | Network,
+    data: Path | None = None,
+    device: str = "auto",
+    skip_unreadable: bool = False,
     progress: Callable[[int], object] | None = None,
-) -> HeadEncoder:
-    """The same of a file, of which at most `MOST` rows are in memory; see `read_embeddings`."""
-    return fit_embeddings(read_embeddings(path, MOST, seed), bits, seed, certificate, progress)
+) -> tuple[Embeddings, list[str]]:
+    """The floats that a network makes of images, to fit a head on.
+
+    Args:
+        images: files and folders; or the name of a data set, whose training images are taken with
+            their identities and cameras.
+        model: the network.
+        data: the data root of a data set; None for the usual one.
+        device: where to compute.
+        skip_unreadable: leave out images that cannot be read.
+        progress: called with the number of images of each batch.
+
+    Returns:
+        (embeddings, what a person must know of them).
+
+    Raises:
+        ConfigError: the data set has no training images.
+    """
+    if list(images[1:]) or images[0] not in DATASETS:
+        found = find_images([Path(one) for one in images])
+        made = embed_files(found.files, model, device, skip_unreadable, progress)
+        notes = [found.note] if found.note else []
+        if made.unreadable:
+            notes += [f"{len(made.unreadable)} images left out:", *made.unreadable]
+        return Embeddings(made.vectors, names=np.array(made.names, np.str_)), notes
+    dataset = load_dataset(images[0], data)
+    if not len(dataset.train):
+        raise ConfigError(f"{dataset.name} has no training images here to fit a head on")
+    encoder = open_model(model, device)
+    pixels = decode(dataset.train, *encoder.size, skip_unreadable, growing=encoder.growing)
+    _, vectors = encoder.outputs(pixels.images, progress=progress or False)
+    labels = pixels.labels if pixels.labels.ndim == 1 else None
+    cameras = None if dataset.by_class else pixels.cameras
+    return Embeddings(vectors, labels, cameras), [*dataset.notes, *pixels.unreadable]
 
 
 def steps(certificate: bool = True) -> int:

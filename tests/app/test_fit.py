@@ -1,5 +1,6 @@
 """Heads on embeddings: from files and arrays to codes, galleries and certificates."""
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -159,3 +160,46 @@ def test_parquet_is_read_in_parts(people, head, files):
     codes, names = load_codes(files / "p.npz")
     assert codes == head.encode(embeddings)
     assert names[1] == "v.parquet[1]"
+
+
+def test_a_network_of_others_gets_codes_from_pictures_to_one_file(tmp_path, monkeypatch):
+    pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    from tests.models.foreign.graphs import save_network
+
+    monkeypatch.chdir(tmp_path)
+    save_network("n.onnx", features=16)
+    network = ("--network", "n.onnx", "--preset", "torchreid")
+    random = np.random.default_rng(0)
+    people = tmp_path / "bounding_box_train"
+    people.mkdir()
+    for i in range(120):
+        colours = np.random.default_rng(i // 4).integers(0, 256, (2, 1, 1, 3))
+        picture = np.repeat(colours, 16, 1).repeat(16, 2).reshape(32, 16, 3)
+        noisy = np.clip(picture + random.normal(0, 20, picture.shape), 0, 255).astype(np.uint8)
+        cv2.imwrite(str(people / f"{i // 4:04d}_c{i % 2 + 1}s1_{i:06d}_00.jpg"), noisy)
+    protocol = run(
+        "fit", "market1501", "--data", ".", *network, "--bits", 48, "-o", "h.safetensors"
+    )
+    assert protocol.exit_code == 0, protocol.output
+    assert "held out" in protocol.output
+    assert reid_hash.load_model("h.safetensors").head.trained_on["identities"] == 24
+    of_files = run("fit", people, *network, "--no-certificate", "-o", "g.safetensors")
+    assert of_files.exit_code == 0, of_files.output
+    assert reid_hash.load_model("g.safetensors").head.trained_on["identities"] is None
+
+    pair = (*network, "--head", "h.safetensors")
+    assert run("encode", people, *pair, "-o", "a.npz").exit_code == 0
+    assert run("export", "onnx", *pair, "-o", "joined.onnx").exit_code == 0
+    assert run("encode", people, "--model", "joined.onnx", "-o", "b.npz").exit_code == 0
+    (one, names), (other, _) = load_codes("a.npz"), load_codes("b.npz")
+    assert one.model == other.model
+    assert len(names) == 120
+    assert (np.unpackbits(one.packed ^ other.packed)).sum() <= 2  # at rounding
+    for arguments in (
+        ("fit", "market1501"),
+        ("fit", "a.npy", "b.npy"),
+        ("fit", "a.npy", "--data", "."),
+        ("fit", people, *network, "--model", "small"),
+    ):
+        assert run(*arguments).exit_code == 2
