@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rich.console import Console
 
 from reid_hash.codes import Codes
 from reid_hash.config.schema import Config
@@ -21,6 +20,7 @@ from reid_hash.data.dataset import RgbImage
 from reid_hash.data.images import as_image, resize
 from reid_hash.errors import CheckpointError, DataError, ImageError
 from reid_hash.utils.progress import counting
+from reid_hash.utils.visible import make_console
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -198,7 +198,7 @@ def _counting(progress: Progress, total: int | None) -> Iterator[Callable[[int],
     if progress is False or (progress is None and not sys.stderr.isatty()):
         yield None
         return
-    bar = functools.partial(counting, Console(stderr=True), "encoding", total)
+    bar = functools.partial(counting, make_console(stderr=True), "encoding", total)
     with contextlib.ExitStack() as stack:
         advance = stack.enter_context(bar()) if progress else None
         began, waiting = time.monotonic(), 0

@@ -15,6 +15,7 @@ from reid_hash.gallery.sighting import Filter, parse_identity
 from reid_hash.gallery.sqlite.verify import fix
 from reid_hash.gallery.sqlite.verify import verify as find_damage
 from reid_hash.utils.timestamps import format_time, parse_age, parse_since
+from reid_hash.utils.visible import visible
 
 _AHEAD = 86400.0
 """Seconds by which a time lies in the future where clocks and time zones are no more to blame."""
@@ -140,7 +141,7 @@ def forget(
             # a server frees the bytes when it compacts
             good = "" if isinstance(place, MilvusAddress) else " for good"
             question = f"Erase {gallery.count(**where):,} of {len(gallery):,} sightings{good}?"
-        if not click.confirm(question):
+        if not click.confirm(visible(question)):
             show.line("nothing was erased")
             return
     with open_gallery(place) as gallery:
@@ -198,11 +199,16 @@ def calibrate(place: Place, bits: list[int] | None, far: float, seed: int | None
     with open_gallery(place) as gallery:
         usual = [length for length in (16, 32, 64, 128, 256, 512) if length < gallery.bits]
         result = gallery.calibrate(bits or [*usual, gallery.bits], seed=seed or 0)
-    show.line(f"calibrated on {result.about}")
-    show.line(f"{'bits':>5}  {'distance':16}{'threshold':>10}{'found':>8}   at a FAR of {far:g}")
+    show.line(f"calibrated on {result.about}; at a FAR of {far:g}:")
+    rows = []
     for (length, weighted), table in result.tables.items():
         limit = table.threshold(far)
         shown = "none" if limit < 0 else f"{limit:.3f}"
         kind = "weighted Hamming" if weighted else "Hamming"
-        few = "" if table.resolved(far) else "   too few strangers to tell"
-        show.line(f"{length:5}  {kind:16}{shown:>10}{100 * table.tpir(limit):7.1f}%{few}")
+        few = "" if table.resolved(far) else "too few strangers to tell"
+        rows.append([str(length), kind, shown, f"{100 * table.tpir(limit):.1f}%", few])
+    columns = [show.Column("bits", right=True), show.Column("distance")]
+    columns += [show.Column("threshold", right=True), show.Column("found", right=True)]
+    if any(row[-1] for row in rows):
+        columns.append(show.Column("", folds=True))
+    show.table(columns, [row[: len(columns)] for row in rows], keys=2)
