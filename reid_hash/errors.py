@@ -22,6 +22,10 @@ class DataError(ReidHashError):
     """A data set is missing, incomplete, or holds files that cannot be read."""
 
 
+class UnreadableError(DataError):
+    """Images of a set cannot be read; who asked for them may say what to do."""
+
+
 class CodeError(ReidHashError, ValueError):
     """Codes that do not fit together: other length, other model, or too few bits."""
 

@@ -61,6 +61,8 @@ def test_a_snippet_runs(source, world, tmp_path, monkeypatch):
         pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'reid-hash[onnx]'")
         pytest.importorskip("onnx", reason="needs the extra: pip install 'reid-hash[onnx]'")
         from reid_hash.models.onnx_export import export_onnx
+        from tests.models.foreign.graphs import save_network
 
+        save_network("osnet.onnx", size=(256, 128))
         export_onnx(values["model"].checkpoint, "small.onnx")
     exec(compile(source, "snippet", "exec"), dict(values))

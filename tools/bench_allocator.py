@@ -17,7 +17,7 @@ import torch
 
 from reid_hash.config.reading import load_config
 from reid_hash.nn.hashnet import HashNet
-from reid_hash.training.setup import keep_freed_memory
+from reid_hash.utils.memory import keep_freed_memory
 
 _STEPS = 4
 

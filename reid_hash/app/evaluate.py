@@ -26,12 +26,19 @@ from reid_hash.data.halves import READERS as HALVED
 from reid_hash.data.halves import TEN_HALVES
 from reid_hash.errors import ConfigError
 from reid_hash.evaluation import describe
-from reid_hash.evaluation.encoded import check_lengths, check_matches, encode_dataset
+from reid_hash.evaluation.encoded import (
+    Embedded,
+    check_lengths,
+    check_matches,
+    embed_dataset,
+    encode_dataset,
+)
 from reid_hash.evaluation.open_set import open_set_line
-from reid_hash.evaluation.reid import Row, curves
+from reid_hash.evaluation.reid import Row, curves, evaluate_floats
 from reid_hash.evaluation.reid import evaluate as evaluate_reid
 from reid_hash.evaluation.retrieval import TOP, RetrievalRow, evaluate_retrieval, shortage_notes
-from reid_hash.models.load import load_model
+from reid_hash.models.foreign.network import Network
+from reid_hash.models.load import open_model
 from reid_hash.models.shipped import is_shipped
 from reid_hash.report.plots import bits_plot, cmc_plot
 from reid_hash.utils.progress import counting
@@ -48,8 +55,9 @@ class EvaluateOptions:
 
     Attributes:
         dataset: name of the data set; None for the one that the model was trained on.
-        model: checkpoint, ONNX file, folder of a run, or name of a shipped model; None for the
-            newest run of the data set, else a shipped model.
+        model: checkpoint, ONNX file, folder of a run, or name of a shipped model; or a network
+            that was not trained here, as a `Network`; None for the newest run of the data set, else
+            a shipped model.
         data: the data root; None for the usual one.
         bits: a code length or several; None for the usual ones up to the model's.
         protocol: split and evaluation; None for the one that the model was trained under.
@@ -71,7 +79,7 @@ class EvaluateOptions:
     """
 
     dataset: str | None = None
-    model: StrPath | None = None
+    model: StrPath | Network | None = None
     data: StrPath | None = None
     bits: int | Iterable[int] | None = None
     protocol: str | None = None
@@ -96,9 +104,9 @@ class Evaluation(Sequence[Mapping[str, Any]]):
 
     Attributes:
         options: what was asked.
-        model: the checkpoint's file, or the ONNX file.
-        fingerprint: of the checkpoint.
-        trained_seed: seed of the model's training.
+        model: the checkpoint's file, the ONNX file, or the network that was not trained here.
+        fingerprint: of the model.
+        trained_seed: seed of the model's training; 0 where it is not known.
         dataset: what was evaluated.
         split: which published split or draw of it.
         lengths: code lengths.
@@ -109,7 +117,7 @@ class Evaluation(Sequence[Mapping[str, Any]]):
     """
 
     options: EvaluateOptions
-    model: Path
+    model: Path | Network
     fingerprint: str
     trained_seed: int
     dataset: Dataset
@@ -224,30 +232,48 @@ def evaluate(
             "--rerank needs distances within the gallery, and --asymmetric has none: choose one"
         )
     file = find_model(asked.model, dataset or USUAL_DATASET, asked.runs)
-    encoder = load_model(file, asked.device)
-    trained = encoder.config.data
+    encoder = open_model(file, asked.device)
+    trained = encoder.config.data if encoder.config else None
     bits = [asked.bits] if isinstance(asked.bits, int) else list(asked.bits or ())
-    check_lengths(bits, encoder.bits)
+    if encoder.bits:
+        check_lengths(bits, encoder.bits)
+    elif bits or asked.asymmetric or not asked.embedding:
+        raise ConfigError(
+            f"{file} gives floats, and no codes: evaluate them with --float, without --bits and "
+            "--asymmetric, or fit a head with `reid-hash fit --network` and name it with --head"
+        )
     config = _data_config(asked, trained)
+    seed = encoder.config.seed if encoder.config else 0
     # walkers are drawn from the run's seed: another one would bring people of the training back
-    drawn_from = encoder.config.seed if config.dataset in trained.dataset.split("+") else 0
-    root = recorded_data_root(file) if asked.data is None else Path(asked.data)
+    drawn_from = seed if trained and config.dataset in trained.dataset.split("+") else 0
+    own = file if isinstance(file, Path) else None
+    root = Path(asked.data) if asked.data is not None else own and recorded_data_root(own)
     _log.info("data: %s in %s", config.dataset, data_root(root))
     found = load_dataset(config, root, drawn_from)
     retrieval = _is_retrieval(asked, found)
     check_matches(found, asked.open_set)
     if retrieval:
         found = found.with_notes(*shortage_notes(found))
-    lengths = bits or lengths_up_to(encoder.bits, RETRIEVAL_LENGTHS if retrieval else LENGTHS)
+    usual = RETRIEVAL_LENGTHS if retrieval else LENGTHS
+    lengths = bits or (lengths_up_to(encoder.bits, usual) if encoder.bits else [])
     began = time.monotonic()
     images = len(found.query) + (len(found.gallery) if found.gallery is not found.query else 0)
     with counting(console, "encoding", images) as progress:
-        encoded = encode_dataset(encoder, found, asked.skip_unreadable, progress)
+        made = encode_dataset if encoder.bits else embed_dataset
+        encoded = made(encoder, found, asked.skip_unreadable, progress)
     read = time.monotonic()
     rows: list[Row] | list[RetrievalRow]
-    if retrieval:
+    draws: dict[str, Any] = {
+        "draws": asked.draws,
+        "seed": asked.seed or 0,
+        "open_set": asked.open_set,
+    }
+    overlap: list[str] = []
+    if isinstance(encoded, Embedded):
+        rows = [evaluate_floats(encoded, found, rerank=asked.rerank, **draws)]
+    elif retrieval:
         rows = list(evaluate_retrieval(encoded, found, lengths))
-        overlap = _overlap_of_classes(config, trained)
+        overlap = _overlap_of_classes(config, trained) if trained else []
     else:
         rows = list(
             evaluate_reid(
@@ -257,17 +283,15 @@ def evaluate(
                 asymmetric=asked.asymmetric,
                 embedding=asked.embedding,
                 rerank=asked.rerank,
-                draws=asked.draws,
-                seed=asked.seed or 0,
-                open_set=asked.open_set,
+                **draws,
             )
         )
-        overlap = _overlap_of_persons(config, trained)
+        overlap = _overlap_of_persons(config, trained) if trained else []
     seconds = {"encode": read - began, "evaluate": time.monotonic() - read}
     _log.info("encoding took %.1f s, evaluation %.1f s", *seconds.values())
     notes = [*found.notes, *overlap]
-    if asked.model is None and not retrieval and is_shipped(file):
-        notes.append(f"no run of {found.name} here: this is the shipped model {file.stem}")
+    if asked.model is None and not retrieval and own is not None and is_shipped(own):
+        notes.append(f"no run of {found.name} here: this is the shipped model {own.stem}")
     weightless = [bits for bits in lengths if not encoder.bit_weights[:bits].any()]
     if weightless:
         shown = ", ".join(map(str, weightless))
@@ -279,7 +303,7 @@ def evaluate(
         asked,
         file,
         encoder.fingerprint,
-        encoder.config.seed,
+        seed,
         found,
         config.split,
         lengths,
@@ -310,8 +334,10 @@ def _is_retrieval(options: EvaluateOptions, dataset: Dataset) -> bool:
     return retrieval
 
 
-def _data_config(options: EvaluateOptions, trained: DataConfig) -> DataConfig:
+def _data_config(options: EvaluateOptions, trained: DataConfig | None) -> DataConfig:
     """The model's own data set and split, where the options do not say otherwise."""
+    if trained is None:
+        trained = DataConfig(dataset=USUAL_DATASET)
     first = trained.dataset.split("+")[0]
     name = options.dataset or first
     own = trained.model_copy(update={"dataset": first, "shares": ()})

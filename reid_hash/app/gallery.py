@@ -1,27 +1,42 @@
 """Images and files of codes into a gallery, and the network that makes its codes."""
 
+import itertools
 import logging
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reid_hash.app.runs import find_model
 from reid_hash.codes import Codes, load_codes
-from reid_hash.data.images import find_images
+from reid_hash.data.images import find_images, read_bytes
+from reid_hash.distances import hamming
 from reid_hash.errors import DataError
 from reid_hash.gallery.base import AnyGallery
-from reid_hash.gallery.encoding import blocks, encode, find_network, load_network, source_of
+from reid_hash.gallery.encoding import (
+    blocks,
+    digest,
+    encode,
+    find_network,
+    load_network,
+    mark_of,
+    source_of,
+)
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.models.encoder import Encoder
-from reid_hash.models.load import load_model
+from reid_hash.models.foreign.network import Network
+from reid_hash.models.load import open_model
 
 _log = logging.getLogger(__name__)
 
 CODES = ".npz"
 """Suffix of files that hold codes in place of images."""
+
+_SAME = 64  # two encodings of one image may differ in one bit of so many
 
 _MARKET = re.compile(r"(-1|\d+)_c(\d+)(?:s\d+_(\d+))?.*")
 
@@ -53,32 +68,43 @@ class Added:
 
     Attributes:
         sightings: how many were added.
-        known: how many were not, because a sighting with that file as its source is there.
+        known: how many files were passed over: the newest sighting of the file has its content,
+            or the file was named before.
+        changed: how many of `sightings` are of files with an earlier sighting of other content.
         unreadable: why each unreadable image was left out.
     """
 
     sightings: int = 0
     known: int = 0
+    changed: int = 0
     unreadable: list[str] = field(default_factory=list)
 
 
 def checkpoint_codes(
-    model: Path | None, dataset: str, runs: Path | None = None
+    model: Path | Network | None, dataset: str, runs: Path | None = None
 ) -> tuple[Codes, str]:
     """What a gallery for a model's codes is made of; see `find_model`.
 
     Returns:
-        (no code, but with the model's length, weights and fingerprint, the checkpoint's file).
+        (no code, but with the model's length, weights and fingerprint, what the gallery notes as
+        its model).
     """
 
     file = find_model(model, dataset, runs)
-    encoder = load_model(file, "cpu")
-    return encoder.binarise(np.zeros((0, encoder.bits))), str(file.absolute())
+    encoder = open_model(file, "cpu")
+    return encoder.binarise(np.zeros((0, encoder.bits))), noted_model(file)
+
+
+def noted_model(model: Path | Network) -> str:
+    """What a gallery notes as its model, so that it is found again."""
+    if isinstance(model, Network):
+        return model.absolute().noted()
+    return str(model.absolute())
 
 
 def gallery_encoder(
     gallery: AnyGallery,
-    model: Path | None,
+    model: Path | Network | None,
     dataset: str,
     device: str = "auto",
     runs: Path | None = None,
@@ -87,7 +113,8 @@ def gallery_encoder(
 
     Args:
         gallery: an open one.
-        model: a checkpoint, an ONNX file, or the folder of a run; None for the shipped model that
+        model: a checkpoint, an ONNX file, the folder of a run, or a network that was not trained
+            here; None for the shipped model that
             made the codes, else the file that the gallery says it was made with if that is still
             there, else the newest run of `dataset`.
         dataset: name of the data set.
@@ -98,7 +125,7 @@ def gallery_encoder(
         CodeError: it is another network.
         CheckpointError: there is none, or the gallery names something that is not opened.
     """
-    file = None
+    file: Path | Network | None = None
     if model is None:
         file = find_network(gallery.place, gallery.model, gallery.model_file)
     if file is None:
@@ -117,8 +144,10 @@ def add_images(
 ) -> Added:
     """Encode image files and add them, some hundred a transaction.
 
-    Files that are a sighting's source already are passed over, unless `options.source` is given:
-    an interrupted run can be started again.
+    A file is one sighting, by whatever path and however often it is named. One that is a sighting's
+    source already is passed over unless its content has changed, so that an interrupted run can be
+    started again. Content is compared by a digest kept in the thumbnail; where there is none, by
+    code. With `options.source`, the gallery is not searched for the files.
 
     Args:
         gallery: open for writing.
@@ -130,43 +159,125 @@ def add_images(
     Raises:
         DataError: an image cannot be read, or a name says nothing; the blocks before are kept.
     """
-    files = find_images(paths)
+    named = find_images(paths).files
+    # by the real path, which is the source where none is given
+    files = list({source_of(file): file for file in reversed(named)}.values())[::-1]
     sightings = [_described(file, options) for file in files]  # names are read before any work
-    added = Added()
+    added = Added(known=len(named) - len(files))
     for block in blocks(len(files)):
         rows = list(range(len(files))[block])
         if options.source is None:
-            wanted = [sightings[i].source for i in rows]
-            there = {sighting.source for sighting in gallery.sightings(sources=wanted)}
-            added.known += sum(source in there for source in wanted)
-            rows = [i for i in rows if sightings[i].source not in there]
-        if rows:
-            encoded = encode(
-                encoder,
-                [files[i] for i in rows],
-                [sightings[i] for i in rows],
-                options.thumbnails,
-                options.skip_unreadable,
-                progress,
-            )
-            gallery.add(encoded.codes.shortened(gallery.bits), encoded.sightings)
-            added.sightings += len(encoded.codes)
-            added.unreadable += encoded.unreadable
+            there = _newest(gallery, [files[i] for i in rows], [sightings[i].source for i in rows])
+            same = {i for i in rows if _shows(there.get(sightings[i].source), files[i])}
+            added.known += len(same)
+            rows = [i for i in rows if i not in same]
+        if not rows:
+            continue
+        encoded = encode(
+            encoder,
+            [files[i] for i in rows],
+            [sightings[i] for i in rows],
+            options.thumbnails,
+            options.skip_unreadable,
+            progress,
+        )
+        codes, found = encoded.codes.shortened(gallery.bits), encoded.sightings
+        if options.source is None:
+            before = [there.get(one.source) for one in found]
+            new = ~_encoded_before(gallery, codes, before)
+            added.known += int((~new).sum())
+            kept = np.flatnonzero(new).tolist()
+            added.changed += sum(before[i] is not None for i in kept)
+            codes, found = codes[new], [found[i] for i in kept]
+        if len(codes):
+            gallery.add(codes, found)
+        added.sightings += len(codes)
+        added.unreadable += encoded.unreadable
     return added
+
+
+def _newest(
+    gallery: AnyGallery, files: Sequence[Path], sources: Sequence[str]
+) -> dict[str, Sighting]:
+    """For each file that is a sighting's source, find the sighting that was added last.
+
+    Args:
+        gallery: open.
+        files: as they were named: older galleries have such paths as sources.
+        sources: [n] their real paths.
+
+    Returns:
+        Source → sighting, with its thumbnail.
+    """
+    names = [(source, *_older_sources(file)) for source, file in zip(sources, files, strict=True)]
+    last: dict[str, int] = {}
+    for one in gallery.sightings(sources=sorted(set(itertools.chain(*names)))):
+        last[one.source] = max(last.get(one.source, 0), one.id or 0)
+    newest = {own[0]: max(last.get(name, 0) for name in own) for own in names}
+    ids = sorted({number for number in newest.values() if number})
+    if not ids:
+        return {}
+    found = {one.id: one for one in gallery.sightings(ids=ids, thumbnails=True)}
+    return {source: found[number] for source, number in newest.items() if number in found}
+
+
+def _older_sources(file: Path) -> set[str]:
+    """Sources that an older version gave a file: its path as it may have been typed here."""
+    typed = (file, os.path.abspath(file), os.path.relpath(os.path.realpath(file)))
+    return {os.fsencode(path).decode("utf-8", "replace") for path in typed}
+
+
+def _shows(sighting: Sighting | None, file: Path) -> bool:
+    """Whether a sighting's thumbnail says that it was made from a file's present content."""
+    mark = None if sighting is None else mark_of(sighting.thumbnail)
+    if mark is None:
+        return False
+    try:
+        return mark == digest(read_bytes(file))
+    except DataError:
+        return False  # encoding it will say why
+
+
+def _encoded_before(
+    gallery: AnyGallery, codes: Codes, before: Sequence[Sighting | None]
+) -> NDArray[np.bool_]:
+    """Compare new codes with those of sightings without a digest in their thumbnail.
+
+    Another processor, or another batch, may flip a bit whose output is near zero.
+
+    Args:
+        gallery: open.
+        codes: n of them.
+        before: [n] the newest sighting of each one's file, or None.
+
+    Returns:
+        [n] bool, whether the code is that sighting's.
+    """
+    silent = {i: one for i, one in enumerate(before) if one and mark_of(one.thumbnail) is None}
+    known = np.zeros(len(codes), bool)
+    if silent:
+        stored, ids = gallery.codes(ids=[one.id or 0 for one in silent.values()])
+        row = {number: j for j, number in enumerate(ids.tolist())}
+        for i, one in silent.items():
+            j = row.get(one.id or 0)
+            if j is not None:
+                apart = int(hamming(codes[[i]], stored[[j]])[0, 0])
+                known[i] = apart <= codes.bits // _SAME
+    return known
 
 
 def add_codes(gallery: AnyGallery, file: Path, options: AddOptions) -> Added:
     """Add the codes of an .npz file, whose names become sources; see `add_images`."""
     codes, names = load_codes(file)
     if not names:
-        names = [str(file)] * len(codes)
-    sightings = [_described(Path(name), options) for name in names]
+        names = [source_of(file)] * len(codes)
+    sightings = [_described(Path(name), options, options.source or name) for name in names]
     gallery.add(codes.shortened(gallery.bits), sightings)
     return Added(len(codes))
 
 
-def _described(file: Path, options: AddOptions) -> Sighting:
-    source = source_of(file, options.source)
+def _described(file: Path, options: AddOptions, source: str | None = None) -> Sighting:
+    source = source_of(file, options.source if source is None else source)
     if options.names != "market1501":
         return Sighting(options.camera, options.time, source)
     match = _MARKET.fullmatch(file.name)

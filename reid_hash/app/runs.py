@@ -9,10 +9,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 from reid_hash import __version__
 from reid_hash.data import data_root
 from reid_hash.errors import CheckpointError
+from reid_hash.models.foreign.network import Network
 from reid_hash.models.load import MODEL_FILE, model_file
 from reid_hash.models.shipped import default_model
 from reid_hash.utils.files import is_elsewhere, is_ordinary, json_text, write_text
@@ -71,19 +73,30 @@ def resumable_run(dataset: str, runs: Path | None) -> Path:
     return run
 
 
-def find_model(model: StrPath | None, dataset: str, runs: Path | None = None) -> Path:
+@overload
+def find_model(model: StrPath | None, dataset: str, runs: Path | None = None) -> Path: ...
+@overload
+def find_model(
+    model: StrPath | Network | None, dataset: str, runs: Path | None = None
+) -> Path | Network: ...
+def find_model(
+    model: StrPath | Network | None, dataset: str, runs: Path | None = None
+) -> Path | Network:
     """Find a checkpoint: the named one, else the newest run's, else a shipped one.
 
     Args:
         model: a checkpoint, the folder of a run, or the name of a shipped model. None for the
             newest run of `dataset`; where there is no run and `dataset` shows persons, for the
-            shipped model.
+            shipped model. A network that was not trained here is given back as it is.
         dataset: name of the data set.
         runs: folder of all runs; None to look at none.
 
     Raises:
         CheckpointError: there is none.
     """
+    if isinstance(model, Network):
+        _log.info("network: %s", model)
+        return model
     file = _find_model(None if model is None else Path(model), dataset, runs)
     _log.info("model: %s", file)
     return file

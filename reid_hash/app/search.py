@@ -19,6 +19,7 @@ from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.encoding import encode_queries
 from reid_hash.gallery.open import Place, open_gallery
 from reid_hash.gallery.sighting import Answer, Filter
+from reid_hash.models.foreign.network import Network
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class SearchOptions:
     sources: Sequence[str] = ()
     since: float | None = None
     until: float | None = None
-    model: Path | None = None
+    model: Path | Network | None = None
     dataset: str = USUAL_DATASET
     device: str = "auto"
     runs: Path | None = None
@@ -96,11 +97,13 @@ class Query(NamedTuple):
         names: one a code.
         values: [n, bits] float32 in (-1, 1), of which the codes are the signs (`query_values`);
             None where codes are all there is.
+        note: what was left out of a folder; "" for nothing.
     """
 
     codes: Codes
     names: list[str]
     values: NDArray[np.float32] | None = None
+    note: str = ""
 
 
 def search(options: SearchOptions) -> tuple[dict[str, Any], list[Answer]]:
@@ -134,6 +137,7 @@ def search(options: SearchOptions) -> tuple[dict[str, Any], list[Answer]]:
             "weighted": not options.unweighted,
             "asymmetric": options.asymmetric,
             "far": options.far,
+            "notes": [asked.note] if asked.note else [],
         }
     return about, found
 
@@ -141,7 +145,7 @@ def search(options: SearchOptions) -> tuple[dict[str, Any], list[Answer]]:
 def read_query(
     gallery: AnyGallery,
     file: Path,
-    model: Path | None,
+    model: Path | Network | None,
     dataset: str,
     device: str = "auto",
     runs: Path | None = None,
@@ -161,8 +165,8 @@ def read_query(
         return Query(
             codes.shortened(gallery.bits), names or [f"{file}[{i}]" for i in range(len(codes))]
         )
-    files = find_images([file])
+    files, note = find_images([file])
     encoder = gallery_encoder(gallery, model, dataset, device, runs)
     codes, values = encode_queries(encoder, files)
     codes = codes.shortened(gallery.bits)
-    return Query(codes, [str(one) for one in files], values[:, : codes.bits])
+    return Query(codes, [str(one) for one in files], values[:, : codes.bits], note)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from rich.console import Console
 
+from reid_hash.app.gallery import noted_model
 from reid_hash.app.runs import find_model
 from reid_hash.data.images import Pixels, decode, resize, thumbnail
 from reid_hash.data.walkers import walkers
@@ -13,7 +14,8 @@ from reid_hash.data.walkers.film import write_video
 from reid_hash.errors import ReidHashError
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.models.load import load_model
+from reid_hash.models.foreign.network import Network
+from reid_hash.models.load import open_model
 from reid_hash.utils.files import check_space, replacing
 from reid_hash.utils.progress import counting
 from reid_hash.utils.timestamps import parse_time
@@ -35,7 +37,7 @@ _UNKNOWN = 8  # every so manieth person has no identity yet
 
 def make_walkers_gallery(
     folder: Path,
-    model: Path | None = None,
+    model: Path | Network | None = None,
     people: int = 60,
     images: int = 4,
     seed: int = 0,
@@ -56,17 +58,17 @@ def make_walkers_gallery(
         CheckpointError: there is no network.
     """
     file = find_model(Path(MODEL) if model is None else model, "walkers")
-    encoder = load_model(file, "cpu")
+    encoder = open_model(file, "cpu")
     shown = walkers(
         seed, train_identities=1, test_identities=people, images_per_camera=images
     ).gallery
     with counting(console, "drawing walkers", len(shown)) as progress:
         pixels = decode(shown, 128, 64, progress=progress)
-    small = np.stack([resize(image, *encoder.size) for image in pixels.images])
+    small = np.stack([resize(image, *encoder.size, encoder.growing) for image in pixels.images])
     codes = encoder.encode(small, progress=False)
     sightings = _sightings(pixels, people, images, seed)
     weights, name = codes.weights, codes.model
-    with Gallery.create(folder, codes.bits, weights, name, str(file.absolute())) as gallery:
+    with Gallery.create(folder, codes.bits, weights, name, noted_model(file)) as gallery:
         gallery.add(codes, sightings)
 
 

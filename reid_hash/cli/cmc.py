@@ -21,6 +21,7 @@ option = partial(options.option, EvaluateOptions)
     callback=options.parse_bits,
     help="Code length, or several: 16,32,64,128. All the usual ones when left out.",
 )
+@options.network_options
 @options.model_option
 @option("--dataset", help="Data set; else the one the model was trained on, else cuhk03.")
 @options.data_option

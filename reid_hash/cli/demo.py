@@ -48,6 +48,7 @@ _MOST = 60  # people that are listed: the timeline has them all
     type=click.Path(path_type=Path),
     help="Image of a person (a crop) to look out for; may be repeated.",
 )
+@options.network_options
 @options.model_option
 @option("--dataset", help="Whose newest run to use; cuhk03, or walkers for the built-in.")
 @option("--bits", type=click.IntRange(1), help="Compare the first so many bits only.")

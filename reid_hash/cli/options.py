@@ -1,6 +1,8 @@
 """Options that several commands share."""
 
+import functools
 import logging
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +12,11 @@ import click
 from rich.console import Console
 
 from reid_hash.app.runs import USUAL_DATASET
-from reid_hash.errors import GalleryError
+from reid_hash.errors import DataError, GalleryError, UnreadableError
 from reid_hash.gallery.milvus.address import is_milvus, parse_address
 from reid_hash.gallery.open import Place
+from reid_hash.models.foreign.inputs import PRESETS
+from reid_hash.models.foreign.network import Network
 from reid_hash.utils.visible import echo, make_console, visible
 
 Command = Callable[..., Any]
@@ -86,6 +90,21 @@ model_option = click.option(
 dataset_option = click.option(
     "--dataset", default=USUAL_DATASET, show_default=True, help="Whose newest run to use."
 )
+_NETWORK = {
+    "network": "file",
+    "head": "head",
+    "preset": "preset",
+    "color": "color",
+    "white": "white",
+    "mean": "mean",
+    "std": "std",
+    "growing": "growing",
+    "input_size": "size",
+    "network_output": "output",
+    "weights": "weights",
+}
+"""The options of a network that was not trained here, and the fields of `Network` they fill."""
+
 seed_option = click.option(
     "--seed", type=click.IntRange(0), default=None, help="Of all random draws."
 )
@@ -105,11 +124,107 @@ camera_rule_option = click.option(
 json_option = click.option(
     "--json", "json_file", type=FILE, help="Write every printed figure to this file."
 )
-skip_option = click.option(
-    "--skip-unreadable",
-    is_flag=True,
-    help="Leave out images that cannot be read, and say which; else they are an error.",
-)
+
+
+def skip_option(command: Command) -> Command:
+    """Add --skip-unreadable, and the advice to use it where images cannot be read."""
+
+    @functools.wraps(command)
+    def advised(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except UnreadableError as error:
+            advice = "mend them, or leave them out with --skip-unreadable"
+            raise DataError(f"{error}; {advice}") from error
+
+    return click.option(
+        "--skip-unreadable",
+        is_flag=True,
+        help="Leave out images that cannot be read, and say which; else they are an error.",
+    )(advised)
+
+
+def _numbers(count: int, example: str) -> Callable[..., Any]:
+    """A callback that reads some numbers with commas or × between them."""
+
+    def parse(_: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+        if value is None:
+            return None
+        try:
+            found = [float(part) for part in re.split("[,x×]", value)]
+        except ValueError:
+            found = []
+        if len(found) != count:
+            raise click.BadParameter(f"{value!r} is not {count} numbers, such as {example}")
+        return tuple(found)
+
+    return parse
+
+
+def network_options(command: Command) -> Command:
+    """Add --network and what belongs to it; it reaches the command in place of a file as `model`.
+
+    To be written above `model_option` or one like it.
+    """
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **given: Any) -> Any:
+        asked = {field: given.pop(name) for name, field in _NETWORK.items()}
+        if asked["size"] is not None:
+            asked["size"] = tuple(map(int, asked["size"]))
+        if asked["file"] is not None:
+            if given.get("model") is not None:
+                raise click.UsageError("--model and --network name two models: leave one out")
+            given["model"] = Network(**asked)
+        else:
+            named = [name for name, field in _NETWORK.items() if asked[field] is not None]
+            if named:
+                shown = ", ".join(f"--{name.replace('_', '-')}" for name in named)
+                raise click.UsageError(f"{shown}: belongs to --network, which is missing")
+        return command(*args, **given)
+
+    for decorate in reversed(
+        (
+            click.option(
+                "--network",
+                help="Anybody's network in place of --model: an ONNX file, OpenVINO's .xml, "
+                "torchreid's or FastReID's .pth, or timm:NAME.",
+            ),
+            click.option(
+                "--head", help="Of --network: the head of `reid-hash fit` that makes codes."
+            ),
+            click.option(
+                "--preset",
+                type=click.Choice(list(PRESETS)),
+                help="Of --network: what its input is; else the options below, else a guess.",
+            ),
+            click.option("--color", type=click.Choice(["rgb", "bgr"]), help="Order of channels."),
+            click.option("--white", type=float, help="The brightest pixel's value: 1 or 255."),
+            click.option(
+                "--mean", callback=_numbers(3, "0.485,0.456,0.406"), help="Of each channel."
+            ),
+            click.option(
+                "--std", callback=_numbers(3, "0.229,0.224,0.225"), help="Of each channel."
+            ),
+            click.option(
+                "--growing",
+                type=click.Choice(["linear", "cubic"]),
+                help="How pictures are scaled that are smaller than the input.",
+            ),
+            click.option(
+                "--input-size",
+                callback=_numbers(2, "256x128"),
+                help="Height × width, where the file leaves it open.",
+            ),
+            click.option("--network-output", help="Which output, where the file has several."),
+            click.option(
+                "--weights",
+                help="Of timm:NAME: a file, or `timm` to download them; else random ones.",
+            ),
+        )
+    ):
+        wrapped = decorate(wrapped)
+    return wrapped
 
 
 def parse_methods(

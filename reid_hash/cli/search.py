@@ -44,6 +44,7 @@ option = partial(options.option, SearchOptions)
 @option("--source", "sources", multiple=True, help="Only from this source; likewise.")
 @click.option("--since", help="Not before a time in ISO 8601, or an age such as 12h.")
 @click.option("--until", help="Before a time in ISO 8601, or an age.")
+@options.network_options
 @gallery_model_option
 @dataset_option
 @click.option("--plain", is_flag=True, help="One match a line, columns separated by tabs.")
@@ -67,6 +68,7 @@ def command(
         **given,
     )
     about, found = search(asked)
+    show.notes(about["notes"], options.progress_console())
     if json_file is not None:
         write_json(json_file, {**about, "queries": [_as_object(answer) for answer in found]})
     hamming = "Hamming" if asked.unweighted else "weighted Hamming"

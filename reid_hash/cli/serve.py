@@ -14,6 +14,7 @@ from reid_hash.cli import options, show
 from reid_hash.cli.gallery.fill import dataset_option, gallery_model_option
 from reid_hash.errors import ConfigError
 from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.models.foreign.network import Network
 from reid_hash.models.shipped import WALKERS_GALLERY
 from reid_hash.utils.signals import stop_signals
 from reid_hash.web.settings import Settings
@@ -57,6 +58,7 @@ PASSWORD = "REID_HASH_PASSWORD"  # nosec B105  # the name of a variable
     "when left out, and motion for --demo.",
 )
 @click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
+@options.network_options
 @gallery_model_option
 @dataset_option
 @options.device_option
@@ -67,7 +69,7 @@ def command(
     password_file: Path | None,
     detector: str | None,
     opened: bool,
-    model: Path | None,
+    model: Path | Network | None,
     **given: Any,
 ) -> None:
     """Serve a page to explore a gallery: search by bits, curves, people, video. Ctrl-C ends.

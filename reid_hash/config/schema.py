@@ -178,6 +178,14 @@ class LossConfig(_Section):
         description="the codes' similarities within a batch shall be those of the float embedding "
         "(which cross_entropy or feature_triplet train)",
     )
+    teacher: str | None = Field(
+        None,
+        description="a trained network, the toolkit's own or anybody's (see --network), whose "
+        "float embeddings give those similarities instead; the own embedding follows them too",
+    )
+    teacher_preset: str | None = Field(
+        None, description="what the teacher's input is, as --preset has it; null: guessed aloud"
+    )
     temperature: Positive = Field(0.1, description="of those similarities, which are cosines")
     relative_distance: NotNegative = Field(
         0.0, description="Ding et al.'s hinge on the outputs at unit length, a float embedding"

@@ -16,7 +16,7 @@ Labels = NDArray[np.int64] | NDArray[np.bool_]
 """[n] int64: identity or class; or [n, classes] bool: the classes, where there may be several."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
     """Images that are read one by one, with what is known about each.
 
@@ -44,6 +44,9 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {described(self.labels, self.cameras)}>"
+
     def subset(self, rows: NDArray[np.generic]) -> "ImageSet":
         """The images of a mask [n] bool or of indices [m] int."""
         index = np.arange(len(self))[rows]
@@ -67,6 +70,16 @@ def joined(first: ImageSet, second: ImageSet) -> ImageSet:
     )
 
 
+def described(labels: Labels, cameras: NDArray[np.int64]) -> str:
+    """How many images, identities (or classes) and cameras there are, on one line."""
+    if labels.ndim == 2:
+        return f"{len(labels):,} images, {labels.shape[1]} classes"
+    return (
+        f"{len(labels):,} images, {len(np.unique(labels)):,} labels, "
+        f"{len(np.unique(cameras))} cameras"
+    )
+
+
 class Trial(NamedTuple):
     """One of several draws of a test.
 
@@ -79,7 +92,7 @@ class Trial(NamedTuple):
     gallery: frozenset[str]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """A data set under one protocol.
 
@@ -107,7 +120,12 @@ class Dataset:
     single_shot: bool = False
     notes: tuple[str, ...] = field(default=())
     classes: tuple[str, ...] = ()
-    trials: tuple[Trial, ...] = field(default=(), repr=False)
+    trials: tuple[Trial, ...] = ()
+
+    def __repr__(self) -> str:
+        parts = {"train": self.train, "query": self.query, "gallery": self.gallery}
+        counts = ", ".join(f"{len(images):,} {name}" for name, images in parts.items())
+        return f"<Dataset {self.name}, {self.protocol}: {counts} images>"
 
     def of_trial(self, trial: Trial) -> "Dataset":
         """The query and gallery of one of the trials."""

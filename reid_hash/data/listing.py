@@ -14,7 +14,7 @@ from reid_hash.data.images import read_image
 from reid_hash.errors import DataError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
-_CLUTTER = {"thumbs.db", "desktop.ini"}  # what file managers leave behind
+_CLUTTER = {"thumbs.db", "desktop.ini", "__macosx"}  # what file managers leave behind
 
 
 def file_names(folder: Path) -> list[str]:

@@ -18,6 +18,43 @@ from reid_hash.report.grid import RankingRow
 
 
 @dataclass(frozen=True, eq=False)
+class Embedded:
+    """Query and gallery of a data set as float embeddings.
+
+    Attributes:
+        query: [n, features] float32, of the query images.
+        gallery: [n, features] float32, of the gallery images.
+        query_pixels: the decoded query images.
+        gallery_pixels: the decoded gallery images.
+    """
+
+    query: NDArray[np.float32]
+    gallery: NDArray[np.float32]
+    query_pixels: Pixels
+    gallery_pixels: Pixels
+
+    def of_trial(self, trial: Trial) -> "Embedded":
+        """The images of one trial of a data set."""
+        q, g = _rows_of_trial(trial, self.query_pixels, self.gallery_pixels)
+        pixels = self.query_pixels.subset(q), self.gallery_pixels.subset(g)
+        return Embedded(self.query[q], self.gallery[g], *pixels)
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Which images were left out, and why; each once."""
+        both = self.query_pixels.unreadable + self.gallery_pixels.unreadable
+        return list(dict.fromkeys(both))
+
+
+def _rows_of_trial(
+    trial: Trial, query: Pixels, gallery: Pixels
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Masks of the query and the gallery images of a trial."""
+    q = np.array([name in trial.query for name in query.names], np.bool_)
+    return q, np.array([name in trial.gallery for name in gallery.names], np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
 class Encoded:
     """Query and gallery of a data set as codes.
 
@@ -47,13 +84,7 @@ class Encoded:
 
     def of_trial(self, trial: Trial) -> "Encoded":
         """The images of one trial of a data set."""
-        q, g = (
-            np.array([name in kept for name in pixels.names], np.bool_)
-            for pixels, kept in (
-                (self.query_pixels, trial.query),
-                (self.gallery_pixels, trial.gallery),
-            )
-        )
+        q, g = _rows_of_trial(trial, self.query_pixels, self.gallery_pixels)
         return Encoded(
             self.query[q],
             self.gallery[g],
@@ -65,10 +96,40 @@ class Encoded:
         )
 
     @property
+    def embedded(self) -> Embedded:
+        """The float embeddings alone."""
+        pixels = self.query_pixels, self.gallery_pixels
+        return Embedded(self.query_embedding, self.gallery_embedding, *pixels)
+
+    @property
     def unreadable(self) -> list[str]:
         """Which images were left out, and why; each once."""
-        both = self.query_pixels.unreadable + self.gallery_pixels.unreadable
-        return list(dict.fromkeys(both))
+        return self.embedded.unreadable
+
+
+def embed_dataset(
+    encoder: Encoder,
+    dataset: Dataset,
+    skip_unreadable: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Embedded:
+    """The float embeddings of the query and gallery images, of an encoder that has no codes.
+
+    Args:
+        encoder: the network.
+        dataset: whose `query` and `gallery` are read; the same set is embedded once.
+        skip_unreadable: see `decode`.
+        progress: called with the number of images of each embedded batch.
+    """
+    query_pixels = decode(dataset.query, *encoder.size, skip_unreadable, growing=encoder.growing)
+    _, query = encoder.outputs(query_pixels.images, progress=progress or False)
+    if dataset.gallery is dataset.query:
+        return Embedded(query, query, query_pixels, query_pixels)
+    gallery_pixels = decode(
+        dataset.gallery, *encoder.size, skip_unreadable, growing=encoder.growing
+    )
+    _, gallery = encoder.outputs(gallery_pixels.images, progress=progress or False)
+    return Embedded(query, gallery, query_pixels, gallery_pixels)
 
 
 def encode_dataset(
@@ -89,7 +150,7 @@ def encode_dataset(
             gallery too.
     """
     height, width = encoder.size
-    query_pixels = decode(dataset.query, height, width, skip_unreadable)
+    query_pixels = decode(dataset.query, height, width, skip_unreadable, growing=encoder.growing)
     outputs, embedding = encoder.outputs(query_pixels.images, progress=progress or False)
     query, values = encoder.binarise(outputs), query_values(outputs)
     if dataset.gallery is dataset.query:
@@ -97,7 +158,9 @@ def encode_dataset(
     if dataset.gallery is dataset.train and train_pixels is not None:
         gallery_pixels = train_pixels
     else:
-        gallery_pixels = decode(dataset.gallery, height, width, skip_unreadable)
+        gallery_pixels = decode(
+            dataset.gallery, height, width, skip_unreadable, growing=encoder.growing
+        )
     outputs, gallery_embedding = encoder.outputs(gallery_pixels.images, progress=progress or False)
     gallery = encoder.binarise(outputs)
     return Encoded(

@@ -14,7 +14,7 @@ from reid_hash.data.images import Pixels
 from reid_hash.data.labels import relevance
 from reid_hash.distances import hamming, hamming_blocks, weighted, weighted_blocks
 from reid_hash.evaluation import describe
-from reid_hash.evaluation.encoded import Encoded, check_lengths
+from reid_hash.evaluation.encoded import Embedded, Encoded, check_lengths
 from reid_hash.evaluation.open_set import OpenSetDraws
 from reid_hash.metrics import (
     RANKS,
@@ -132,13 +132,71 @@ def evaluate(
             values = encoded.query_values[:, :bits]
             yield ranked(distance_functions.asymmetric, values, gallery, about, False)
     if embedding:
-        floats = encoded.query_embedding.shape[1]
-        about = {"method": "float embedding", "bits": 32 * floats, "weighted": None}
-        q_vectors, g_vectors = (
-            vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
-            for vectors in (encoded.query_embedding, encoded.gallery_embedding)
+        yield _float_row(encoded.embedded, dataset, rerank, draws, seed, strangers)
+
+
+def evaluate_floats(
+    embedded: Embedded,
+    dataset: Dataset,
+    *,
+    rerank: bool = False,
+    draws: int = describe.DRAWS,
+    seed: int = 0,
+    open_set: bool = False,
+) -> Row:
+    """Evaluate a float embedding by cosine.
+
+    Args:
+        embedded: embedding of the query and the gallery.
+        dataset: for its camera rule and protocol.
+        rerank: see `evaluate`, as for all below.
+        draws: of a single-shot protocol.
+        seed: of the draws.
+        open_set: likewise.
+
+    Returns:
+        A row whose `bits` are 32 for each number, and whose `method` is "float embedding".
+    """
+    if dataset.trials:
+        return _mean_row(
+            [
+                evaluate_floats(
+                    embedded.of_trial(trial),
+                    dataset.of_trial(trial),
+                    rerank=rerank,
+                    draws=draws,
+                    seed=seed,
+                    open_set=open_set,
+                )
+                for trial in dataset.trials
+            ]
         )
-        yield ranked(_cosine, q_vectors, g_vectors, about, rerank)
+    q, g = embedded.query_pixels, embedded.gallery_pixels
+    strangers = OpenSetDraws(dataset, q, g, draws, seed) if open_set else None
+    return _float_row(embedded, dataset, rerank, draws, seed, strangers)
+
+
+def _float_row(
+    embedded: Embedded,
+    dataset: Dataset,
+    rerank: bool,
+    draws: int,
+    seed: int,
+    strangers: OpenSetDraws | None,
+) -> Row:
+    about = {
+        "method": "float embedding",
+        "bits": 32 * embedded.query.shape[1],
+        "weighted": None,
+    }
+    query, gallery = (
+        vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
+        for vectors in (embedded.query, embedded.gallery)
+    )
+    return _from_distances(
+        *(embedded, dataset, draws, seed, strangers),
+        *(_cosine, query, gallery, about, rerank),
+    )
 
 
 def _mean_row(rows: Sequence[Row]) -> Row:
@@ -157,7 +215,7 @@ def _cosine(query: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray
 
 
 def _from_distances(
-    encoded: Encoded,
+    images: Encoded | Embedded,
     dataset: Dataset,
     draws: int,
     seed: int,
@@ -176,7 +234,7 @@ def _from_distances(
     if strangers:
         about = {**about, **strangers.figures([(slice(0, len(distances)), distances)])}
     return distance_row(
-        distances, dataset, encoded.query_pixels, encoded.gallery_pixels, about, draws, seed
+        distances, dataset, images.query_pixels, images.gallery_pixels, about, draws, seed
     )
 
 

@@ -3,6 +3,7 @@
 An image is the path of a file, a PIL image, or a [height, width, 3] uint8 RGB array, of any size.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -15,10 +16,18 @@ from PIL import Image as pillow
 
 from reid_hash.codes import Codes
 from reid_hash.data.dataset import ImageSet
-from reid_hash.data.images import as_image, decode, find_images, thumbnail
+from reid_hash.data.images import (
+    as_image,
+    decode,
+    decode_image,
+    find_images,
+    read_bytes,
+    thumbnail,
+)
 from reid_hash.distances import query_values
 from reid_hash.errors import CheckpointError, CodeError
-from reid_hash.gallery.sighting import Sighting
+from reid_hash.gallery.sighting import Sighting, source_of_file
+from reid_hash.models.foreign.network import Network
 from reid_hash.models.shipped import shipped_models
 from reid_hash.utils.files import is_elsewhere, is_trustworthy
 
@@ -27,6 +36,9 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 """Images that are added in one step: what an interrupted run has to do again at most."""
+
+_COMMENT = b"reid-hash:"
+_HEAD = 100  # bytes within which the comment of a thumbnail begins
 
 Image = str | os.PathLike[str] | pillow.Image | NDArray[np.uint8]
 """One image."""
@@ -61,7 +73,7 @@ def listed(images: Images) -> list[Image]:
         images = [images]
     found: list[Image] = []
     for one in images:
-        found += find_images([Path(one)]) if isinstance(one, str | os.PathLike) else [one]
+        found += find_images([Path(one)]).files if isinstance(one, str | os.PathLike) else [one]
     return found
 
 
@@ -72,13 +84,10 @@ def blocks(count: int) -> Iterator[slice]:
 
 
 def source_of(image: Image, source: str | None = None) -> str:
-    """The source of a sighting: the given one, else the image's path, else nothing."""
+    """The source of a sighting: the given one, else the image's real path, else nothing."""
     if source is not None:
         return source
-    if not isinstance(image, str | os.PathLike):
-        return ""
-    # a file's name need not be UTF-8, but what is stored must be text
-    return os.fsencode(image).decode("utf-8", "replace")
+    return source_of_file(image) if isinstance(image, str | os.PathLike) else ""
 
 
 def encode(
@@ -106,18 +115,50 @@ def encode(
     small: dict[int, bytes] = {}
 
     def read(i: int) -> NDArray[np.uint8]:
-        image = as_image(images[i])
+        given = images[i]
+        if isinstance(given, str | os.PathLike):
+            data = read_bytes(given)
+            image, mark = decode_image(data, given), digest(data)
+        else:
+            image, mark = as_image(given), ""
         if thumbnails and sightings[i].thumbnail is None:
-            small[i] = thumbnail(image)
+            small[i] = marked(thumbnail(image), mark)
         return image
 
-    pixels = decode(_image_set(images, read), *network.size, skip_unreadable)
+    pixels = decode(
+        _image_set(images, read), *network.size, skip_unreadable, growing=network.growing
+    )
     codes = network.encode(pixels.images, progress=progress or False)
     kept = [
         replace(sightings[i], thumbnail=small.get(i, sightings[i].thumbnail))
         for i in pixels.labels.tolist()  # which of them could be read
     ]
     return Encoded(codes, kept, pixels.unreadable)
+
+
+def digest(data: bytes) -> str:
+    """A fingerprint of a file's content, 32 hexadecimal digits (BLAKE2b)."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def marked(jpeg: bytes, mark: str) -> bytes:
+    """A JPEG with the digest of the file it was made from as a comment; "" adds none.
+
+    The gallery tells by it whether a file has changed, and forgets it with the picture.
+    """
+    if not mark:
+        return jpeg
+    comment = _COMMENT + mark.encode()
+    # after the header that must come first
+    at = 4 + int.from_bytes(jpeg[4:6], "big") if jpeg[2:4] == b"\xff\xe0" else 2
+    return jpeg[:at] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[at:]
+
+
+def mark_of(jpeg: bytes | None) -> str | None:
+    """The digest that `marked` put into a JPEG; None where there is none."""
+    at = (jpeg or b"")[:_HEAD].find(_COMMENT)
+    found = b"" if at < 0 else (jpeg or b"")[at + len(_COMMENT) :][:32]
+    return found.decode("ascii", "replace") if len(found) == 32 else None
 
 
 def encode_queries(
@@ -132,17 +173,18 @@ def encode_queries(
         DataError: an image cannot be read.
         ImageError: what was given as an image is none.
     """
-    pixels = decode(_image_set(images, lambda i: as_image(images[i])), *network.size)
+    queries = _image_set(images, lambda i: as_image(images[i]))
+    pixels = decode(queries, *network.size, growing=network.growing)
     outputs, _ = network.outputs(pixels.images, progress=False)
     return network.binarise(outputs), query_values(outputs)
 
 
 def _image_set(images: Sequence[Image], read: Callable[[int], NDArray[np.uint8]]) -> ImageSet:
     numbers = np.arange(len(images))
-    return ImageSet(read, list(map(source_of, images)), numbers, np.zeros_like(numbers))
+    return ImageSet(read, [""] * len(images), numbers, np.zeros_like(numbers))
 
 
-def find_network(place: str, fingerprint: str, noted: str) -> Path | None:
+def find_network(place: str, fingerprint: str, noted: str) -> Path | Network | None:
     """Find the file of the network that made a gallery's codes.
 
     A gallery may be a copy from elsewhere, so that the file it names is only a hint: what might
@@ -154,8 +196,8 @@ def find_network(place: str, fingerprint: str, noted: str) -> Path | None:
         noted: the file that the gallery says it was made with; may be empty.
 
     Returns:
-        A shipped model of that fingerprint, else the noted file, which may be of another network by
-        now; None where neither is there.
+        A shipped model of that fingerprint, else the noted file, or network that was not trained
+        here, which may be another by now; None where neither is there.
 
     Raises:
         CheckpointError: the gallery names something that is not opened.
@@ -163,7 +205,12 @@ def find_network(place: str, fingerprint: str, noted: str) -> Path | None:
     for one in shipped_models():
         if one.facts["fingerprint"] == fingerprint:
             return one.file
-    if noted and is_trustworthy(noted):
+    network = Network.read_noted(noted)
+    if network is not None:
+        if all(map(is_trustworthy, network.files())):
+            return network
+        noted = next(file for file in network.files() if not is_trustworthy(file))
+    elif noted and is_trustworthy(noted):
         return Path(noted)
     if noted and (is_elsewhere(noted) or os.path.lexists(noted)):
         raise CheckpointError(
@@ -173,22 +220,25 @@ def find_network(place: str, fingerprint: str, noted: str) -> Path | None:
     return None
 
 
-def load_network(place: str, fingerprint: str, file: Path, device: str = "auto") -> "Encoder":
+def load_network(
+    place: str, fingerprint: str, file: Path | Network, device: str = "auto"
+) -> "Encoder":
     """Load a gallery's network.
 
     Args:
         place: of the gallery, for the message.
         fingerprint: of its network.
-        file: a checkpoint or an ONNX file.
+        file: a checkpoint, an ONNX file, or a network that was not trained here.
         device: where to compute.
 
     Raises:
         CheckpointError: the file cannot be read.
         CodeError: it is another network.
     """
-    from reid_hash.models.load import load_model  # torch takes a second to import
+    from reid_hash.models.load import open_model  # torch takes a second to import
 
-    encoder = load_model(file, device)
+    encoder = open_model(file, device)
+    encoder.binarise(np.zeros((0, encoder.bits)))  # one without codes says so
     if encoder.fingerprint != fingerprint:
         raise CodeError(
             f"{file} is model {encoder.fingerprint}, but gallery {place} holds codes of model "

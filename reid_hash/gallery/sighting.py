@@ -2,12 +2,15 @@
 
 import math
 import operator
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from reid_hash.errors import GalleryError
+from reid_hash.utils.files import is_elsewhere
 from reid_hash.utils.timestamps import TIME_LIMIT
 
 _NUMBER = re.compile(r"#(\d{1,19})")  # how people write the number of an identity
@@ -118,7 +121,7 @@ class Filter(TypedDict, total=False):
     """Which sightings; what is left out does not restrict.
 
     Keys:
-        ids, cameras, sources, tracks: one of these.
+        ids, cameras, sources, tracks: one of these; a source that is a file, by any path of it.
         identities: one of these: numbers, or names.
         since: at this time or later, seconds since 1970, UTC.
         until: before this time.
@@ -136,6 +139,29 @@ class Filter(TypedDict, total=False):
     exclude_cameras: Sequence[str]
     exclude_sources: Sequence[str]
     exclude_identities: Sequence[int | str]
+
+
+def source_of_file(path: str | os.PathLike[str]) -> str:
+    """The source of what a file shows: its real path, the same by whatever path it is named.
+
+    A name that is no UTF-8 becomes a file: address, so that two of them stay apart in text.
+    """
+    real = os.path.realpath(path)
+    return real if is_text(real) else Path(real).as_uri()
+
+
+def any_names(sources: Iterable[str]) -> list[str]:
+    """Sources as they are given, and each as the real path of a file.
+
+    Galleries hold the real path; those that are older, and those of other programs, what was typed.
+    """
+    names: dict[str, None] = {}
+    for source in sources:
+        if is_text(source):
+            names[source] = None
+        if source and "\0" not in source and "://" not in source and not is_elsewhere(source):
+            names[source_of_file(source)] = None
+    return list(names)
 
 
 def fields_of(sighting: Sighting, now: float) -> Fields:

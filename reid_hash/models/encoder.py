@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,30 +45,35 @@ class Encoder(ABC):
     `reid_hash.load_model` opens either.
 
     Attributes:
-        config: the configuration of the run that trained the network.
+        config: the configuration of the run that trained the network; None for a network of others.
         fingerprint: of the network: codes of two encoders compare where it is the same.
         bit_weights: [bits] float32 ≥ 0, significance of each bit.
+        growing: how images are scaled that are smaller than `size`; see `data.images.resize`.
     """
 
-    config: Config
+    config: Config | None
     fingerprint: str
     bit_weights: NDArray[np.float32]
+    growing: Literal["cubic", "linear"] = "cubic"
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the images that the network takes, in pixels."""
+        assert self.config is not None  # encoders without one have their own `size` and `bits`
         return self.config.data.height, self.config.data.width
 
     @property
     def bits(self) -> int:
         """Length of the codes."""
+        assert self.config is not None
         return self.config.model.bits
 
     def __repr__(self) -> str:
         height, width = self.size
+        backbone = self.config.model.backbone if self.config else "a joined network"
         return (
             f"<{type(self).__name__}: {self.bits} bits, images of {height}×{width}, "
-            f"{self.config.model.backbone}, fingerprint {self.fingerprint}>"
+            f"{backbone}, fingerprint {self.fingerprint}>"
         )
 
     def encode(self, images: Images, *, color: str = "rgb", progress: Progress = None) -> Codes:
@@ -145,7 +150,7 @@ class Encoder(ABC):
 
         def one(number: int, given: object) -> RgbImage:
             try:
-                return resize(as_image(given, color), *self.size)
+                return resize(as_image(given, color), *self.size, self.growing)
             except (DataError, ImageError) as error:
                 if isinstance(given, str | os.PathLike):
                     raise  # the message names the file

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.config.reading import parse_config
+from reid_hash.config.schema import Config
 from reid_hash.errors import CheckpointError, ConfigError
 from reid_hash.models.encoder import Encoder
 from reid_hash.utils.files import is_ordinary
-from reid_hash.utils.onnx_file import import_onnxruntime, read_onnx
+from reid_hash.utils.onnx_file import first_line, open_session
 
 FORMAT = "reid_hash onnx 1"
 INPUT = "images"
@@ -32,11 +33,6 @@ _BATCH = 128  # images at a time, as with a checkpoint
 _PROBE_LIMIT = 0.05
 """How far outputs may be from those at the export, relative to their norm: some 1.6 % of the bits.
 Rounding is below 1e-5, onnxruntime's 8-bit weights are at 0.02; damage that matters is above."""
-_PROVIDERS = {
-    "cuda": "CUDAExecutionProvider",
-    "mps": "CoreMLExecutionProvider",
-    "cpu": "CPUExecutionProvider",
-}
 
 
 def is_onnx(path: str | os.PathLike[str]) -> bool:
@@ -59,6 +55,14 @@ def is_onnx(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix.lower() == _SUFFIX
 
 
+def read_size(given: Any) -> tuple[int, int]:
+    """(height, width) in pixels as metadata have them; ValueError where it is something else."""
+    height, width = map(int, given)
+    if not 1 <= min(height, width) <= max(height, width) <= 4096:
+        raise ValueError(f"pictures of {height}×{width}")
+    return height, width
+
+
 def probe_picture(height: int, width: int) -> NDArray[np.uint8]:
     """The picture [1, height, width, 3] on which a file is tried when it is opened."""
     y, x, channel = np.ogrid[:height, :width, :3]
@@ -74,11 +78,6 @@ def relative_difference(values: NDArray[np.float32], true: NDArray[np.float32]) 
     return ratio if np.isfinite(ratio) else float("inf")
 
 
-def first_line(error: Exception) -> str:
-    """What an exception of a library says, without what follows; else its class."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
 class OnnxEncoder(Encoder):
     """Makes codes of images with an ONNX file; the same interface as `TorchEncoder`.
 
@@ -88,8 +87,9 @@ class OnnxEncoder(Encoder):
         threads: of the processor; None: $OMP_NUM_THREADS, which torch obeys too, else all cores.
 
     Attributes:
-        config: the configuration of the run that trained the network.
-        fingerprint: that of the checkpoint: codes of both can be compared.
+        config: the configuration of the run that trained the network; None where a network that
+            was not trained here was joined with a head.
+        fingerprint: that of the checkpoint, or of the pair: codes of both can be compared.
         bit_weights: [bits] float32 ≥ 0, significance of each bit.
         bit_order: [bits] int64, which bit of the training each bit was.
         trained_on: what is known of the training.
@@ -104,10 +104,12 @@ class OnnxEncoder(Encoder):
         codes = encoder.encode(["ada.jpg", "bob.jpg"])
     """
 
+    config: Config | None
+
     def __init__(
         self, path: str | os.PathLike[str], device: str = "auto", threads: int | None = None
     ) -> None:
-        self._session = _open(path, device, threads)
+        self._session = open_session(path, device, threads)
         try:
             metadata = self._session.get_modelmeta().custom_metadata_map
         except UnicodeDecodeError as error:
@@ -118,7 +120,12 @@ class OnnxEncoder(Encoder):
                 "another version"
             )
         try:
-            self.config = parse_config(json.loads(metadata["config"]), str(path))
+            self.config = None
+            if "config" in metadata:
+                self.config = parse_config(json.loads(metadata["config"]), str(path))
+            else:  # a network that was not trained here, joined with its head
+                self._size = read_size(json.loads(metadata["size"]))
+                self.growing = "linear" if metadata["growing"] == "linear" else "cubic"
             self.fingerprint = metadata["fingerprint"]
             self.bit_weights = np.array(json.loads(metadata["bit_weights"]), np.float32)
             self.bit_order = np.array(json.loads(metadata["bit_order"]), np.int64)
@@ -130,13 +137,24 @@ class OnnxEncoder(Encoder):
             ) from error
         if not self.bit_weights.ndim == self.bit_order.ndim == probe.ndim == 1:
             raise CheckpointError(f"{path} was written by another version: its lists are none")
-        if not len(self.bit_weights) == len(probe) == self.bits:
-            raise CheckpointError(
-                f"{path} has {len(self.bit_weights)} weights for {self.bits} bits"
-            )
+        if self.config is not None:
+            self._size = self.config.data.height, self.config.data.width
+        bits = len(probe) if self.config is None else self.config.model.bits
+        if not len(self.bit_weights) == len(probe) == bits >= 1:
+            raise CheckpointError(f"{path} has {len(self.bit_weights)} weights for {bits} bits")
         if not np.isfinite(self.bit_weights).all() or (self.bit_weights < 0).any():
             raise CheckpointError(f"{path} has bit weights that are NaN, infinite or below 0")
         self._features = self._check(path, probe)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images that the network takes, in pixels."""
+        return self._size
+
+    @property
+    def bits(self) -> int:
+        """Length of the codes."""
+        return len(self.bit_weights)
 
     def _outputs(
         self, images: NDArray[np.uint8], progress: Callable[[int], object] | None
@@ -159,7 +177,7 @@ class OnnxEncoder(Encoder):
         """Run the network once, for ONNX files have no checksum; gives the embedding's length."""
         try:
             outputs, embedding = self._run(probe_picture(*self.size))
-        except Exception as error:  # as in _open
+        except Exception as error:  # as in open_session
             raise CheckpointError(f"{path} cannot be run: {first_line(error)}") from error
         if outputs.shape != (1, len(probe)) or embedding.ndim != 2:
             raise CheckpointError(
@@ -177,41 +195,3 @@ class OnnxEncoder(Encoder):
                 f"{path} gives an embedding with NaN or infinity: it is damaged; export it again"
             )
         return int(embedding.shape[1])
-
-
-def _open(path: str | os.PathLike[str], device: str, threads: int | None) -> Any:
-    """An onnxruntime.InferenceSession."""
-    try:
-        onnxruntime = import_onnxruntime()
-    except ImportError as error:
-        raise CheckpointError(
-            "ONNX files need onnxruntime: pip install 'reid-hash[onnx]'"
-        ) from error
-    content = read_onnx(path)
-    there = onnxruntime.get_available_providers()
-    usable = [name for name, provider in _PROVIDERS.items() if provider in there]
-    if device == "auto":  # CoreML takes few of the operators: only where it is asked for
-        device = "cuda" if "cuda" in usable else "cpu"
-    if device not in usable:
-        raise ConfigError(
-            f"--device {device}: onnxruntime on this machine has only: {', '.join(usable)}"
-        )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised too
-    options.intra_op_num_threads = threads or _threads_of_torch()
-    # else bytes in onnxruntime's own format would be taken too, which read_onnx does not know
-    options.add_session_config_entry("session.load_model_format", "ONNX")
-    try:
-        return onnxruntime.InferenceSession(
-            content, options, list(dict.fromkeys([_PROVIDERS[device], _PROVIDERS["cpu"]]))
-        )
-    except Exception as error:  # each failure has a class of its own, without a common one
-        raise CheckpointError(
-            f"{path} is damaged, or no ONNX file that onnxruntime can run: {first_line(error)}"
-        ) from error
-
-
-def _threads_of_torch() -> int:
-    """$OMP_NUM_THREADS, or 0, with which onnxruntime takes all cores."""
-    value = os.environ.get("OMP_NUM_THREADS", "")
-    return int(value) if value.isdecimal() else 0

@@ -21,7 +21,6 @@ from reid_hash.models.onnx_encoder import (
     INPUT,
     OUTPUTS,
     OnnxEncoder,
-    first_line,
     probe_picture,
     relative_difference,
 )
@@ -30,7 +29,7 @@ from reid_hash.nn.checkpoint import Checkpoint, metadata_of
 from reid_hash.nn.folding import fold_batch_norm
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.utils.files import json_text, replacing
-from reid_hash.utils.onnx_file import import_onnxruntime
+from reid_hash.utils.onnx_file import first_line, import_onnxruntime
 
 OPSET = 17
 """Version of the operators: onnxruntime has had it since 1.12, OpenCV's reader knows it too."""

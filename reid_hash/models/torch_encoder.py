@@ -7,11 +7,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from reid_hash.config.schema import Config
 from reid_hash.errors import ConfigError
 from reid_hash.models.encoder import Encoder
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.folding import fold_batch_norm
 from reid_hash.nn.hashnet import HashNet
+from reid_hash.utils.memory import keep_freed_memory
+
+_BATCH = {"cpu": 32}  # images at a time: more of them leave a processor's caches
+_OF_OTHERS = 256
 
 _FEW = 3  # images up to which one run over these and their mirror images is faster than two
 
@@ -20,7 +25,7 @@ def network_outputs(
     net: HashNet,
     images: NDArray[np.uint8],
     device: torch.device | str = "cpu",
-    batch: int = 128,
+    batch: int | None = None,
     flip: bool = True,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -30,7 +35,7 @@ def network_outputs(
         net: the network.
         images: [n, height, width, 3] uint8 RGB of the network's input size.
         device: where to compute.
-        batch: images at a time.
+        batch: images at a time; None: what suits the device.
         flip: average the outputs with those of the mirror image.
         progress: called with the number of images of each batch.
 
@@ -40,6 +45,10 @@ def network_outputs(
     was_training = net.training
     if was_training or not _is_on(net, torch.device(device)):  # takes as long as a layer
         net.eval().to(device)
+    if batch is None:
+        batch = _BATCH.get(net.mean.device.type, _OF_OTHERS)
+    if len(images) > batch and net.mean.device.type == "cpu":
+        keep_freed_memory()  # for few images it gains nothing
     bits = net.config.model.bits
     outputs = np.empty((len(images), bits), np.float32)
     embedding = np.empty((len(images), int(net.backbone.features)), np.float32)  # type: ignore[arg-type]
@@ -97,6 +106,8 @@ class TorchEncoder(Encoder):
         codes = encoder.encode(["ada.jpg", "bob.jpg"])
         short = codes.prefix(64)
     """
+
+    config: Config
 
     def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
         self.checkpoint = checkpoint

@@ -39,7 +39,7 @@ _WRONG = (
 """What contents raise that are not as they were written; RecursionError: JSON without an end."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Checkpoint:
     """A trained network with what search needs beside it.
 
@@ -63,6 +63,10 @@ class Checkpoint:
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    def __repr__(self) -> str:
+        model = self.net.config.model
+        return f"<Checkpoint: {model.bits} bits, {model.backbone}, fingerprint {self.fingerprint}>"
 
 
 def metadata_of(checkpoint: Checkpoint) -> dict[str, str]:

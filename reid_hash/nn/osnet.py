@@ -1,13 +1,17 @@
 """OSNet: omni-scale features for person re-identification (Zhou et al., ICCV 2019)."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 
-def _conv(channels: int, out: int, kernel: int = 1, stride: int = 1) -> nn.Sequential:
+def _conv(
+    channels: int, out: int, kernel: int = 1, stride: int = 1, instance: bool = False
+) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(out),
+        nn.InstanceNorm2d(out, affine=True) if instance else nn.BatchNorm2d(out),
         nn.ReLU(inplace=True),
     )
 
@@ -44,9 +48,18 @@ class _Gate(nn.Module):
 
 
 class _OmniScale(nn.Module):
-    """Bottleneck with four streams of 1 to 4 lite convolutions, one gate for all (figure 4)."""
+    """Bottleneck with four streams of 1 to 4 lite convolutions, one gate for all (figure 4).
 
-    def __init__(self, channels: int, out: int) -> None:
+    Args:
+        channels: of the input.
+        out: of the output.
+        instance: where instance norm is: "after" the sum with the short cut (OSNet-IBN), "inside"
+            of the residual in place of its batch norm (OSNet-AIN), or nowhere.
+    """
+
+    def __init__(
+        self, channels: int, out: int, instance: Literal["after", "inside"] | None = None
+    ) -> None:
         super().__init__()
         middle = out // 4
         self.reduce = _conv(channels, middle)
@@ -54,19 +67,33 @@ class _OmniScale(nn.Module):
             nn.Sequential(*(_Lite(middle) for _ in range(scale))) for scale in (1, 2, 3, 4)
         )
         self.gate = _Gate(middle)
-        self.expand = nn.Sequential(nn.Conv2d(middle, out, 1, bias=False), nn.BatchNorm2d(out))
+        inside = nn.InstanceNorm2d(out, affine=True) if instance == "inside" else None
+        self.expand = nn.Sequential(
+            nn.Conv2d(middle, out, 1, bias=False), inside or nn.BatchNorm2d(out)
+        )
         self.short_cut: nn.Module = nn.Identity()
         if channels != out:
             self.short_cut = nn.Sequential(
                 nn.Conv2d(channels, out, 1, bias=False), nn.BatchNorm2d(out)
             )
+        self.after: nn.Module = nn.Identity()
+        if instance == "after":
+            self.after = nn.InstanceNorm2d(out, affine=True)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         reduced = self.reduce(x)
         mixed = torch.stack([self.gate(stream(reduced)) for stream in self.streams]).sum(0)
-        out: Tensor = self.relu(self.expand(mixed) + self.short_cut(x))
+        out: Tensor = self.relu(self.after(self.expand(mixed) + self.short_cut(x)))
         return out
+
+
+_INSTANCE: dict[str, tuple[Literal["after", "inside"] | None, ...]] = {
+    "plain": (None,) * 6,
+    "ibn": ("after", "after", None, None, None, None),
+    "ain": ("inside", "inside", None, "inside", "inside", None),
+}
+"""Where each of the six blocks has instance norm, by variant."""
 
 
 class OSNet(nn.Sequential):
@@ -74,6 +101,7 @@ class OSNet(nn.Sequential):
 
     Args:
         width: multiplier of the channels: 1, 0.75, 0.5, 0.25.
+        variant: "plain"; with instance norms, "ibn" or "ain" (Zhou et al., TPAMI 2021).
 
     Attributes:
         features: length of the output, 512 at every width.
@@ -81,21 +109,24 @@ class OSNet(nn.Sequential):
 
     features = 512
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(
+        self, width: float = 1.0, variant: Literal["plain", "ibn", "ain"] = "plain"
+    ) -> None:
         c1, c2, c3, c4 = (int(c * width) for c in (64, 256, 384, 512))
+        where = _INSTANCE[variant]
         super().__init__(
-            _conv(3, c1, 7, 2),
+            _conv(3, c1, 7, 2, variant != "plain"),
             nn.MaxPool2d(3, 2, 1),
-            _OmniScale(c1, c2),
-            _OmniScale(c2, c2),
+            _OmniScale(c1, c2, where[0]),
+            _OmniScale(c2, c2, where[1]),
             _conv(c2, c2),
             nn.AvgPool2d(2),
-            _OmniScale(c2, c3),
-            _OmniScale(c3, c3),
+            _OmniScale(c2, c3, where[2]),
+            _OmniScale(c3, c3, where[3]),
             _conv(c3, c3),
             nn.AvgPool2d(2),
-            _OmniScale(c3, c4),
-            _OmniScale(c4, c4),
+            _OmniScale(c3, c4, where[4]),
+            _OmniScale(c4, c4, where[5]),
             _conv(c4, c4),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),

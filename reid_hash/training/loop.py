@@ -45,12 +45,13 @@ from reid_hash.training.refit import check_pairs, freeze
 from reid_hash.training.sampler import BalancedSampler
 from reid_hash.training.setup import (
     faster_in_bf16,
-    keep_freed_memory,
     prepare_network,
     training_targets,
     use_bf16,
 )
+from reid_hash.training.teacher import TEACHER_FILE, teacher_embeddings
 from reid_hash.utils.files import write_text
+from reid_hash.utils.memory import keep_freed_memory
 from reid_hash.utils.seeds import mixed_seed
 from reid_hash.utils.signals import stop_signals
 
@@ -158,7 +159,12 @@ class Training:
         )
 
     def step(
-        self, step: int, progress: float, pixels: NDArray[np.uint8], labels: Tensor
+        self,
+        step: int,
+        progress: float,
+        pixels: NDArray[np.uint8],
+        labels: Tensor,
+        teacher: Tensor | None = None,
     ) -> tuple[dict[str, float], Tensor]:
         """Change the images, compute the objective, and follow its gradient.
 
@@ -167,6 +173,7 @@ class Training:
             progress: share of the training that is done, 0 … 1.
             pixels: [b, height, width, 3] uint8 RGB, this process's rows of the batch.
             labels: [b] int64 or [b, classes] of 0 and 1, see `training_targets`.
+            teacher: [b, d], the teacher's embeddings of these images; None: there is no teacher.
 
         Returns:
             (terms, codes): the terms of the loss by name, over the whole batch, and this process's
@@ -193,6 +200,8 @@ class Training:
             images = random_crop(images, side, config.seed, step, self.rows, self.batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             outputs = self.model(images)
+        if teacher is not None:
+            outputs["teacher"] = teacher.to(self.device)
         margin = margin_at(progress, loss_of.margin, config.model.bits)
         terms = objective(outputs, labels, images, loss_of, margin)
         loss = torch.stack(list(terms.values())).sum()
@@ -269,6 +278,7 @@ def train(
     rows = slice(processes.process_index * share, (processes.process_index + 1) * share)
     training = Training(config, pixels.images, classes, place, rows, batch, resume=resume)
 
+    teacher = teacher_embeddings(config, pixels, folder, device, console if first else None)
     steps = len(sampler) * options.epochs
     start, seconds = 0, 0.0
     if resume:
@@ -304,7 +314,13 @@ def train(
                 batches = list(sampler.epoch(epoch))
             chosen = batches[position][rows]
             progress = step / steps
-            terms, codes = training.step(step, progress, pixels.images[chosen], labels[chosen])
+            terms, codes = training.step(
+                step,
+                progress,
+                pixels.images[chosen],
+                labels[chosen],
+                None if teacher is None else teacher[chosen],
+            )
             log.step({"loss": sum(terms.values()), **terms}, batch)
 
             done = step + 1
@@ -346,7 +362,8 @@ def train(
     checkpoint = dataclasses.replace(checkpoint, trained_on=facts)
     if first:
         save_checkpoint(folder / MODEL_FILE, checkpoint)
-        (folder / STATE_FILE).unlink(missing_ok=True)  # the run is over
+        for file in (STATE_FILE, TEACHER_FILE):  # the run is over
+            (folder / file).unlink(missing_ok=True)
     processes.wait_for_everyone()
     return checkpoint
 

@@ -108,7 +108,8 @@ def objective(
     """The terms of the loss, each times its weight, over the batch of all processes.
 
     Args:
-        outputs: what `TrainingModel` gave for this process's images.
+        outputs: what `TrainingModel` gave for this process's images; with a teacher also
+            "teacher", its float embeddings of them [b, d].
         labels: [b] int or [b, classes] of 0 and 1, of this process's images.
         images: [b, 3, height, width], what the regulariser calls appearance.
         config: the weights of the terms.
@@ -144,11 +145,14 @@ def objective(
         terms["feature_triplet"] = config.feature_triplet * term
     if config.distillation:
         embedding = gather_batch(outputs["embedding"].float())
-        of_lengths = [
-            losses.distillation(codes[:, :length], embedding, config.temperature)
-            for length in trained_lengths(config, codes.shape[1])
+        followers = [codes[:, :length] for length in trained_lengths(config, codes.shape[1])]
+        if "teacher" in outputs:
+            followers.append(embedding)
+            embedding = gather_batch(outputs["teacher"].float())
+        of_followers = [
+            losses.distillation(follower, embedding, config.temperature) for follower in followers
         ]
-        terms["distillation"] = config.distillation * torch.stack(of_lengths).mean()
+        terms["distillation"] = config.distillation * torch.stack(of_followers).mean()
     if "relaxed" in outputs:
         terms |= losses.semantic_ranking_terms(
             gather_batch(outputs["relaxed"].float()), labels, config, margin

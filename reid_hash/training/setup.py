@@ -1,9 +1,7 @@
-"""What a training run fixes before its first step: targets, weights, precision, memory."""
+"""What a training run fixes before its first step: targets, weights, precision."""
 
 import copy
-import ctypes
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Literal
@@ -25,9 +23,6 @@ _OF_BITS = ("head.project.", "head.norm.", "weight.")
 
 _FORM = ("backbone", "stripes", "output_stride", "batch_norm", "weights")
 """Keys of the section model that decide which tensors a network has, beside `bits`."""
-
-# of malloc.h
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
 
 def training_targets(
@@ -173,25 +168,3 @@ def faster_in_bf16(net: HashNet, pixels: NDArray[np.uint8]) -> tuple[float, floa
 
     found = [min([seconds(half) for _ in range(3)][1:]) for half in (False, True)]
     return len(pixels) / found[0], len(pixels) / found[1]
-
-
-def keep_freed_memory() -> bool:
-    """Have freed memory kept by this process for its next allocation, until it ends.
-
-    The C library of GNU systems takes every large block from the kernel and hands it back at
-    once. Each layer of each step then writes to pages that the kernel has to clear first
-    (tools/bench_allocator.py measures what that costs). The process holds its peak afterwards,
-    which training does anyway.
-
-    Returns:
-        Whether it was done: elsewhere than on GNU systems nothing happens.
-    """
-    if sys.platform != "linux":
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
-    except (OSError, AttributeError):  # another C library, such as musl
-        return False
-    done = [mallopt(_MMAP_MAX, 0), mallopt(_TRIM_THRESHOLD, 2**31 - 1), mallopt(_TOP_PAD, 2**28)]
-    return all(done)

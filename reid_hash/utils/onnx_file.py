@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reid_hash.errors import CheckpointError
+from reid_hash.errors import CheckpointError, ConfigError
 from reid_hash.utils.files import is_ordinary
 
 MESSAGES = {
@@ -27,7 +27,13 @@ MESSAGES = {
 }
 """Every way from a model to a tensor: message → number of the field → message in it."""
 
+_METADATA = 14  # field of ModelProto
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # fields of TensorProto
+_PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "mps": "CoreMLExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
 _MOST_BYTES = 2**31 - 1  # of a protocol buffer
 
 
@@ -84,6 +90,82 @@ def read_onnx(path: str | os.PathLike[str]) -> bytes:
             "onnx.save(onnx.load(FILE), NEW)"
         )
     return data
+
+
+def metadata_of(model: bytes) -> dict[str, str]:
+    """The metadata of an ONNX file, of which none is run; empty where they are no text.
+
+    Args:
+        model: as `read_onnx` gives it.
+    """
+    found = {}
+    for number, value in fields(memoryview(model)):
+        if number == _METADATA and isinstance(value, memoryview):
+            entry = {key: bytes(text) for key, text in fields(value) if not isinstance(text, int)}
+            try:
+                found[entry.get(1, b"").decode()] = entry.get(2, b"").decode()
+            except UnicodeDecodeError:
+                continue
+    return found
+
+
+def open_session(
+    path: str | os.PathLike[str], device: str = "auto", threads: int | None = None
+) -> Any:
+    """Open an ONNX file that holds all of its network; nothing else is read.
+
+    Args:
+        path: the file.
+        device: "auto" (cuda where onnxruntime has it, else cpu), "cpu", "cuda" or "mps".
+        threads: of the processor; None: $OMP_NUM_THREADS, which torch obeys too, else all cores.
+
+    Returns:
+        An onnxruntime.InferenceSession.
+
+    Raises:
+        CheckpointError: onnxruntime is not installed; the file is missing, damaged, or something
+            else.
+        ConfigError: onnxruntime does not have the device.
+    """
+    try:
+        onnxruntime = import_onnxruntime()
+    except ImportError as error:
+        raise CheckpointError(
+            "ONNX files need onnxruntime: pip install 'reid-hash[onnx]'"
+        ) from error
+    content = read_onnx(path)
+    there = onnxruntime.get_available_providers()
+    usable = [name for name, provider in _PROVIDERS.items() if provider in there]
+    if device == "auto":  # CoreML takes few of the operators: only where it is asked for
+        device = "cuda" if "cuda" in usable else "cpu"
+    if device not in usable:
+        raise ConfigError(
+            f"--device {device}: onnxruntime on this machine has only: {', '.join(usable)}"
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised too
+    options.intra_op_num_threads = threads or _threads_of_torch()
+    # else bytes in onnxruntime's own format would be taken too, which read_onnx does not know
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    try:
+        return onnxruntime.InferenceSession(
+            content, options, list(dict.fromkeys([_PROVIDERS[device], _PROVIDERS["cpu"]]))
+        )
+    except Exception as error:  # each failure has a class of its own, without a common one
+        raise CheckpointError(
+            f"{path} is damaged, or no ONNX file that onnxruntime can run: {first_line(error)}"
+        ) from error
+
+
+def _threads_of_torch() -> int:
+    """$OMP_NUM_THREADS, or 0, with which onnxruntime takes all cores."""
+    value = os.environ.get("OMP_NUM_THREADS", "")
+    return int(value) if value.isdecimal() else 0
+
+
+def first_line(error: Exception) -> str:
+    """What an exception of a library says, without what follows; else its class."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -108,11 +108,13 @@ def covered_shares(boxes: Boxes, crowd: Boxes) -> NDArray[np.float32]:
     return shares
 
 
-def network_input(crops: list[Crop], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Crops as a network takes them: [n, height, width, 3] uint8 RGB."""
+def network_input(
+    crops: list[Crop], size: tuple[int, int], growing: Literal["cubic", "linear"] = "cubic"
+) -> NDArray[np.uint8]:
+    """Crops as a network takes them: [n, height, width, 3] uint8 RGB; see `resize`."""
     pixels = np.empty((len(crops), *size, 3), np.uint8)
     for out, crop in zip(pixels, crops, strict=True):
-        out[:] = resize(crop.picture, *size)[:, :, ::-1]
+        out[:] = resize(crop.picture, *size, growing)[:, :, ::-1]
     return pixels
 
 

@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from reid_hash.data.images import SUFFIXES, read_image
+from reid_hash.data.images import MOST_PIXELS, SUFFIXES, is_hidden, read_image
 from reid_hash.errors import ConfigError, DataError
+from reid_hash.gallery.sighting import source_of_file
+from reid_hash.utils.files import is_ordinary
 from reid_hash.video.types import BgrFrame
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our own message names the bad file
@@ -52,6 +54,11 @@ class Address:
     target: str = field(repr=False)
     name: str
     shown: str
+
+    @property
+    def source(self) -> str:
+        """What its sightings have as their source: of files and folders the real path."""
+        return source_of_file(self.target) if self.kind in ("file", "images") else self.shown
 
     @property
     def live(self) -> bool:
@@ -180,6 +187,7 @@ class ImageSource:
         files = [path]
         if path.is_dir():
             files = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES]
+            files = [file for file in files if not is_hidden(file.name) and is_ordinary(file)]
         if not files:
             raise DataError(f"{path} holds no images ({', '.join(SUFFIXES)})")
         self._files = sorted(files, key=lambda file: _natural(file.name))
@@ -222,6 +230,7 @@ class VideoSource:
         self._capture = cv2.VideoCapture(address.target, cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise DataError(f"{address.shown}: not a video, or cut off")
+        _check_size(self._capture, address)
         self.fps = fps or _said_fps(self._capture)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.length = int(count) if 0 < count < 1e9 else None
@@ -282,6 +291,7 @@ class LiveSource:
     def __init__(self, address: Address, fps: float | None, patience: float) -> None:
         self.address, self._patience = address, patience
         self._capture = _connect(address)
+        _check_size(self._capture, address)
         first = _read(self._capture)
         if first is None:
             self.close()
@@ -453,6 +463,19 @@ def _image(file: Path) -> BgrFrame | None:
 
 def _size(picture: BgrFrame) -> tuple[int, int]:
     return picture.shape[1], picture.shape[0]
+
+
+def _check_size(capture: cv2.VideoCapture, address: Address) -> None:
+    """Raise DataError where frames are larger than images may be."""
+    width, height = (
+        int(capture.get(one)) for one in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+    )
+    if width * height > MOST_PIXELS:
+        capture.release()
+        raise DataError(
+            f"{address.shown}: frames of {width:,} × {height:,} pixels, and "
+            f"{MOST_PIXELS / 1e6:.0f} million are the most"
+        )
 
 
 def _said_fps(capture: cv2.VideoCapture) -> float:

@@ -1,6 +1,6 @@
 """What the stages hand to each other."""
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,11 @@ class Encodes(Protocol):
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the images that it takes, in pixels."""
+        ...
+
+    @property
+    def growing(self) -> Literal["cubic", "linear"]:
+        """How smaller images are scaled to that size; see `data.images.resize`."""
         ...
 
     def outputs(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -92,7 +92,9 @@ class PageGallery:
         """
         encoder = self.encoder
         with self._encoding:  # a network in evaluation mode is shared: one at a time
-            codes = encoder.encode(resize(picture, *encoder.size)[None], progress=False)
+            codes = encoder.encode(
+                resize(picture, *encoder.size, encoder.growing)[None], progress=False
+            )
         return codes.prefix(self.bits) if codes.bits > self.bits else codes
 
     def detector(self) -> "Detector":

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from reid_hash.errors import ConfigError
+from reid_hash.models.foreign.network import Network
 
 MOST_PICTURE_BYTES = 20 * 2**20
 """Size of a picture that is taken."""
@@ -45,7 +46,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     password: str | None = field(default=None, repr=False)
-    model: Path | None = None
+    model: Path | Network | None = None
     dataset: str = "cuhk03"
     detector: str = "auto"
     device: str = "auto"

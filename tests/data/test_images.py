@@ -1,16 +1,19 @@
 """Reading, scaling and decoding image files."""
 
+import io
 import shutil
 import types
+import zlib
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from reid_hash.data import images as module
-from reid_hash.data.images import decode, find_images, read_image, resize
+from reid_hash.data.images import as_image, decode, find_images, read_image, resize
 from reid_hash.data.listing import file_set
-from reid_hash.errors import DataError
+from reid_hash.errors import DataError, UnreadableError
 
 
 @pytest.fixture
@@ -96,7 +99,7 @@ def test_decode_counts_and_names_what_cannot_be_read(made):
     root, _ = made
     for letter in "abde":
         (root / f"{letter}.png").write_bytes(b"" if letter == "a" else b"x")
-    with pytest.raises(DataError, match=r"4 of 5 images cannot be read \(.*--skip-unreadable") as e:
+    with pytest.raises(UnreadableError, match=r"4 of 5 images cannot be read \(") as e:
         decode(as_set(root), 16, 8)
     assert "a.png: the file is empty" in str(e.value)
     assert "d.png" in str(e.value)
@@ -154,5 +157,77 @@ def test_hidden_files_are_no_images_and_linked_folders_are_read_once(tmp_path, w
     (tmp_path / "__MACOSX").rename(tmp_path / "in/__MACOSX")
     (tmp_path / "in/link").symlink_to(other)
     (tmp_path / "in/circle").symlink_to(tmp_path / "in")
-    found = [str(path.relative_to(tmp_path)) for path in find_images([tmp_path / "in"])]
+    found = [str(path.relative_to(tmp_path)) for path in find_images([tmp_path / "in"]).files]
     assert found == ["in/a/b.jpg", "in/link/f.jfif"]
+
+
+def test_what_is_left_out_of_folders_is_counted_in_one_line(tmp_path, write_image):
+    for place in ("a", "b"):
+        (tmp_path / place / "real").mkdir(parents=True)
+        write_image(tmp_path / place / "real" / "x.png")
+        (tmp_path / place / "a-link").symlink_to("real")  # comes before the folder in the alphabet
+        (tmp_path / place / "gone.jpg").symlink_to("nowhere")
+        for name in ("a.GIF", "b.gif", "c.avif", "README", ".hidden.png"):
+            (tmp_path / place / name).touch()
+    files, note = find_images([tmp_path / "a"])
+    assert [str(file.relative_to(tmp_path)) for file in files] == ["a/real/x.png"]
+    left_out = (
+        "2 .gif files, 1 .avif file, 1 broken link, 1 hidden file, 1 repeated folder, "
+        "1 suffixless file"
+    )
+    assert note == f"left out of {tmp_path / 'a'}: {left_out}"
+    _, note = find_images([tmp_path / "a", tmp_path / "b", files[0]])
+    assert note.startswith("left out of 2 folders: 4 .gif files, 2 .avif files, 2 broken links")
+    assert find_images(files) == (files, "")
+    files[0].unlink()
+    with pytest.raises(DataError, match=r"a holds no images \(.*\); it holds 2 .gif files"):
+        find_images([tmp_path / "a"])
+
+
+def test_many_kinds_of_files_are_told_in_one_line(tmp_path, write_image):
+    write_image(tmp_path / "x.png")
+    for number in range(30):
+        (tmp_path / f"x.{number:03}").touch()
+    kinds = ", ".join(f"1 .{number:03} file" for number in range(8))
+    note = find_images([tmp_path]).note
+    assert note == f"left out of {tmp_path}: {kinds}, 22 other files"
+
+
+def claiming(width, height, suffix):
+    """The bytes of a small image file whose header says that it is a huge one."""
+    data = bytearray(cv2.imencode(suffix, np.zeros((40, 30, 3), np.uint8))[1].tobytes())
+    if suffix == ".png":
+        data[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    elif suffix == ".jpg":
+        at = data.index(b"\xff\xc0") + 5
+        data[at : at + 4] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    elif suffix == ".bmp":
+        data[18:26] = width.to_bytes(4, "little") + height.to_bytes(4, "little")
+    elif suffix == ".ppm":
+        data = bytearray(b"P6\n%d %d\n255\n" % (width, height)) + data[-3600:]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".ppm"])
+def test_sizes_are_not_taken_on_trust(tmp_path, monkeypatch, suffix):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(claiming(30000, 30000, suffix))
+    monkeypatch.setattr(module.cv2, "imdecode", None)  # nothing may be made room for
+    with pytest.raises(DataError, match="more than 67 million pixels, the most"):
+        read_image(path)
+
+
+def test_sizes_are_those_that_opencv_finds(tmp_path, write_image):
+    for suffix in (".png", ".jpg", ".bmp", ".ppm", ".webp", ".tiff", ".gif"):
+        image = np.zeros((41, 31, 3), np.uint8)
+        data = cv2.imencode(suffix, image)[1].tobytes()
+        assert module._size(data) == (41, 31), suffix
+
+
+def test_an_image_of_pillow_is_not_decoded_on_trust():
+    with (
+        Image.open(io.BytesIO(claiming(9000, 9000, ".png"))) as image,
+        pytest.raises(DataError, match="a PIL image: it says that it has more than 67 million"),
+    ):
+        as_image(image)

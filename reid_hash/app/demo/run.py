@@ -16,7 +16,7 @@ from rich.console import Console
 from reid_hash.app.demo.display import Screen, frame_progress
 from reid_hash.app.demo.options import DemoOptions
 from reid_hash.app.demo.result import DemoResult
-from reid_hash.app.gallery import gallery_encoder
+from reid_hash.app.gallery import gallery_encoder, noted_model
 from reid_hash.app.runs import USUAL_DATASET, find_model
 from reid_hash.data.images import read_image, resize
 from reid_hash.data.walkers import write_video
@@ -26,7 +26,7 @@ from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.milvus.address import MilvusAddress
 from reid_hash.gallery.open import create_gallery, has_gallery, open_gallery
 from reid_hash.models.encoder import Encoder
-from reid_hash.models.load import load_model
+from reid_hash.models.load import open_model
 from reid_hash.models.torch_encoder import pick_device
 from reid_hash.report.pages.timeline import write_timeline
 from reid_hash.utils.signals import stop_signals
@@ -248,15 +248,17 @@ def _gallery(stack: contextlib.ExitStack, options: DemoOptions) -> tuple[AnyGall
             gallery, options.model, dataset, options.device, options.runs
         )
     file = find_model(options.model, dataset, options.runs)
-    encoder = load_model(file, options.device)
+    encoder = open_model(file, options.device)
     like = encoder.binarise(np.zeros((0, encoder.bits)))
-    return stack.enter_context(create_gallery(place, like, str(file.absolute()))), encoder
+    return stack.enter_context(create_gallery(place, like, noted_model(file))), encoder
 
 
 def _watched(images: Sequence[Path], encoder: Encoder, people: People) -> Watched | None:
     if not images:
         return None
-    pixels = np.stack([resize(read_image(image), *encoder.size) for image in images])
+    pixels = np.stack(
+        [resize(read_image(image), *encoder.size, encoder.growing) for image in images]
+    )
     return Watched(
         people.fit(encoder.encode(pixels, progress=False)), [image.name for image in images]
     )

@@ -23,6 +23,7 @@ from reid_hash.gallery.milvus.address import MilvusAddress
 from reid_hash.gallery.open import Place, create_gallery, folder_of, open_gallery
 from reid_hash.gallery.sqlite.files import DATABASE, READERS, ReadableBy
 from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.models.foreign.network import Network
 from reid_hash.utils.progress import counting
 from reid_hash.utils.timestamps import parse_time
 
@@ -45,6 +46,7 @@ gallery_model_option = click.option(
 
 @click.command("create", short_help="Make an empty gallery")
 @click.argument("place", metavar="GALLERY", type=options.GALLERY)
+@options.network_options
 @options.model_option
 @dataset_option
 @click.option("--codes", type=options.FILE, help="Take length and model from a file of codes.")
@@ -65,7 +67,7 @@ gallery_model_option = click.option(
 @options.verbosity_options
 def create(
     place: Place,
-    model: Path | None,
+    model: Path | Network | None,
     dataset: str,
     codes: Path | None,
     bits: int | None,
@@ -88,6 +90,7 @@ def create(
 @click.command("add", short_help="Encode images and add them")
 @click.argument("place", metavar="GALLERY", type=options.GALLERY)
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@options.network_options
 @gallery_model_option
 @dataset_option
 @option("--camera", help="Name of the camera.")
@@ -105,7 +108,7 @@ def create(
 def add(
     place: Place,
     images: tuple[Path, ...],
-    model: Path | None,
+    model: Path | Network | None,
     dataset: str,
     moment: str | None,
     device: str,
@@ -113,13 +116,15 @@ def add(
 ) -> None:
     """Encode IMAGES (files, or folders with all images below) and add them to the gallery.
 
-    Files of codes (.npz) are added as they are. An image file that is in the gallery already is
-    passed over, so that an interrupted command can be given again.
+    Files of codes (.npz) are added as they are. An image file that is in the gallery already, by
+    whatever path, is passed over unless its content has changed, so that an interrupted command
+    can be given again.
     """
     console = options.progress_console()
     noted = AddOptions(time=None if moment is None else parse_time(moment), **given)
     codes = [path for path in images if path.suffix.lower() == CODES]
-    pictures = find_images([path for path in images if path not in codes])
+    pictures, left_out = find_images([path for path in images if path not in codes])
+    show.notes([left_out] if left_out else [], console)
     if pictures and noted.thumbnails and isinstance(place, MilvusAddress):
         noted = replace(noted, thumbnails=False)
         if console is not None:
@@ -133,9 +138,12 @@ def add(
             added += result.sightings
             if result.known:
                 show.notes([f"{result.known:,} files are in the gallery already"], console)
+            if result.changed:
+                changed = f"added again, as their content has changed: {result.changed:,} files"
+                show.notes([changed], console)
             if result.unreadable:
-                left_out = f"{len(result.unreadable)} images left out:"
-                show.notes([left_out, *result.unreadable], console)
+                unreadable = f"{len(result.unreadable)} images left out:"
+                show.notes([unreadable, *result.unreadable], console)
         show.line(f"added {added:,} sightings; gallery {place} has {len(gallery):,}")
 
 

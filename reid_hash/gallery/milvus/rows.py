@@ -7,7 +7,7 @@ from typing import Any
 
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.milvus.link import Columns, Row, quote
-from reid_hash.gallery.sighting import Filter, Sighting, fields_of
+from reid_hash.gallery.sighting import Filter, Sighting, any_names, fields_of
 from reid_hash.gallery.sqlite.schema import checksum
 
 NOBODY = 0
@@ -148,7 +148,7 @@ def expression(chosen: Filter) -> str | None:
             continue
         exclude = key.startswith("exclude_")
         column = _COLUMNS[key.removeprefix("exclude_")]
-        values = _values(wanted)
+        values = _values(any_names(wanted) if column == "source" else wanted)
         if values:
             terms.append(f"{column} {'not in' if exclude else 'in'} [{', '.join(values)}]")
         elif not exclude:

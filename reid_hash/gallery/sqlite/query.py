@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import GalleryError
-from reid_hash.gallery.sighting import Filter, Sighting
+from reid_hash.gallery.sighting import Filter, Sighting, any_names
 from reid_hash.gallery.sqlite.work import ROW, allow, charge
 from reid_hash.utils.timestamps import TIME_LIMIT
 
@@ -84,6 +84,8 @@ def condition(db: sqlite3.Connection, chosen: Filter) -> tuple[str, list[Any]]:
         elif column == "identity":  # whoever is not there is excluded already
             found = (find_identity(db, identity) for identity in wanted)
             wanted = [identity for identity in found if identity is not None]
+        if column == "source":
+            wanted = any_names(wanted)
         # one parameter for a list of any length; NumPy's numbers are no JSON
         listed = [one if isinstance(one, str) else int(one) for one in wanted]
         allow(db, len(listed))

@@ -136,7 +136,9 @@ class Identifier:
     def _encode(self, crops: list[Crop]) -> list[tuple[Codes, NDArray[np.float32]]]:
         if not crops:
             return []
-        outputs, _ = self._encoder.outputs(network_input(crops, self._encoder.size))
+        outputs, _ = self._encoder.outputs(
+            network_input(crops, self._encoder.size, self._encoder.growing)
+        )
         codes = self._people.fit(self._encoder.binarise(outputs))
         values = query_values(outputs[:, : codes.bits])
         return [(codes[[i]], row) for i, row in enumerate(values)]
@@ -254,7 +256,7 @@ class Identifier:
         return Sighting(
             camera=address.name,
             time=shot.time,
-            source=address.shown,
+            source=address.source,
             track=number,
             frame=shot.frame,
             box=shot.box,

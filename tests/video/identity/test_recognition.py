@@ -93,6 +93,7 @@ class Fake:
     """Gives the same outputs of any image, more than the gallery keeps."""
 
     size = (32, 16)
+    growing = "cubic"
     row = np.linspace(-1.0, 3.0, BITS + 4, dtype=np.float32)
 
     def outputs(self, images):

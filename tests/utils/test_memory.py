@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from reid_hash.training.setup import keep_freed_memory
+from reid_hash.utils.memory import keep_freed_memory
 
 COUNT = """
 import resource, sys
 import numpy as np
-from reid_hash.training.setup import keep_freed_memory
+from reid_hash.utils.memory import keep_freed_memory
 if sys.argv[1] == "kept" and not keep_freed_memory():
     sys.exit("not here")
 def faults():
