@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import click
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
@@ -124,6 +125,11 @@ def line(text: str, err: bool = False) -> None:
     """
     shown, width = visible(text), None if err else terminal_width(sys.stdout)
     echo(shown if width is None else _broken(shown, width), err)
+
+
+def confirm(question: str) -> bool:
+    """Ask a question on the terminal, printed as `line` prints; false unless answered with yes."""
+    return click.confirm(encodable(visible(question), getattr(sys.stdout, "encoding", None)))
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], keys: int = 0) -> None:

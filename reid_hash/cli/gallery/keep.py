@@ -15,7 +15,6 @@ from reid_hash.gallery.sighting import Filter, parse_identity
 from reid_hash.gallery.sqlite.verify import fix
 from reid_hash.gallery.sqlite.verify import verify as find_damage
 from reid_hash.utils.timestamps import format_time, parse_age, parse_since
-from reid_hash.utils.visible import visible
 
 _AHEAD = 86400.0
 """Seconds by which a time lies in the future where clocks and time zones are no more to blame."""
@@ -141,7 +140,7 @@ def forget(
             # a server frees the bytes when it compacts
             good = "" if isinstance(place, MilvusAddress) else " for good"
             question = f"Erase {gallery.count(**where):,} of {len(gallery):,} sightings{good}?"
-        if not click.confirm(visible(question)):
+        if not show.confirm(question):
             show.line("nothing was erased")
             return
     with open_gallery(place) as gallery:
@@ -177,7 +176,7 @@ def prune(place: Place, keep: str, yes: bool) -> None:
                 f"{about} ({format_time(now)}): nothing was erased; look at the clock, and give "
                 "--yes if it is right"
             )
-        if not click.confirm(f"{about} ({format_time(now)}). Erase them for good?"):
+        if not show.confirm(f"{about} ({format_time(now)}). Erase them for good?"):
             show.line("nothing was erased")
             return
     with open_gallery(place) as gallery:
