@@ -179,7 +179,7 @@ class Codes:
     @classmethod
     def empty(cls, bits: int, weights: ArrayLike | None = None, model: str = "") -> "Codes":
         """Make codes of no images, to compare others with."""
-        packed = np.empty((0, max(0, -(-bits // 8))), np.uint8)
+        packed = np.empty((0, max(0, -(-min(bits, MOST_BITS + 1) // 8))), np.uint8)
         return cls(packed, bits, weights, model)  # type: ignore[arg-type]
 
     def __len__(self) -> int:

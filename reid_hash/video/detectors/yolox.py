@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import CheckpointError, DataError
-from reid_hash.utils.onnx_file import fields, import_onnxruntime, limit_memory, read_onnx
+from reid_hash.utils.onnx_file import (
+    fields,
+    first_line,
+    import_onnxruntime,
+    limit_memory,
+    read_onnx,
+)
 from reid_hash.video.detectors.detector import suppress
 from reid_hash.video.types import BgrFrame, Detections
 
@@ -53,7 +59,7 @@ class Yolox:
         try:
             found = self._run(np.full((1, 3, *self._size), _FILL, np.float32)).shape
         except Exception as error:  # each engine has its own
-            raise DataError(f"{file}: the network cannot be run: {error}") from error
+            raise DataError(f"{file}: the network cannot be run: {first_line(error)}") from error
         if len(found) != 3 or found[1] != len(grids) or found[2] < 6:
             raise DataError(
                 f"{file} is no detector in YOLOX form: its output is {list(found)}, not "
