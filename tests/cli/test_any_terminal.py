@@ -25,7 +25,7 @@ ENCODINGS = ("utf-8", "cp1252", "latin-1", "ascii")
 def world(tmp_path_factory):
     """A network, a Market-1501 folder, and a gallery with names of all scripts and of markup."""
     folder = tmp_path_factory.mktemp("world")
-    pixels = coloured_pixels.labels=12, images=12)
+    pixels = coloured_pixels(identities=12, images=12)
     train(tiny_config("train.epochs=1"), pixels, folder / "run", device="cpu")
     for part in ("query", "bounding_box_test"):
         (folder / "market" / part).mkdir(parents=True)
