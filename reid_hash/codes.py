@@ -23,6 +23,8 @@ from reid_hash.utils.npz import NpzFile
 from reid_hash.utils.visible import visible
 
 _LONGEST = 2**16  # bytes of a name: 4 a character, and no path has 16,384
+MOST_BITS = 2**20
+"""Length of the longest code: far above any that is trained, and weights of it take 8 MB."""
 _WEIGHT_DIGITS = 24  # binary digits of the largest weight that are kept: float32's precision
 
 
@@ -148,6 +150,8 @@ class Codes:
         width = -(-self.bits // 8)
         if self.bits < 1:
             raise CodeError(f"a code has at least 1 bit, not {self.bits}")
+        if self.bits > MOST_BITS:
+            raise CodeError(f"a code has at most {MOST_BITS:,} bits, not {self.bits:,}")
         if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != width:
             raise CodeError(
                 f"codes of {self.bits} bits are uint8 of shape [n, {width}], "
@@ -175,7 +179,7 @@ class Codes:
     @classmethod
     def empty(cls, bits: int, weights: ArrayLike | None = None, model: str = "") -> "Codes":
         """Make codes of no images, to compare others with."""
-        packed = np.empty((0, max(0, -(-bits // 8))), np.uint8)
+        packed = np.empty((0, max(0, -(-min(bits, MOST_BITS + 1) // 8))), np.uint8)
         return cls(packed, bits, weights, model)  # type: ignore[arg-type]
 
     def __len__(self) -> int:

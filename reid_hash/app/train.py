@@ -301,7 +301,7 @@ def train_run(
     if console is not None:
         for note in dataset.notes:
             remark(console, f"note: {note}")
-        console.print(f"reading {len(dataset.train):,} training images …")
+        remark(console, f"reading {len(dataset.train):,} training images …")
     pixels = decode(dataset.train, config.data.height, config.data.width, skip_unreadable)
     if pixels.unreadable and console is not None:
         _name_unreadable(pixels.unreadable, console)
@@ -367,7 +367,7 @@ def _rows(encoded: Encoded, dataset: Dataset, seed: int) -> list[Row] | list[Ret
 
 
 def _name_unreadable(unreadable: Sequence[str], console: Console) -> None:
-    console.print(f"note: {len(unreadable)} images cannot be read and are left out:")
+    remark(console, f"note: {len(unreadable)} images cannot be read and are left out:")
     for reason in unreadable:
         remark(console, f"  {reason}")
 

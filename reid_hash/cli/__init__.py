@@ -14,7 +14,14 @@ import click
 
 from reid_hash.errors import ReidHashError
 from reid_hash.utils.signals import interrupting
-from reid_hash.utils.visible import visible
+from reid_hash.utils.visible import echo, encodable, make_streams_forgiving, visible
+
+
+class _HelpFormatter(click.HelpFormatter):
+    """Help without characters that the terminal's encoding lacks: click would write UTF-8."""
+
+    def getvalue(self) -> str:
+        return encodable(super().getvalue(), getattr(sys.stdout, "encoding", None))
 
 
 class LazyGroup(click.Group):
@@ -93,6 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: those after the program's name; sys.argv's when left out.
     """
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # our own message names the bad image
+    make_streams_forgiving()
+    click.Context.formatter_class = _HelpFormatter  # click knows no other way for all commands
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     # --debug may stand anywhere: it is added to a command line that just failed
@@ -135,7 +144,7 @@ def _fail(message: str, code: int) -> int:
 
 def _print(text: str) -> None:
     with contextlib.suppress(OSError):  # the terminal may be gone
-        click.echo(text, err=True)
+        echo(text, err=True)
 
 
 def _show_traceback(

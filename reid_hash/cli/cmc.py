@@ -10,6 +10,7 @@ from reid_hash.app.evaluate import EvaluateOptions, evaluate
 from reid_hash.app.runs import RUNS
 from reid_hash.cli import options, show
 from reid_hash.evaluation.describe import write_json
+from reid_hash.metrics.single_shot import MOST_DRAWS
 from reid_hash.report.plots import save_figure
 
 option = partial(options.option, EvaluateOptions)
@@ -31,7 +32,7 @@ option = partial(options.option, EvaluateOptions)
 @options.camera_rule_option
 @option(
     "--draws",
-    type=click.IntRange(1),
+    type=click.IntRange(1, MOST_DRAWS),
     show_default=True,
     help="Gallery draws of a single-shot protocol.",
 )

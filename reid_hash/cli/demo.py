@@ -5,9 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from reid_hash.app.demo.options import DemoOptions
 from reid_hash.app.runs import RUNS
@@ -161,16 +158,11 @@ def _people(found: "DemoResult") -> None:
     )
     if not found.people:
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for header in ("identity", "", "cameras", "visits", "from", "to", "seen"):
-        right = header in ("visits", "from", "to", "seen")
-        table.add_column(header, justify="right" if right else "left", no_wrap=header != "cameras")
-    for person in found.people[:_MOST]:
-        show.row(table, *_row(person, found.start))
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:  # a pipe or a file has no width: nothing may be cut there
-        console.width = 140
-    console.print(table)
+    columns = [
+        show.Column(header, header in ("visits", "from", "to", "seen"), header == "cameras")
+        for header in ("identity", "", "cameras", "visits", "from", "to", "seen")
+    ]
+    show.table(columns, [_row(person, found.start) for person in found.people[:_MOST]])
     if len(found.people) > _MOST:
         show.line(f"… and {len(found.people) - _MOST:,} more; see the timeline")
 

@@ -3,15 +3,12 @@
 from pathlib import Path
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from reid_hash.cli import show
 from reid_hash.errors import CheckpointError
 from reid_hash.models.head_encoder import is_head, load_head
 from reid_hash.models.shipped import ShippedModel, default_model, shipped_model, shipped_models
-from reid_hash.utils.visible import visible
+from reid_hash.utils.visible import echo, visible
 
 
 @click.command("models", short_help="The models that come with the toolkit")
@@ -33,34 +30,34 @@ def command(name: str | None) -> None:
             known = ", ".join(model.name for model in shipped_models())
             raise CheckpointError(f"no shipped model is called {name!r}; there are: {known}")
         _, _, text = found.card.read_text(encoding="utf-8").split("---\n", 2)
-        click.echo(visible(text.strip(), keep="\n"))
+        echo(visible(text.strip(), keep="\n"))
         return
     _print_table(shipped_models())
 
 
 def _print_table(models: list[ShippedModel]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for header in ("name", "parameters", "size", "input", "bits", "rank-1 by bits", "trained on"):
-        table.add_column(header, justify="right" if header in ("parameters", "size") else "left")
-    chosen = default_model()
+    names = ("name", "parameters", "size", "input", "bits", "rank-1 by bits", "trained on")
+    columns = [
+        show.Column(name, name in ("parameters", "size"), name in ("rank-1 by bits", "trained on"))
+        for name in names
+    ]
+    chosen, rows = default_model(), []
     for model in models:
         facts = model.facts
         rates = " · ".join(f"{100 * rate:.0f} @{bits}" for bits, rate in facts["rank1"].items())
-        show.row(
-            table,
-            model.name + (" (default)" if model == chosen else ""),
-            f"{facts['parameters']:,}",
-            f"{model.file.stat().st_size / 1e6:.1f} MB",
-            str(facts["input"]),
-            str(facts["bits"]),
-            rates,
-            str(facts["trained_on"]),
+        rows.append(
+            [
+                model.name + (" (default)" if model == chosen else ""),
+                f"{facts['parameters']:,}",
+                f"{model.file.stat().st_size / 1e6:.1f} MB",
+                str(facts["input"]),
+                str(facts["bits"]),
+                rates,
+                str(facts["trained_on"]),
+            ]
         )
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160
-    console.print(table)
-    console.print(
+    show.table(columns, rows)
+    show.line(
         "rank-1 in percent, weighted Hamming distance, by the test that the card names: "
         "reid-hash models NAME"
     )

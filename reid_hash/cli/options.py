@@ -17,7 +17,7 @@ from reid_hash.gallery.milvus.address import is_milvus, parse_address
 from reid_hash.gallery.open import Place
 from reid_hash.models.foreign.inputs import PRESETS
 from reid_hash.models.foreign.network import Network
-from reid_hash.utils.visible import visible
+from reid_hash.utils.visible import echo, make_console, visible
 
 Command = Callable[..., Any]
 
@@ -279,7 +279,7 @@ class _Details(logging.Handler):
     """Prints what rooms log on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(visible(record.getMessage()), err=True)
+        echo(visible(record.getMessage()), err=True)
 
 
 def _print_details(ctx: click.Context) -> None:
@@ -332,7 +332,7 @@ def verbosity_options(command: Command) -> Command:
 def progress_console() -> Console | None:
     """Where progress and remarks go: standard error, or nowhere after -q."""
     quiet = click.get_current_context().meta.get("quiet", False)
-    return None if quiet else Console(stderr=True, highlight=False)
+    return None if quiet else make_console(stderr=True)
 
 
 def parse_bits(_: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:

@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from reid_hash.app.runs import RUNS
 from reid_hash.app.search import SearchOptions, search
@@ -17,7 +14,7 @@ from reid_hash.cli.gallery.fill import dataset_option, gallery_model_option
 from reid_hash.evaluation.describe import write_json
 from reid_hash.gallery.sighting import Answer, Match
 from reid_hash.utils.timestamps import format_time, parse_since
-from reid_hash.utils.visible import visible
+from reid_hash.utils.visible import echo, visible
 
 option = partial(options.option, SearchOptions)
 
@@ -119,29 +116,23 @@ def _print_plain(answer: Answer) -> None:
     for rank, match in enumerate(answer.matches, 1):
         within = "" if answer.threshold is None else ("yes" if answer.within(match) else "no")
         cells = [answer.query, str(rank), repr(match.distance), within, *_cells(match)]
-        click.echo("\t".join(visible(" ".join(cell.split())) for cell in cells))
+        echo("\t".join(visible(" ".join(cell.split())) for cell in cells))
 
 
 def _print_table(answer: Answer) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     names = ("sighting", "camera", "time", "source", "frame", "track", "identity")
     rows = [_cells(match) for match in answer.matches]
     kept = [i for i in range(len(names)) if any(row[i] for row in rows)]
-    for header in ("rank", "distance"):
-        table.add_column(header, justify="right", no_wrap=True)
+    columns = [show.Column("rank", right=True), show.Column("distance", right=True)]
     if answer.threshold is not None:
-        table.add_column("known")
-    for i in kept:
-        fold = names[i] == "source"
-        table.add_column(names[i], no_wrap=not fold, overflow="fold" if fold else "ellipsis")
+        columns.append(show.Column("known"))
+    columns += [show.Column(names[i], folds=names[i] == "source") for i in kept]
+    shown = []
     for rank, (match, row) in enumerate(zip(answer.matches, rows, strict=True), 1):
         known = [] if answer.threshold is None else ["yes" if answer.within(match) else "no"]
-        show.row(table, str(rank), f"{match.distance:.3f}", *known, *(row[i] for i in kept))
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:  # a pipe or a file has no width: nothing may be cut there
-        console.width = 160
-    if answer.matches:
-        console.print(table)
+        shown.append([str(rank), f"{match.distance:.3f}", *known, *(row[i] for i in kept)])
+    if shown:
+        show.table(columns, shown)
 
 
 def _as_object(answer: Answer) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class ModelConfig(_Section):
     pretrained: str | None = Field(
         None, description='"timm" for the weights that timm downloads, or a local weights file'
     )
-    stripes: Count | None = Field(
+    stripes: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         None, description="of timm's networks: horizontal stripes of the last map, pooled apart"
     )
     output_stride: Literal[8, 16, 32] | None = Field(
@@ -225,7 +225,7 @@ class TrainConfig(_Section):
     )
     epochs: Count = 40
     identities_per_batch: Annotated[int, Field(ge=2)] = 16
-    images_per_identity: Annotated[int, Field(ge=2)] = 4
+    images_per_identity: Annotated[int, Field(ge=2, le=256)] = 4
     optimiser: Literal["sgd", "adamw", "muon"] = "adamw"
     learning_rate: Positive = 1e-3
     weight_decay: NotNegative = 5e-4

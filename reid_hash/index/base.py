@@ -1,5 +1,6 @@
 """What every index over codes offers, and what it checks."""
 
+import operator
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,8 +17,9 @@ class Matches(NamedTuple):
     """The nearest codes of each query, by (distance, id), both ascending.
 
     Attributes:
-        distances: [queries, k] float64; infinity where there were fewer than k codes.
-        ids: [queries, k] int64; -1 where there were fewer than k codes.
+        distances: [queries, found] float64. `found` is k, or how many codes were searched where
+            these are fewer; infinity where an approximate search found fewer still.
+        ids: [queries, found] int64; -1 where the distance is infinite.
     """
 
     distances: NDArray[np.float64]
@@ -53,7 +55,7 @@ class CodeIndex(Protocol):
 
         Args:
             query: codes, or real values [queries, bits] in -1 … 1 (`distances.query_values`).
-            k: how many to find, ≥ 1.
+            k: how many to find, ≥ 1; all where there are fewer.
             only: [m] int64 ascending: search among these ids only; all when left out.
         """
         ...
@@ -80,7 +82,11 @@ def check_ids(ids: NDArray[np.int64], count: int, last: int) -> NDArray[np.int64
 
 
 def check_search(k: int, only: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-    """Raise CodeError unless k ≥ 1; returns the ids to search among, sorted."""
+    """Raise CodeError unless k is an integer ≥ 1; returns the ids to search among, sorted."""
+    try:
+        operator.index(k)
+    except TypeError as error:
+        raise CodeError(f"a search finds a whole number of codes, not {k!r}") from error
     if k < 1:
         raise CodeError(f"a search finds 1 code or more, not {k}")
     return None if only is None else np.unique(signed_ids(only))

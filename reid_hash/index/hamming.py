@@ -21,7 +21,7 @@ from reid_hash.index._engine.index_file import (
     write_index_file,
 )
 from reid_hash.index._engine.inverted_lists import default_lists
-from reid_hash.index._engine.threads import faiss_threads, processors
+from reid_hash.index._engine.threads import faiss_threads, thread_count
 from reid_hash.index.base import (
     Matches,
     check_ids,
@@ -115,7 +115,7 @@ class HammingIndex:
         self._like = Codes.empty(bits, model=model)
         self._kind: Kind = kind
         self._probes = _PROBES if probes is None else probes
-        self._threads = max(1, processors() if threads is None else threads)
+        self._threads = thread_count(threads)
         self._lock = _SharedLock()
         self._ids = np.empty(0, np.int64)
         self._last = -1
@@ -194,8 +194,8 @@ class HammingIndex:
             if only is not None:
                 kept = np.isin(ids, only)
                 index, ids = _make_binary("flat", _stored(index)[kept], 0), ids[kept]
-            matches = no_matches(len(query), k)
             wanted = min(k, len(ids))
+            matches = no_matches(len(query), wanted)
             if wanted and len(query):
                 found, places = index.search(query.packed, wanted)
                 matches.distances[:, :wanted] = np.where(places < 0, np.inf, found)

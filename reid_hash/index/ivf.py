@@ -26,7 +26,7 @@ from reid_hash.index._engine.inverted_lists import (
     train,
 )
 from reid_hash.index._engine.segments import Buffer, Searchable, Store
-from reid_hash.index._engine.threads import faiss_threads, processors
+from reid_hash.index._engine.threads import faiss_threads, thread_count
 from reid_hash.index.base import Matches, check_ids, described, signed_ids
 
 _TRAIN = 20_000  # codes from which on clusters are worth their making
@@ -90,7 +90,7 @@ class IvfWeightedIndex:
         self.bits = len(exact)
         self._like = Codes.empty(self.bits, exact, model)
         self._settings = (lists, probes, seed)
-        self._engine = Engine(max(1, processors() if threads is None else threads))
+        self._engine = Engine(thread_count(threads))
         width = -(-len(exact) // 8)
         self._codes = _Codes(None, Store(width, width, (), Buffer.empty(width)))
         self._last = -1

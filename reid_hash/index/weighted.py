@@ -22,7 +22,7 @@ from reid_hash.index._engine.index_file import (
 )
 from reid_hash.index._engine.layout import LANES
 from reid_hash.index._engine.segments import Buffer, Segment, Store
-from reid_hash.index._engine.threads import processors
+from reid_hash.index._engine.threads import thread_count
 from reid_hash.index.base import Matches, check_ids, described, signed_ids
 
 _MOST_SCANNED = 128  # bytes: the sum of 256 tables of 8 bits fits into 16
@@ -81,7 +81,7 @@ class WeightedIndex:
         exact = exact_weights(weights)
         self.bits = len(exact)
         self._like = Codes.empty(self.bits, exact, model)
-        self._engine = Engine(max(1, processors() if threads is None else threads))
+        self._engine = Engine(thread_count(threads))
         width = -(-self.bits // 8)
         scanned = -(-max(1, self.bits if scan_bits is None else scan_bits) // 8)
         scanned = min(scanned, width, _MOST_SCANNED)

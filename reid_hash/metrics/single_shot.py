@@ -10,6 +10,9 @@ from reid_hash.errors import MetricError
 from reid_hash.metrics.ranking import RANKS, summarise
 from reid_hash.metrics.ties import Ints, TieGroups, from_counts
 
+MOST_DRAWS = 10_000
+"""All draws are held at a time; their mean is certain to a hundredth of a percent long before."""
+
 
 def single_shot(
     distances: ArrayLike,
@@ -33,7 +36,7 @@ def single_shot(
         gallery_labels: [G] int.
         query_cameras: [Q] int.
         gallery_cameras: [G] int.
-        draws: how many galleries are drawn, ≥ 1.
+        draws: how many galleries are drawn, 1 … 10,000.
         seed: of the generator that draws them.
         ranks: of the CMC curve.
 
@@ -42,7 +45,8 @@ def single_shot(
         deviation over draws.
 
     Raises:
-        MetricError: shapes do not fit together, a distance is not finite, or `draws` is below 1.
+        MetricError: shapes do not fit together, a distance is not finite, or too many or
+            too few draws.
 
     Example:
         >>> result = single_shot([[0.1, 0.2]], [7], [7, 8], [1], [2, 2], draws=3)
@@ -62,6 +66,8 @@ def single_shot(
         raise MetricError("a distance is NaN or infinite; were the embeddings finite?")
     if draws < 1:
         raise MetricError(f"at least 1 draw is needed, not {draws}")
+    if draws > MOST_DRAWS:
+        raise MetricError(f"at most {MOST_DRAWS:,} galleries are drawn, not {draws:,}")
     columns = np.ascontiguousarray(matrix.T)  # drawn images are then whole rows
     chosen = draw_images(in_gallery, seen_by, draws, np.random.default_rng(seed))
     by_camera = [np.flatnonzero(cameras == camera) for camera in np.unique(cameras)]

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rich.console import Console
 
 from reid_hash.codes import Codes
 from reid_hash.config.schema import Config
@@ -21,6 +20,7 @@ from reid_hash.data.dataset import RgbImage
 from reid_hash.data.images import as_image, resize
 from reid_hash.errors import CheckpointError, DataError, ImageError
 from reid_hash.utils.progress import counting
+from reid_hash.utils.visible import make_console
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -36,6 +36,7 @@ Progress: TypeAlias = bool | Callable[[int], object] | None
 bar in any case, or none; a function: called with the number of images of each batch."""
 
 _BLOCK = 512  # images decoded before the network runs: 33 MB of 224×96; four of its batches
+_MOST_PIXELS = _BLOCK * 256 * 128  # of the images held at a time: fewer where they are larger
 _PATIENCE = 2.0  # seconds after which a bar appears
 
 
@@ -146,7 +147,7 @@ class Encoder(ABC):
                 yield self._outputs(np.empty((0, *self.size, 3), np.uint8), None)
 
     def _blocks(self, images: Iterable[object], color: str) -> Iterator[NDArray[np.uint8]]:
-        """Images of the network's size, [up to `_BLOCK`, height, width, 3] at a time."""
+        """Images of the network's size, [n ≤ `_BLOCK`, height, width, 3] at a time."""
 
         def one(number: int, given: object) -> RgbImage:
             try:
@@ -157,8 +158,9 @@ class Encoder(ABC):
                 raise type(error)(f"image {number}: {error}") from error
 
         numbered = enumerate(images)
+        most = fitting_batch(_BLOCK, self.size)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            while block := list(itertools.islice(numbered, _BLOCK)):
+            while block := list(itertools.islice(numbered, most)):
                 yield np.stack(list(pool.map(one, *zip(*block, strict=True))))
 
     def _checked(
@@ -194,6 +196,11 @@ def _several(images: object) -> Iterable[object]:
     return images
 
 
+def fitting_batch(most: int, size: tuple[int, int]) -> int:
+    """How many images of a size (height, width) to hold at a time: `most`, fewer of large ones."""
+    return max(1, min(most, _MOST_PIXELS // (size[0] * size[1])))
+
+
 @contextlib.contextmanager
 def _counting(progress: Progress, total: int | None) -> Iterator[Callable[[int], object] | None]:
     """Give the function that is to be called with the number of images of each batch, if any."""
@@ -203,7 +210,7 @@ def _counting(progress: Progress, total: int | None) -> Iterator[Callable[[int],
     if progress is False or (progress is None and not sys.stderr.isatty()):
         yield None
         return
-    bar = functools.partial(counting, Console(stderr=True), "encoding", total)
+    bar = functools.partial(counting, make_console(stderr=True), "encoding", total)
     with contextlib.ExitStack() as stack:
         advance = stack.enter_context(bar()) if progress else None
         began, waiting = time.monotonic(), 0

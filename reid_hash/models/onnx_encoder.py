@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reid_hash.config.reading import parse_config
 from reid_hash.config.schema import Config
 from reid_hash.errors import CheckpointError, ConfigError
-from reid_hash.models.encoder import Encoder
+from reid_hash.models.encoder import Encoder, fitting_batch
 from reid_hash.utils.files import is_ordinary
 from reid_hash.utils.onnx_file import first_line, open_session
 
@@ -161,8 +161,9 @@ class OnnxEncoder(Encoder):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         outputs = np.empty((len(images), self.bits), np.float32)
         embedding = np.empty((len(images), self._features), np.float32)
-        for start in range(0, len(images), _BATCH):
-            rows = slice(start, min(start + _BATCH, len(images)))
+        batch = fitting_batch(_BATCH, self.size)
+        for start in range(0, len(images), batch):
+            rows = slice(start, min(start + batch, len(images)))
             outputs[rows], embedding[rows] = self._run(images[rows])
             if progress is not None:
                 progress(rows.stop - rows.start)

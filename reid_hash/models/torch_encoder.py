@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reid_hash.config.schema import Config
 from reid_hash.errors import ConfigError
-from reid_hash.models.encoder import Encoder
+from reid_hash.models.encoder import Encoder, fitting_batch
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.folding import fold_batch_norm
 from reid_hash.nn.hashnet import HashNet
@@ -47,6 +47,7 @@ def network_outputs(
         net.eval().to(device)
     if batch is None:
         batch = _BATCH.get(net.mean.device.type, _OF_OTHERS)
+        batch = fitting_batch(batch, images.shape[1:3])
     if len(images) > batch and net.mean.device.type == "cpu":
         keep_freed_memory()  # for few images it gains nothing
     bits = net.config.model.bits

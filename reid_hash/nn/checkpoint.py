@@ -117,7 +117,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         config = parse_config(json.loads(metadata["config"]), str(path))
         config = _of_first_versions(config, tensors)
         # the weights are in the file: a download for them would be in vain
-        net = HashNet(without_download(config))
+        config = without_download(config)
+        _check_fits(config, tensors)
+        net = HashNet(config)
         net.load_state_dict(tensors)
         weights = np.array(json.loads(metadata["bit_weights"]), np.float32)
         order = np.array(json.loads(metadata["bit_order"]), np.int64)
@@ -148,6 +150,20 @@ def _of_first_versions(config: Config, tensors: Mapping[str, Tensor]) -> Config:
         if {matrix.shape[1] for matrix in matrices} == {_WHOLE_FEATURES}:
             model = model.model_copy(update={"backbone": WHOLE})
     return config.model_copy(update={"model": model})
+
+
+def _check_fits(config: Config, tensors: Mapping[str, Tensor]) -> None:
+    """Raise RuntimeError unless tensors are those of a network, before any of it takes memory.
+
+    A file of a kilobyte may describe a network of a hundred gigabytes.
+    """
+    with torch.device("meta"):
+        wanted = HashNet(config).state_dict()
+    for name in sorted(wanted.keys() | tensors.keys()):
+        there = [list(some[name].shape) if name in some else None for some in (wanted, tensors)]
+        if there[0] != there[1]:
+            says, holds = ("no such tensor" if shape is None else shape for shape in there)
+            raise RuntimeError(f"for {name} it describes {says} and holds {holds}")
 
 
 def not_finite(net: HashNet) -> list[str]:

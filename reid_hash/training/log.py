@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
 from reid_hash.utils.files import LineFile, cannot_write, json_text
+from reid_hash.utils.progress import fitting
 from reid_hash.utils.visible import remark
 
 METRICS_FILE = "metrics.jsonl"
@@ -45,15 +46,14 @@ class TrainingLog:
         self._sums: dict[str, float] = {}
         self._steps = 0
         if console is not None:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
+            columns = [
                 BarColumn(),
                 TextColumn("{task.completed}/{task.total}"),
                 TextColumn("loss {task.fields[loss]}"),
                 TextColumn("{task.fields[rate]} images/s"),
                 TimeRemainingColumn(),
-                console=console,
-            )
+            ]
+            self._bar = Progress(*fitting(console, columns), console=console)
             self._task = self._bar.add_task(
                 "training", total=total, completed=start, loss="…", rate="…"
             )

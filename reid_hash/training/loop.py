@@ -57,6 +57,7 @@ from reid_hash.utils.files import write_text
 from reid_hash.utils.memory import keep_freed_memory
 from reid_hash.utils.seeds import mixed_seed
 from reid_hash.utils.signals import stop_signals
+from reid_hash.utils.visible import remark
 
 STATE_FILE = "state.safetensors"
 CONFIG_FILE = "config.yaml"
@@ -364,7 +365,7 @@ def train(
                 save(done)
 
     if first and console and config.refit.steps:
-        console.print(f"refitting the hash layer, {config.refit.steps} steps …", highlight=False)
+        remark(console, f"refitting the hash layer, {config.refit.steps} steps …")
     checkpoint = freeze(training.result, pixels, place)
     check_finite(checkpoint.net, pixels, torch.device("cpu"), steps)
     if not np.isfinite(checkpoint.bit_weights).all():

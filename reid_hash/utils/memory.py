@@ -1,7 +1,10 @@
 """How this process takes memory from the system."""
 
+import contextlib
 import ctypes
+import os
 import sys
+from pathlib import Path
 
 # of malloc.h
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
@@ -27,3 +30,14 @@ def keep_freed_memory() -> bool:
         return False
     done = [mallopt(_MMAP_MAX, 0), mallopt(_TRIM_THRESHOLD, 2**31 - 1), mallopt(_TOP_PAD, 2**28)]
     return all(done)
+
+
+def memory_limit() -> int:
+    """Bytes that this machine, or the container around this process, has in all."""
+    limit = 2**40
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # not on Windows
+        limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+            limit = min(limit, int(Path(file).read_text(encoding="ascii")))
+    return limit

@@ -7,11 +7,14 @@ the runtime is given the same bytes rather than the path.
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from reid_hash.errors import CheckpointError, ConfigError
 from reid_hash.utils.files import is_ordinary
+from reid_hash.utils.memory import memory_limit
 
 MESSAGES = {
     "ModelProto": {7: "GraphProto", 20: "TrainingInfoProto", 25: "FunctionProto"},
@@ -55,6 +58,31 @@ def import_onnxruntime() -> Any:
     # for somebody who imported it before; a build without telemetry may lack the function
     getattr(onnxruntime, "disable_telemetry_events", lambda: None)()
     return onnxruntime
+
+
+def limit_memory(options: Any) -> None:
+    """Keep a session from asking for more memory than there is: its run then ends in an error.
+
+    A file of a hundred bytes may fill tensors of any size. The system would grant them, and end
+    this process when they are written to.
+
+    Args:
+        options: the session's `onnxruntime.SessionOptions`.
+    """
+    _register_memory()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+
+
+@cache
+def _register_memory() -> None:
+    """Make the memory that all limited sessions of this process share."""
+    onnxruntime = import_onnxruntime()
+    arena = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    kind = onnxruntime.OrtMemoryInfo("Cpu", arena, 0, onnxruntime.OrtMemType.DEFAULT)
+    with suppress(Exception):  # somebody else in this process has registered one: theirs is used
+        onnxruntime.create_and_register_allocator(
+            kind, onnxruntime.OrtArenaCfg({"max_mem": memory_limit()})
+        )
 
 
 def read_onnx(path: str | os.PathLike[str]) -> bytes:
@@ -145,6 +173,7 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised too
     options.intra_op_num_threads = threads or _threads_of_torch()
+    limit_memory(options)
     # else bytes in onnxruntime's own format would be taken too, which read_onnx does not know
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:

@@ -14,6 +14,7 @@ from reid_hash.web.page_gallery import PageGallery
 from reid_hash.web.ranking import Query, View, query_of, rank
 from reid_hash.web.uploads import PICTURES, read_upload
 
+_MOST_SHOWN = 100
 _WIDER = "This picture is wider than high: search wants the crop of one person."
 
 
@@ -31,7 +32,7 @@ def build(page_gallery: PageGallery, inbox: Inbox, page: gr.Blocks) -> None:
                 least, page_gallery.bits, page_gallery.bits, step=1, label="Bits", elem_id="bits"
             )
             kind = gr.Radio(["weighted", "plain"], value="weighted", label="Hamming distance")
-            top = gr.Slider(5, 100, 20, step=5, label="Sightings shown")
+            top = gr.Slider(5, _MOST_SHOWN, 20, step=5, label="Sightings shown")
             cameras = gr.Dropdown(
                 page_gallery.cameras(),
                 multiselect=True,
@@ -124,6 +125,12 @@ def _answer(
     if query is None:
         return note("Drop in a picture, or pick a sighting.")
     view = View(
-        int(bits), kind == "weighted", int(top), cameras or (), since or "", until or "", others
+        int(bits),
+        kind == "weighted",
+        min(int(top), _MOST_SHOWN),
+        cameras or (),
+        since or "",
+        until or "",
+        others,
     )
     return html.ranking_html(query, view, rank(page_gallery, query, view))

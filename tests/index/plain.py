@@ -15,9 +15,10 @@ def make_codes(random, n, bits, distinct=None, weights=None):
 
 
 def nearest(distances, ids, k, only=None):
-    """The k smallest of each row by (distance, id), with infinity and -1 where there are fewer."""
-    found = np.full((len(distances), k), np.inf), np.full((len(distances), k), -1)
+    """The k smallest of each row by (distance, id), all where there are fewer."""
     allowed = None if only is None else set(np.asarray(only).tolist())
+    k = min(k, sum(allowed is None or id_ in allowed for id_ in ids.tolist()))
+    found = np.full((len(distances), k), np.inf), np.full((len(distances), k), -1)
     for row, of_row in enumerate(distances):
         pairs = [
             (distance, id_)

@@ -19,7 +19,7 @@ from reid_hash.report.pages.timeline import Timeline, clock, write_timeline
 from reid_hash.video.draw import text
 from reid_hash.video.draw.boxes import identity_colour, ink_on
 from reid_hash.video.score import read_truth
-from tests.video.streams import Camera, plain_frames, write_frames
+from tests.video.streams import Camera, plain_frames, write_frames, write_timed
 
 
 @pytest.fixture
@@ -140,6 +140,25 @@ def test_nobody_and_odd_sizes(options, tmp_path):
     assert len(frames_of(options.output)) == 4
     write_timeline(tmp_path / "t.html", result.timeline())
     assert "Nobody was identified" in (tmp_path / "t.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("tracker", ["bytetrack", "sort"])
+def test_the_tracker_gets_the_times_of_the_container(options, tmp_path, monkeypatch, tracker):
+    import trackers
+
+    seconds = [*np.arange(8) / 10, *(2.0 + np.arange(4))]
+    film = write_timed(tmp_path / "a.mp4", plain_frames(12), seconds)
+    kind = {"bytetrack": trackers.ByteTrackTracker, "sort": trackers.SORTTracker}[tracker]
+    update, given = kind.update, []
+
+    def recorded(self, detections, frame=None, timestamp=None):
+        given.append(timestamp)
+        return update(self, detections, frame, timestamp)
+
+    monkeypatch.setattr(kind, "update", recorded)
+    asked = replace(options, sources=[str(film)], output=None, no_video=True, tracker=tracker)
+    run_demo(asked, print)
+    np.testing.assert_allclose(np.array(given) - 1_000_000.0, seconds, atol=2e-3)
 
 
 def test_an_error_in_the_middle_keeps_what_was_seen(options, tmp_path, monkeypatch):

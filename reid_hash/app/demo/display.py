@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from reid_hash.utils.mp4 import VideoFile
+from reid_hash.utils.progress import fitting
 from reid_hash.video.draw.canvas import Canvas
 from reid_hash.video.draw.window import Window
 from reid_hash.video.stages import Stopwatch
@@ -101,12 +102,12 @@ def frame_progress(
     if console is None:
         yield lambda count: None
         return
-    columns: list[ProgressColumn | str] = [TextColumn("frames"), BarColumn()]
+    columns: list[ProgressColumn] = [TextColumn("frames"), BarColumn()]
     columns += [TextColumn("{task.completed:,}" + ("" if total is None else "/{task.total:,}"))]
     columns += [_Rate(), TextColumn("{task.fields[lost]}")]
     if total is not None:
         columns.append(TimeRemainingColumn())
-    bar = Progress(*columns, console=console, transient=True)
+    bar = Progress(*fitting(console, columns), console=console, transient=True)
     with bar:
         task = bar.add_task("frames", total=total, lost="")
 

@@ -97,7 +97,7 @@ def _film_walkers(
 ) -> tuple[DemoOptions, list[Truth]]:
     """Film the built-in walkers; gives the options for the films, and who was where."""
     if console is not None:
-        console.print("filming the walkers with two cameras …")
+        remark(console, "filming the walkers with two cameras …")
     most = options.max_frames
     seconds = options.film if most is None else min(options.film, most / FILM_FPS)
     films = write_video(folder, options.seed or 0, seconds=seconds, fps=FILM_FPS)

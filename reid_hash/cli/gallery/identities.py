@@ -8,6 +8,9 @@ from reid_hash.cli import options, show
 from reid_hash.gallery.open import Place, open_gallery
 from reid_hash.gallery.sighting import parse_identity
 
+_MOST = 1_000_000
+"""Numbers of sightings that one command takes."""
+
 
 def parse_numbers(
     _: click.Context, parameter: click.Parameter, value: str | None
@@ -16,9 +19,11 @@ def parse_numbers(
     numbers: list[int] = []
     for part in (value or "").split(",") if value else ():
         match = re.fullmatch(r"\s*(\d{1,19})(?:-(\d{1,19}))?\s*", part)
-        if match is None or int(match[2] or match[1]) - int(match[1]) not in range(1_000_000):
+        if match is None or int(match[2] or match[1]) - int(match[1]) not in range(_MOST):
             raise click.BadParameter(f"{value!r} is no list of numbers, such as 3,4,10-12")
         numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
+        if len(numbers) > _MOST:
+            raise click.BadParameter(f"more than {_MOST:,} numbers; give them in several commands")
     return tuple(numbers)
 
 

@@ -142,7 +142,7 @@ def forget(
             # a server frees the bytes when it compacts
             good = "" if isinstance(place, MilvusAddress) else " for good"
             question = f"Erase {gallery.count(**where):,} of {len(gallery):,} sightings{good}?"
-        if not click.confirm(question):
+        if not show.confirm(question):
             show.line("nothing was erased")
             return
     with open_gallery(place) as gallery:
@@ -178,7 +178,7 @@ def prune(place: Place, keep: str, yes: bool) -> None:
                 f"{about} ({format_time(now)}): nothing was erased; look at the clock, and give "
                 "--yes if it is right"
             )
-        if not click.confirm(f"{about} ({format_time(now)}). Erase them for good?"):
+        if not show.confirm(f"{about} ({format_time(now)}). Erase them for good?"):
             show.line("nothing was erased")
             return
     with open_gallery(place) as gallery:
@@ -200,11 +200,16 @@ def calibrate(place: Place, bits: list[int] | None, far: float, seed: int | None
     with open_gallery(place) as gallery:
         usual = [length for length in (16, 32, 64, 128, 256, 512) if length < gallery.bits]
         result = gallery.calibrate(bits or [*usual, gallery.bits], seed=seed or 0)
-    show.line(f"calibrated on {result.about}")
-    show.line(f"{'bits':>5}  {'distance':16}{'threshold':>10}{'found':>8}   at a FAR of {far:g}")
+    show.line(f"calibrated on {result.about}; at a FAR of {far:g}:")
+    rows = []
     for (length, weighted), table in result.tables.items():
         limit = table.threshold(far)
         shown = "none" if limit < 0 else f"{limit:.3f}"
         kind = "weighted Hamming" if weighted else "Hamming"
-        few = "" if table.resolved(far) else "   too few strangers to tell"
-        show.line(f"{length:5}  {kind:16}{shown:>10}{100 * table.tpir(limit):7.1f}%{few}")
+        few = "" if table.resolved(far) else "too few strangers to tell"
+        rows.append([str(length), kind, shown, f"{100 * table.tpir(limit):.1f}%", few])
+    columns = [show.Column("bits", right=True), show.Column("distance")]
+    columns += [show.Column("threshold", right=True), show.Column("found", right=True)]
+    if any(row[-1] for row in rows):
+        columns.append(show.Column("", folds=True))
+    show.table(columns, [row[: len(columns)] for row in rows], keys=2)

@@ -92,7 +92,7 @@ class MilvusGallery(MilvusPeople):
 
         Args:
             query: see `AnyGallery.find`.
-            k: how many to find, 1 … 16,384.
+            k: how many to find, 1 … 16,384, or more where there are no more sightings.
             bits: compare the first so many bits only. Milvus ranks candidates by all bits, so the
                 answer of a short prefix is rarely certain in a big gallery.
             weighted: by weighted Hamming distance, else by the plain one.
@@ -103,6 +103,8 @@ class MilvusGallery(MilvusPeople):
         """
         if k < 1:
             raise GalleryError(f"at least 1 match is to be found, not {k}")
+        if k > LIMIT:  # more than there are is all
+            k = min(k, max(1, len(self)))
         if k > LIMIT:
             raise GalleryError(f"Milvus finds at most {LIMIT:,} matches, not {k:,}")
         compared = cut(self.place, self._template, query, bits)

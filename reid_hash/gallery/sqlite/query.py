@@ -180,7 +180,8 @@ def sightings(
         "LEFT JOIN identities ON identities.id = identity "
         f"{'LEFT JOIN thumbnails ON sighting = sightings.id' if thumbnails else ''} "
         f"WHERE {where} AND sightings.id > ? ORDER BY {order} LIMIT ?",
-        [*values, after, -1 if limit is None else limit],
+        # SQLite's integers end at 2^63
+        [*values, min(after, NUMBERS), -1 if limit is None else min(limit, NUMBERS)],
     )
     for row in rows:
         yield _sighting(db, row)

@@ -64,7 +64,7 @@ class Engine:
             segments, slots = among(segments, only)
         possible = sum(len(p if s is None else s) for p, s in zip(segments, slots, strict=True))
         wanted = min(k, possible)
-        matches = no_matches(len(query), k)
+        matches = no_matches(len(query), wanted)
         for start in range(0, max(len(query), 1), _BATCH):  # once at least, for its checks
             queries = query_tables(query[start : start + _BATCH], like, width, scanned)
             if not wanted:

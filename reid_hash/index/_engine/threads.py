@@ -9,6 +9,7 @@ from functools import cache
 import faiss
 
 _MOST = 8  # memory is the limit from some number of threads on
+_MOST_ASKED = 1024  # OpenMP ends the process where it cannot make as many as it is asked for
 
 
 def processors() -> int:
@@ -18,6 +19,11 @@ def processors() -> int:
     except AttributeError:  # not on macOS and Windows
         available = os.cpu_count() or 1
     return min(available, _MOST)
+
+
+def thread_count(asked: int | None) -> int:
+    """How many threads to use: those asked for, within reason, or `processors`."""
+    return processors() if asked is None else max(1, min(asked, _MOST_ASKED))
 
 
 @cache

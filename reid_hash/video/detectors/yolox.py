@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import CheckpointError, DataError
-from reid_hash.utils.onnx_file import fields, import_onnxruntime, read_onnx
+from reid_hash.utils.onnx_file import (
+    fields,
+    first_line,
+    import_onnxruntime,
+    limit_memory,
+    read_onnx,
+)
 from reid_hash.video.detectors.detector import suppress
 from reid_hash.video.types import BgrFrame, Detections
 
@@ -53,7 +59,7 @@ class Yolox:
         try:
             found = self._run(np.full((1, 3, *self._size), _FILL, np.float32)).shape
         except Exception as error:  # each engine has its own
-            raise DataError(f"{file}: the network cannot be run: {error}") from error
+            raise DataError(f"{file}: the network cannot be run: {first_line(error)}") from error
         if len(found) != 3 or found[1] != len(grids) or found[2] < 6:
             raise DataError(
                 f"{file} is no detector in YOLOX form: its output is {list(found)}, not "
@@ -107,6 +113,7 @@ def _load(file: Path, content: bytes, threads: int | None) -> tuple[Run, str]:
     # its threads would otherwise keep a core busy while they wait for the next frame
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4
+    limit_memory(options)
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -151,9 +158,10 @@ def _input_shape(file: Path, content: bytes) -> tuple[int, int]:
         sizes = [_value(dimension) for dimension in _messages(data, 1)]
     except (StopIteration, IndexError, ValueError) as error:
         raise DataError(f"{file} is no ONNX file") from error
-    if len(sizes) != 4 or sizes[1] != 3 or min(sizes[2:]) < 32:
+    if len(sizes) != 4 or sizes[1] != 3 or not 32 <= min(sizes[2:]) <= max(sizes[2:]) <= 4096:
         raise DataError(
-            f"{file} is no detector in YOLOX form: its input is {sizes}, not [1, 3, height, width]"
+            f"{file} is no detector in YOLOX form: its input is {sizes}, not "
+            "[1, 3, height, width] of 32 to 4,096 pixels"
         )
     return sizes[2], sizes[3]
 

@@ -124,9 +124,19 @@ def test_codes_that_do_not_belong_are_refused(shared):
             shared.search_many(query)
     with pytest.raises(GalleryError, match="at least 1 match"):
         shared.search_many(some_codes(1), 0)
-    with pytest.raises(GalleryError, match="at most 16,384 matches"):
-        shared.search_many(some_codes(1), 16_385)
     assert len(shared) == 60
+
+
+@pytest.mark.parametrize("k", [61, 16_385, 10**9, 10**20])
+def test_more_matches_than_sightings_are_all_sightings(shared, k):
+    (found,) = shared.search_many(some_codes(1), k)
+    assert sorted(match.sighting.id for match in found) == ids_of(shared)
+
+
+def test_more_matches_than_milvus_finds_at_once_are_refused(shared, monkeypatch):
+    monkeypatch.setattr("reid_hash.gallery.milvus.milvus_gallery.LIMIT", 50)
+    with pytest.raises(GalleryError, match="at most 50 matches"):
+        shared.search_many(some_codes(1), 10**9)
 
 
 @pytest.mark.parametrize(

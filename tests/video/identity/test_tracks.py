@@ -192,6 +192,37 @@ def test_two_people_who_walk_have_a_track_each(name):
     assert len(tracker.update(Detections.none(), 7.0).tracks) == 0
 
 
+@pytest.mark.parametrize("name", TRACKERS)
+def test_a_track_ends_by_the_time_that_passed(name):
+    """Not by how many frames did: a second between frames counts as ten tenths do."""
+    for step, frames in ((0.1, 10), (1.0, 1), (0.05, 20)):  # the second that it is out of sight
+        tracker = Tracker(10, name, lost=1.4)
+        times = [i / 10 for i in range(10)]
+        for now in times:
+            tracker.update(found([100, 50, 130, 130]), now)
+        for i in range(frames - 1):
+            assert tracker.update(found(), 0.9 + step * (i + 1)).ended == []
+        assert tracker.update(found([100, 50, 130, 130]), 1.9).tracks.tolist() == [1], step
+    tracker = Tracker(10, name, lost=1.4)
+    for now in times:
+        tracker.update(found([100, 50, 130, 130]), now)
+    assert tracker.update(found(), 3.9).ended == [1]  # a single frame, three seconds later
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_a_track_goes_on_as_fast_as_it_was_after_a_pause(name):
+    """The library expects a person where the seconds have taken them, not the frames."""
+    tracker = Tracker(10, name)
+
+    def box(now):
+        return [10 + 50 * now, 50, 40 + 50 * now, 130]
+
+    for i in range(20):
+        last = tracker.update(found(box(i / 10)), i / 10)
+    assert last.tracks.tolist() == [1]
+    assert tracker.update(found(box(2.9)), 2.9).tracks.tolist() == [1]  # 50 pixels, width 30
+
+
 def test_a_clock_that_is_set_back_does_not_stop_the_tracker():
     tracker = Tracker(10)
     for i in range(6):
