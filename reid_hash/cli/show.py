@@ -140,10 +140,10 @@ def certificate(found: Mapping[str, Any]) -> None:
         line("no certificate was measured")
         return
     if found["rows"]:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("method", no_wrap=True)
-        for header in ("bytes", "rank-1", "", "mAP", "asymmetric", "", "mAP"):
-            table.add_column(header, justify="right", no_wrap=True)
+        figures_of = ("rank-1", "95 %", "mAP", "asymmetric", "95 %", "mAP")
+        columns = [Column("method"), Column("bytes", right=True)]
+        columns += [Column(header, right=True) for header in figures_of]
+        rows: list[list[str]] = []
         pairs: dict[tuple[int, str], dict[bool, Mapping[str, Any]]] = {}
         for one in found["rows"]:
             pairs.setdefault((one["bytes"], one["method"]), {})[one["asymmetric"]] = one
@@ -160,11 +160,8 @@ def certificate(found: Mapping[str, Any]) -> None:
                     f"{low:.1f}–{high:.1f}",
                     f"{100 * figures['map']:.1f}",
                 ]
-            row(table, _METHODS.get(method, method), f"{size:,}", *cells)
-        console = Console(highlight=False)
-        if not console.is_terminal:
-            console.width = 140
-        console.print(table)
+            rows.append([_METHODS.get(method, method), f"{size:,}", *cells])
+        table(columns, rows, 2)
     line(f"{found['about']}, {found.get('queries', 0):,} queries")
     for sentence in found["sentences"]:
         line(sentence)
