@@ -7,6 +7,8 @@ import pytest
 # two pools of threads on two cores wait for each other; one thread a test process is enough
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+# where it is set, output is fitted to that width, and tests look for whole lines
+os.environ.pop("COLUMNS", None)
 
 
 def pytest_terminal_summary(

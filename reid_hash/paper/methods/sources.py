@@ -25,6 +25,7 @@ _LATER = {
     "loss": (
         *("classifier", "scale", "cosine_margin"),
         *("ranking", "balance", "quantisation", "relative_distance", "distillation", "temperature"),
+        *("teacher", "teacher_preset"),
     ),
     "augment": ("low_resolution",),
     "train": ("backbone_rate", "start"),

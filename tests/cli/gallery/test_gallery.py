@@ -335,7 +335,7 @@ def test_verify_names_what_is_damaged(folder, capsys):
         (["gallery", "create", "h", "--model", "nosuch"], 1, "no such file"),
         (["gallery", "create", "h", "--codes", "x.npz"], 1, "holds no codes"),
         (["gallery", "create", "h", "--model", "RUN", "--bits", "17"], 1, "choose 1 to 16"),
-        (["gallery", "add", "g"], 2, "Missing argument"),
+        (["gallery", "add", "g"], 2, "give IMAGES or --embeddings"),
         (["gallery", "add", "g", "nosuch.png"], 1, "no such file or folder: nosuch.png"),
         (["gallery", "add", "g", "x.npz"], 1, "holds no codes"),
         (["gallery", "add", "g", "other.npz"], 1, "codes of model other do not fit"),
