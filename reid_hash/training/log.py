@@ -88,7 +88,12 @@ class TrainingLog:
             self._sums[name] = self._sums.get(name, 0.0) + value
         if self._bar is not None:
             loss = self._sums.get("loss", 0.0) / self._steps
-            self._bar.update(self._task, advance=1, loss=f"{loss:.3f}", rate=f"{self.rate():.0f}")
+            self._bar.update(
+                self._task,
+                advance=1,
+                loss=f"{loss:.3f}" if loss < 1e4 else f"{loss:.3g}",
+                rate=f"{self.rate():.0f}",
+            )
 
     def rate(self) -> float:
         """Images a second since the last epoch began."""

@@ -210,3 +210,38 @@ def test_signs_that_an_encoding_lacks_have_stand_ins():
     for encoding in ENCODINGS:
         text = encodable("".join(map(chr, np.arange(32, 0xD7FF))), encoding)
         text.encode(encoding)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_results_of_retrieval_reproduce_and_demo_are_whole(capsys, monkeypatch, width):
+    from types import SimpleNamespace
+
+    from reid_hash.cli import demo, reproduce
+    from reid_hash.paper.table1.table import PLAIN
+    from reid_hash.video.summary import Person, Visit
+
+    figures = (*reproduce.COLUMNS, *show.COLUMNS)
+    record = {name: 0.1017 + i / 100 for i, name in enumerate(figures)}
+    records = [
+        {**record, "method": f"BS-DRSCH, network {bits}", "bits": bits, "weighted": weighted}
+        | {"rank1_std": 0.0123, "bytes": 12_345.0, "query_ms": 1.25}
+        for bits in (16, 4096)
+        for weighted in (True, False)
+    ]
+    visits = [Visit("door [red]x", 5, 1000.25, 1012.5, 9, None, "", b"")]
+    people = [Person(3, "Ada [b]木[/b]", True, visits)]
+    found = SimpleNamespace(people=people, nameless=0, start=1000.0)
+    seen = []
+    for columns in (str(width), ""):
+        monkeypatch.setenv("COLUMNS", columns)
+        show.results_table(records, figures, plain=PLAIN)
+        demo._people(found)
+        seen.append(capsys.readouterr().out)
+    narrow, wide = (set(re.findall(r"±?\d[\d,.]*", text)) for text in seen)
+    assert wide <= narrow
+    assert "±1.2" in narrow
+    assert "12,345" in narrow
+    assert max(map(cell_len, seen[0].splitlines())) <= width
+    assert "…" not in seen[0]
+    assert "Ada [b]木[/b]" in seen[0]
+    assert "[red]x" in seen[0]

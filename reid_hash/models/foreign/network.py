@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import CheckpointError, ConfigError
+from reid_hash.models.encoder import fitting_batch
 from reid_hash.models.foreign.inputs import SINGLE, Color, Inputs, read_inputs
 from reid_hash.utils.files import json_text
 from reid_hash.utils.onnx_file import first_line
@@ -22,6 +23,7 @@ USUAL_SIZE = 256, 128
 """(height, width) in pixels that most networks for people take."""
 
 _LARGEST = 4096  # pixels a side
+_MOST = 1024  # pictures that a file may want at a time: fewer are filled up to it
 _log = logging.getLogger(__name__)
 
 
@@ -132,6 +134,7 @@ class FloatNetwork(ABC):
     features: int
     fingerprint: str
     batch: int = 32
+    _fixed: int | None = None  # the batch, where the file says it
 
     def floats(
         self, images: NDArray[np.uint8], progress: Callable[[int], object] | None = None
@@ -149,8 +152,9 @@ class FloatNetwork(ABC):
             CheckpointError: it cannot be run.
         """
         found = np.empty((len(images), self.features), np.float32)
-        for start in range(0, len(images), self.batch):
-            rows = slice(start, min(start + self.batch, len(images)))
+        batch = self.batch if self._fixed else fitting_batch(self.batch, self.size)
+        for start in range(0, len(images), batch):
+            rows = slice(start, min(start + batch, len(images)))
             try:
                 made = self._run(images[rows])
             except CheckpointError:
@@ -214,10 +218,10 @@ def settle_size(
         ConfigError: another size was named than the file's.
     """
     fixed = [side if isinstance(side, int) and side > 0 else None for side in (height, width)]
+    if any(side is not None and side > _LARGEST for side in fixed):
+        raise CheckpointError(f"{name} takes pictures of {height}×{width}: that is too much")
     if None not in fixed:
         size = int(fixed[0] or 0), int(fixed[1] or 0)
-        if max(size) > _LARGEST:
-            raise CheckpointError(f"{name} takes pictures of {size[0]}×{size[1]}: that is too much")
         if network.size not in (None, size):
             raise ConfigError(f"--input-size: {name} takes {size[0]}×{size[1]} alone; leave it out")
         return size
@@ -265,6 +269,8 @@ def picture_layout(name: str, shape: list[Any]) -> tuple[bool, Any, Any, Any]:
             f"{name} takes {shape}, which is neither [n, 3, height, width] nor "
             "[n, height, width, 3]: it is no network of coloured pictures"
         )
+    if isinstance(shape[0], int) and shape[0] > _MOST:
+        raise CheckpointError(f"{name} takes {shape[0]:,} pictures at a time: that is too much")
     if shape[1] == 3:
         return False, shape[0], shape[2], shape[3]
     return True, shape[0], shape[1], shape[2]

@@ -145,6 +145,15 @@ def test_what_is_no_network_of_pictures(tmp_path):
         load_model(tmp_path / "missing.onnx", "cpu", preset="torchreid")
 
 
+@pytest.mark.parametrize(
+    "form", [{"batch": 10**9}, {"size": (10**6, 16)}, {"size": ("height", 10**6)}], ids=str
+)
+def test_sizes_and_batches_that_take_all_memory_are_refused(tmp_path, form):
+    file = save_network(tmp_path / "net.onnx", **form)
+    with pytest.raises(CheckpointError, match="that is too much"):
+        load_model(file, "cpu", preset="torchreid")
+
+
 def test_options_out_of_range(file):
     for wrong in (
         {"std": (0, 1, 1)},
