@@ -101,7 +101,9 @@ def embed_for_fit(
         if made.unreadable:
             notes += [f"{len(made.unreadable)} images left out:", *made.unreadable]
         return Embeddings(made.vectors, names=np.array(made.names, np.str_)), notes
-    dataset = load_dataset(images[0], data)
+    # all identities: the certificate holds some out by itself
+    protocol = "train-only" if images[0] == "market1501" else None
+    dataset = load_dataset(images[0], data, protocol=protocol)
     if not len(dataset.train):
         raise ConfigError(f"{dataset.name} has no training images here to fit a head on")
     encoder = open_model(model, device)
