@@ -1,6 +1,7 @@
 """Small inputs that several tests share."""
 
 import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -50,3 +51,32 @@ def run_cli(capsys, *arguments):
         main([str(a) for a in arguments])
     out, err = capsys.readouterr()
     return stopped.value.code, out, err
+
+
+def on_terminal(command, columns, errors=False, **options):
+    """Run a command on a pseudo terminal of some columns; gives (exit code, what it wrote there).
+
+    Standard error goes there too with `errors`, else nowhere. Options are those of Popen.
+    """
+    pytest.importorskip("termios", reason="Windows has no pseudo terminals")
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    first, second = pty.openpty()
+    fcntl.ioctl(second, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    other = second if errors else subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=second, stderr=other, **options)
+    os.close(second)
+    data = b""
+    while True:
+        try:
+            more = os.read(first, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not more:
+            break
+        data += more
+    os.close(first)
+    return process.wait(), data

@@ -21,8 +21,6 @@ from reid_hash.data.images import find_images, read_image, resize
 from reid_hash.nn.foreign import torchreid_name
 from reid_hash.nn.osnet import OSNet
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 
 def folded(path: Path) -> OSNet:
     """The network of an ONNX file, with batch norms that add the folded offset alone."""
@@ -94,7 +92,9 @@ def main() -> None:
     some = [files[i] for i in np.linspace(0, len(files) - 1, 512).astype(int)]
     pictures = np.stack([resize(read_image(f), 256, 128, "linear") for f in some])
     images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-    images = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    images = (images - torch.tensor(OSNet.mean).view(3, 1, 1)) / torch.tensor(OSNet.std).view(
+        3, 1, 1
+    )
     net = folded(asked.file)
     before = net(images[:16])
     restore_norms(net, images)

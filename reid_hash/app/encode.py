@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reid_hash.codes import Codes
 from reid_hash.data.dataset import ImageSet
-from reid_hash.data.embeddings import embedding_blocks
+from reid_hash.data.embeddings import Embeddings, embedding_blocks
 from reid_hash.data.images import Pixels, decode, find_images, read_image
 from reid_hash.errors import CheckpointError
 from reid_hash.models.encoder import Encoder
@@ -18,18 +18,16 @@ from reid_hash.models.head_encoder import HeadEncoder
 from reid_hash.utils.files import replacing
 
 
-class Embeddings(NamedTuple):
+class EmbeddedFiles(NamedTuple):
     """Floats of image files.
 
     Attributes:
-        vectors: [n, features] float32, as the network gives them.
-        names: of the n files.
+        embeddings: [n, features] float32, as the network gives them, with the files' names.
         unreadable: why each unreadable image was left out.
         fingerprint: of the network.
     """
 
-    vectors: NDArray[np.float32]
-    names: list[str]
+    embeddings: Embeddings
     unreadable: tuple[str, ...]
     fingerprint: str
 
@@ -40,17 +38,18 @@ def embed_files(
     device: str = "auto",
     skip_unreadable: bool = False,
     progress: Callable[[int], object] | None = None,
-) -> Embeddings:
+) -> EmbeddedFiles:
     """Make the float embeddings of image files; see `encode_files` for what it takes."""
     from reid_hash.models.load import open_model  # torch takes seconds to import
 
     encoder = open_model(model, device)
     pixels = _pixels(paths, encoder, skip_unreadable)
     _, vectors = encoder.outputs(pixels.images, progress=progress or False)
-    return Embeddings(vectors, pixels.names, pixels.unreadable, encoder.fingerprint)
+    embeddings = Embeddings(vectors, names=np.array(pixels.names, np.str_))
+    return EmbeddedFiles(embeddings, pixels.unreadable, encoder.fingerprint)
 
 
-def save_embeddings(path: Path, made: Embeddings) -> None:
+def save_embeddings(path: Path, made: EmbeddedFiles) -> None:
     """Write embeddings for `reid-hash fit` and others to read.
 
     Args:
@@ -60,10 +59,10 @@ def save_embeddings(path: Path, made: Embeddings) -> None:
     """
     with replacing(path) as temporary, temporary.open("wb") as file:
         if path.suffix.lower() == ".npy":
-            np.save(file, made.vectors)
+            np.save(file, made.embeddings.vectors)
         else:
-            names = np.array(made.names, np.str_)
-            np.savez(file, embeddings=made.vectors, names=names, model=np.str_(made.fingerprint))
+            found, model = made.embeddings, np.str_(made.fingerprint)
+            np.savez(file, embeddings=found.vectors, names=np.asarray(found.names), model=model)
 
 
 def head_of(encoder: Encoder, model: object = "") -> HeadEncoder:
@@ -102,9 +101,7 @@ def encode_embeddings(
     codes = head.binarise(np.zeros((0, head.bits)))
     for block in embedding_blocks(path):
         packed.append(head.encode(block.vectors, progress=progress or False).prefix(length).packed)
-        start = len(names)
-        given = range(start, start + len(block)) if block.names is None else block.names
-        names += [f"{path.name}[{one}]" if block.names is None else str(one) for one in given]
+        names += block.named(path.name, len(names))
     cut = codes.prefix(length)
     return Codes(np.concatenate(packed), cut.bits, cut.weights, cut.model), names
 

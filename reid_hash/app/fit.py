@@ -100,7 +100,7 @@ def embed_for_fit(
         notes = [found.note] if found.note else []
         if made.unreadable:
             notes += [f"{len(made.unreadable)} images left out:", *made.unreadable]
-        return Embeddings(made.vectors, names=np.array(made.names, np.str_)), notes
+        return made.embeddings, notes
     # all identities: the certificate holds some out by itself
     protocol = "train-only" if images[0] == "market1501" else None
     dataset = load_dataset(images[0], data, protocol=protocol)

@@ -118,9 +118,8 @@ def gallery_encoder(
     Args:
         gallery: an open one.
         model: a checkpoint, an ONNX file, the folder of a run, or a network that was not trained
-            here; None for the shipped model that
-            made the codes, else the file that the gallery says it was made with if that is still
-            there, else the newest run of `dataset`.
+            here; None for the shipped model that made the codes, else the file that the gallery
+            says it was made with if that is still there, else the newest run of `dataset`.
         dataset: name of the data set.
         device: where to compute.
         runs: folder of all runs; None to look at none.
@@ -300,7 +299,9 @@ def add_embeddings(
     """Add the vectors of a file, a block a transaction.
 
     Names become sources (the file's name and the row where there are none), cameras and identities
-    are noted where the file has them. Identities below 0 are unknown.
+    are noted where the file has them. Identities below 0 are unknown. A vector is passed over where
+    the newest sighting of its source has its code, so that an interrupted run can be started again,
+    unless `options.source` is given.
 
     Args:
         gallery: open for writing.
@@ -314,21 +315,32 @@ def add_embeddings(
         DataError: the vectors cannot be read or encoded; the blocks before are kept.
     """
     head = head_of(encoder, gallery.model_file)
-    added = Added()
+    added, row = Added(), 0
     for block in embedding_blocks(file, _VECTORS):
         codes = head.encode(block.vectors, progress=progress or False).shortened(gallery.bits)
         sightings = []
-        for i in range(len(block)):
-            row = added.sightings + i
-            name = f"{file.name}[{row}]" if block.names is None else str(block.names[i])
-            sighting = _described(Path(name), options)
+        for i, name in enumerate(block.named(file.name, row)):
+            sighting = _described(Path(name), options, options.source or name)
             if block.cameras is not None and not options.camera:
                 sighting = replace(sighting, camera=str(block.cameras[i]))
             if block.identities is not None and not str(block.identities[i]).startswith("-"):
                 sighting = replace(sighting, name=str(block.identities[i]))
             sightings.append(sighting)
-        gallery.add(codes, sightings)
-        added.sightings += len(block)
+        row += len(block)
+        if options.source is None:
+            there: dict[str, Sighting] = {}
+            for one in gallery.sightings(sources=[sighting.source for sighting in sightings]):
+                newest = there.setdefault(one.source, one)
+                if (one.id or 0) > (newest.id or 0):
+                    there[one.source] = one
+            new = ~_encoded_before(gallery, codes, [there.get(one.source) for one in sightings])
+            added.known += int((~new).sum())
+            kept = np.flatnonzero(new).tolist()
+            added.changed += sum(sightings[i].source in there for i in kept)
+            codes, sightings = codes[new], [sightings[i] for i in kept]
+        if len(codes):
+            gallery.add(codes, sightings)
+        added.sightings += len(codes)
     return added
 
 

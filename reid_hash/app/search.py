@@ -172,9 +172,7 @@ def read_query(
         vectors = read_embeddings(embedding)
         outputs, _ = head_of(encoder, gallery.model_file).outputs(vectors.vectors)
         codes = encoder.binarise(outputs).shortened(gallery.bits)
-        given = range(len(vectors)) if vectors.names is None else vectors.names
-        names = [f"{embedding}[{i}]" if vectors.names is None else str(i) for i in given]
-        return Query(codes, names, query_values(outputs)[:, : codes.bits])
+        return Query(codes, vectors.named(str(embedding)), query_values(outputs)[:, : codes.bits])
     if file is None:
         raise ConfigError("name an image, a folder or codes to search for, or --embedding")
     if file.suffix.lower() == CODES:

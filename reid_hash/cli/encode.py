@@ -72,7 +72,8 @@ def command(
         show.notes([f"{len(unreadable)} images left out:", *unreadable], console)
     if floats:
         save_embeddings(output, made)
-        show.line(f"{len(made.vectors):,} vectors of {made.vectors.shape[1]} floats")
+        vectors = made.embeddings.vectors
+        show.line(f"{len(vectors):,} vectors of {vectors.shape[1]} floats")
     else:
         save_codes(output, codes, names)
         show.line(f"{len(codes):,} codes of {codes.bits} bits, {codes.packed.nbytes:,} bytes")

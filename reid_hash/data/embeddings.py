@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reid_hash.data.listing import counted
 from reid_hash.errors import DataError, one_line
 from reid_hash.utils.files import is_ordinary
 from reid_hash.utils.npz import NpzFile
@@ -57,6 +58,12 @@ class Embeddings:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    def named(self, file: str, first: int = 0) -> list[str]:
+        """What each vector is called: its name, else the file and its row there, from `first`."""
+        if self.names is None:
+            return [f"{file}[{row}]" for row in range(first, first + len(self))]
+        return [str(name) for name in self.names]
+
     def take(self, rows: NDArray[np.int64] | slice) -> "Embeddings":
         """Some of the rows."""
         columns = {
@@ -94,15 +101,16 @@ def checked_vectors(
         values = np.ascontiguousarray(found, np.float32)
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
+        bad = counted(int((~finite).sum()), "embedding")
         raise DataError(
-            f"{int((~finite).sum()):,} embeddings are NaN or infinite, the first is row "
+            f"{bad} with NaN or infinite values; the first is row "
             f"{first + int(np.argmin(finite))}; leave them out"
         )
     zero = ~(np.abs(values).max(axis=1, initial=0) > 1e-30)
     if zero.any():
         raise DataError(
-            f"{int(zero.sum()):,} embeddings are all zero, which has no direction; the first is "
-            f"row {first + int(np.argmax(zero))}; leave them out"
+            f"{counted(int(zero.sum()), 'embedding')} of zeros, which have no direction; the first "
+            f"is row {first + int(np.argmax(zero))}; leave them out"
         )
     return values
 

@@ -95,7 +95,7 @@ def test_too_few_identities_cannot_tell(people):
     ("damage", "message"),
     [
         (lambda e, i: (np.where(np.arange(24) == 3, np.nan, e), i), "NaN or infinite"),
-        (lambda e, i: (np.where(np.arange(len(e))[:, None] == 7, 0, e), i), "first is row 7"),
+        (lambda e, i: (np.where(np.arange(len(e))[:, None] == 7, 0, e), i), "the first is row 7"),
         (lambda e, i: (e, i[:-1]), "639 identities for 640 embeddings"),
         (lambda e, i: (e[0], i), "a matrix"),
         (lambda e, i: (e[:1], i[:1]), "at least 2"),
@@ -203,3 +203,20 @@ def test_a_network_of_others_gets_codes_from_pictures_to_one_file(tmp_path, monk
         ("fit", people, *network, "--model", "small"),
     ):
         assert run(*arguments).exit_code == 2
+
+
+def test_vectors_are_added_once_under_their_own_names(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("gallery", "create", "g", "--model", files / "head.safetensors").exit_code == 0
+    for file in ("v.npz", "v.npz", "v.npy"):
+        assert run("gallery", "add", "g", "--embeddings", files / file).exit_code == 0
+    with reid_hash.Gallery("g") as gallery:
+        sources = [one.source for one in gallery.sightings()]
+    assert len(sources) == 2 * 640
+    assert sources[:2] == ["0.jpg", "1.jpg"]
+    assert sources[640:642] == ["v.npy[0]", "v.npy[1]"]
+    other = np.load(files / "v.npz")["embeddings"].copy()
+    other[7] = -other[7]  # the same name with another vector: a new sighting
+    names = [f"{i}.jpg" for i in range(len(other))]
+    np.savez("w.npz", embeddings=other, names=names)
+    assert "added 1 sightings;" in run("gallery", "add", "g", "--embeddings", "w.npz").output

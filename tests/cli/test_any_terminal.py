@@ -17,7 +17,7 @@ from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.training.loop import train
 from reid_hash.utils.visible import encodable
-from tests.helpers import coloured_pixels, tiny_config
+from tests.helpers import coloured_pixels, on_terminal, tiny_config
 
 ENCODINGS = ("utf-8", "cp1252", "latin-1", "ascii")
 
@@ -92,29 +92,7 @@ def run(arguments, cwd, columns=None, **environment):
     if columns is None:
         done = subprocess.run(command, capture_output=True, check=False, env=environment, cwd=cwd)
         return done.returncode, done.stdout + done.stderr
-    pytest.importorskip("termios", reason="Windows has no pseudo terminals")
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    first, second = pty.openpty()
-    fcntl.ioctl(second, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = subprocess.Popen(
-        command, stdout=second, stderr=subprocess.DEVNULL, env=environment, cwd=cwd
-    )
-    os.close(second)
-    data = b""
-    while True:
-        try:
-            more = os.read(first, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not more:
-            break
-        data += more
-    os.close(first)
-    return process.wait(), data
+    return on_terminal(command, columns, cwd=cwd, env=environment)
 
 
 def plain(data, encoding):

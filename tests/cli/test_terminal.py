@@ -15,7 +15,7 @@ from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.training.loop import train
-from tests.helpers import coloured_pixels, run_cli, tiny_config
+from tests.helpers import coloured_pixels, on_terminal, run_cli, tiny_config
 
 EVIL = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp\r\x08"
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such file names")
@@ -171,32 +171,10 @@ def test_so_do_tracebacks(world):
 @posix
 def test_on_a_real_terminal(world):
     """Where nothing strips what the names hold, as pipes' writers do."""
-    import pty
-
-    first, second = pty.openpty()
-    command = [
-        sys.executable,
-        "-m",
-        "reid_hash",
-        "gallery",
-        "info",
-        str(world / "g"),
-        "--identities",
-    ]
+    command = [sys.executable, "-m", "reid_hash", "gallery", "info", world / "g", "--identities"]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "300"}
-    process = subprocess.Popen(command, stdout=second, stderr=second, env=environment)
-    os.close(second)
-    data = b""
-    while True:
-        try:
-            more = os.read(first, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not more:
-            break
-        data += more
-    os.close(first)
-    assert process.wait() == 0
+    code, data = on_terminal(command, 300, errors=True, env=environment)
+    assert code == 0
     text = data.decode()
     assert "Ada\\x1b[2J" in text
     assert is_harmless(text.replace("\r\n", "\n"))
