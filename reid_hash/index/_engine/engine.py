@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from reid_hash.codes import Codes
 from reid_hash.index._engine.probe import Probed, probe
 from reid_hash.index._engine.query_tables import QueryTables, check_values, query_tables
-from reid_hash.index._engine.scan import Answer, Found, look, nearest
-from reid_hash.index._engine.segments import Searchable
+from reid_hash.index._engine.scan import Answer, Found, look, nearest, to_fetch
+from reid_hash.index._engine.segments import Scanned, Searchable
 from reid_hash.index._engine.threads import faiss_threads, pool
 from reid_hash.index.base import Matches, check_search, no_matches
 
 _CHUNK = 16  # queries in a call of fast scan: a pass over long codes, two over short ones
 _BATCH = 256  # queries whose tables and candidates are held at a time
-_SMALL = 2**20  # codes times queries from which on handing work to threads pays
+_SMALL = 2**19  # codes times queries from which on handing work to threads pays
 _SPARE = 1.25  # what to fetch more than was needed before
 _FORGET = 0.95  # for each chunk of queries that needed less
 
@@ -66,7 +66,8 @@ class Engine:
         wanted = min(k, possible)
         matches = no_matches(len(query), wanted)
         for start in range(0, max(len(query), 1), _BATCH):  # once at least, for its checks
-            queries = query_tables(query[start : start + _BATCH], like, width, scanned)
+            some = query if len(query) <= _BATCH else query[start : start + _BATCH]
+            queries = query_tables(some, like, width, scanned)
             if not wanted:
                 break
             fetch = self._fetch.get((like.bits, wanted), 1.5 * wanted + 16)
@@ -106,7 +107,10 @@ class Engine:
         self, segments: Sequence[Searchable], slots: Slots, queries: QueryTables, k: int, fetch: int
     ) -> Iterator[tuple[int, Answer]]:
         """One chunk of queries after the other: (first query, answer)."""
-        chunks = [(i, queries.rows(slice(i, i + _CHUNK))) for i in range(0, len(queries), _CHUNK)]
+        size = _CHUNK
+        if len(segments) < self.threads:  # too few to share among threads: share the queries
+            size = min(_CHUNK, -(-len(queries) // self.threads))
+        chunks = [(i, queries.rows(slice(i, i + size))) for i in range(0, len(queries), size)]
         pairs = list(zip(segments, slots, strict=True))
         with faiss_threads(1):
             work = len(queries) * sum(segment.work for segment in segments)
@@ -116,6 +120,16 @@ class Engine:
                     yield first, nearest(segments, slots, found, chunk, k, fetch)
                 return
             workers = pool(self.threads)
+            if len(chunks) == 1:
+                [(first, chunk)] = chunks
+                fetches = [to_fetch(segment, fetch, some) for segment, some in pairs]
+                scans = self._scanned(segments, chunk, fetches)
+                found = [
+                    look(segment, chunk, k, fetch, some, scanned)
+                    for (segment, some), scanned in zip(pairs, scans, strict=True)
+                ]
+                yield first, nearest(segments, slots, found, chunk, k, fetch)
+                return
             # all queries look at one segment before the next, so that it stays in the shared cache
             looking = [
                 [workers.submit(look, segment, chunk, k, fetch, some) for _, chunk in chunks]
@@ -127,6 +141,27 @@ class Engine:
             ]
             for (first, _), future in zip(chunks, ranking, strict=True):
                 yield first, future.result()
+
+    def _scanned(
+        self, segments: Sequence[Searchable], queries: QueryTables, fetches: Sequence[int]
+    ) -> list[Scanned | None]:
+        """Fast scan of each segment for one chunk of queries, this thread taking its share.
+
+        Threads scan and do nothing else: each hand-over of Python's lock takes as long as the scan
+        of 50,000 codes.
+        """
+
+        def some(share: int) -> list[Scanned | None]:
+            return [
+                segment.scan(queries.vectors, fetch) if fetch else None
+                for segment, fetch in pairs[share::shares]
+            ]
+
+        pairs = list(zip(segments, fetches, strict=True))
+        shares = min(self.threads, len(pairs))
+        others = [pool(self.threads).submit(some, share) for share in range(1, shares)]
+        by_share = [some(0), *(other.result() for other in others)]
+        return [by_share[place % shares][place // shares] for place in range(len(pairs))]
 
 
 def _from_tables(

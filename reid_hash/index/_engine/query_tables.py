@@ -11,6 +11,8 @@ from reid_hash.index._engine.layout import PATTERNS
 
 _NO_SCALE = 1e-200  # below, a query tells no two codes apart that float64 could
 
+_PATTERNS = PATTERNS.T.astype(np.float64)
+
 
 class QueryTables(NamedTuple):
     """Distances of queries to any packed code, exactly (`tables`) and by fast scan (the rest).
@@ -98,7 +100,8 @@ def query_tables(
     if isinstance(query, Codes):
         query.check_comparable(like)
         ones = unpack(query.packed, bits)
-        of_zero, of_one = np.where(ones, w, 0.0), np.where(ones, 0.0, w)
+        of_zero = ones * w
+        of_one = w - of_zero
     else:
         values, quantum = check_values(query, bits), weight_quantum(w)
         of_zero = np.round((values + 1) ** 2 / 4 * w / quantum) * quantum
@@ -108,7 +111,7 @@ def query_tables(
 
     # A nibble costs what its zeros do, and the differences where it has ones.
     by_nibble = costs.reshape(len(costs), 2 * width, 4, 2).transpose(1, 0, 2, 3)
-    tables = (by_nibble[..., 1] - by_nibble[..., 0]) @ PATTERNS.T.astype(np.float64)
+    tables = (by_nibble[..., 1] - by_nibble[..., 0]) @ _PATTERNS
     tables += by_nibble[..., 0].sum(axis=2)[..., None]
     return QueryTables(tables, *_scan(costs, 8 * scanned))
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.index._engine.query_tables import QueryTables
-from reid_hash.index._engine.segments import Searchable
+from reid_hash.index._engine.segments import Scanned, Searchable
 from reid_hash.index.base import Matches
 
 _WIDEN = 4  # how many times as many codes are fetched where a bound did not hold
@@ -47,8 +47,28 @@ class Answer(NamedTuple):
     needed: int
 
 
+def to_fetch(segment: Searchable, fetch: int, slots: NDArray[np.int64] | None) -> int:
+    """How many codes fast scan is to report; 0 where all had better be compared exactly.
+
+    Args:
+        segment: the codes.
+        fetch: how many of those that may be found.
+        slots: [m] int64 ascending, the codes that may be found; all when left out.
+    """
+    share = 1.0
+    if slots is not None:
+        share = len(slots) / len(segment)
+        fetch = int(fetch / max(share, 1e-9)) + 1
+    return fetch if share * _FEW >= 1 and fetch * _WHOLE <= len(segment) else 0
+
+
 def look(
-    segment: Searchable, queries: QueryTables, k: int, fetch: int, slots: NDArray[np.int64] | None
+    segment: Searchable,
+    queries: QueryTables,
+    k: int,
+    fetch: int,
+    slots: NDArray[np.int64] | None,
+    scanned: Scanned | None = None,
 ) -> Found:
     """Find codes of a segment that may be among the k nearest.
 
@@ -58,21 +78,16 @@ def look(
         k: how many are wanted of all segments together.
         fetch: how many to take from fast scan.
         slots: [m] int64 ascending, the codes that may be found; all when left out.
+        scanned: what fast scan reported, where it was asked before.
     """
-    if slots is None:
-        share, wanted = 1.0, len(segment)
-    else:
-        wanted = len(slots)
-        share = wanted / len(segment)
-        fetch = int(fetch / max(share, 1e-9)) + 1
-    scanned = None
-    if share * _FEW >= 1 and fetch * _WHOLE <= len(segment):
-        scanned = segment.scan(queries.vectors, fetch)
+    if scanned is None and (reported := to_fetch(segment, fetch, slots)):
+        scanned = segment.scan(queries.vectors, reported)
     if scanned is None:
-        return _compare(segment, queries, min(k, wanted), slots)
+        return _compare(segment, queries, min(k, len(segment if slots is None else slots)), slots)
     places = scanned.places
     lower = queries.lower(scanned.distances)
-    lower[places < 0] = np.inf
+    if (places[:, -1] < 0).any():  # the last are missing first
+        lower[places < 0] = np.inf
     outside = lower[:, -1].copy()
     if slots is not None:
         allowed = np.zeros(len(segment), np.bool_)
@@ -107,7 +122,7 @@ def nearest(
         ranked = _rank(segments, found, queries, k)
         distances[rows], ids[rows] = ranked
         farthest = ranked.distances[:, -1]
-        open_ = [np.isfinite(each.outside) & (each.outside <= farthest) for each in found]
+        open_ = [(each.outside <= farthest) & (each.outside < np.inf) for each in found]
         needed = max(needed, *(_needed(each, farthest) for each in found))
         again = np.flatnonzero(np.any(open_, axis=0))
         if not len(again):
@@ -120,13 +135,16 @@ def nearest(
 
 
 def _needed(found: Found, farthest: NDArray[np.float64]) -> int:
-    return int((found.lower <= farthest[:, None]).sum(axis=1).max(initial=0))
+    near = found.lower <= farthest[:, None]
+    return max(map(np.count_nonzero, near), default=0)
 
 
 def _rank(
     segments: Sequence[Searchable], found: Sequence[Found], queries: QueryTables, k: int
 ) -> Matches:
     """The k nearest of what was found, by (distance, id)."""
+    if len(queries) == 1 and not any(segment.tailed for segment in segments):
+        return _rank_one(segments, found, queries, k)
     lower = np.concatenate([each.lower for each in found], axis=1)
     slots = np.concatenate([each.slots for each in found], axis=1)
     owner = np.repeat(np.arange(len(found)), [each.lower.shape[1] for each in found])
@@ -155,6 +173,38 @@ def _rank(
     matches = Matches(np.full((len(queries), k), np.inf), np.full((len(queries), k), -1, np.int64))
     matches.distances[rows[kept], place[kept]] = exact[kept]
     matches.ids[rows[kept], place[kept]] = ids[kept]
+    return matches
+
+
+def _rank_one(
+    segments: Sequence[Searchable], found: Sequence[Found], queries: QueryTables, k: int
+) -> Matches:
+    """`_rank` for one query: the same answer, in half the time, which counts where scans are short.
+
+    Args:
+        segments: all codes, fast scan seeing all of their bits.
+        found: for each segment.
+        queries: the tables of one query.
+        k: how many are wanted.
+    """
+    lower = np.concatenate([each.lower[0] for each in found])
+    k_or_all = min(k, len(lower)) - 1
+    cut = np.partition(lower, k_or_all)[k_or_all] + 2 * queries.margin[0]
+    nibbles, ids = [], []
+    for segment, each in zip(segments, found, strict=True):
+        near = each.lower[0] <= cut
+        if np.isinf(cut):
+            near &= np.isfinite(each.lower[0])
+        slots = each.slots[0][near]
+        if len(slots):
+            nibbles.append(segment.nibbles(slots))
+            ids.append(segment.ids[slots])
+    matches = Matches(np.full((1, k), np.inf), np.full((1, k), -1, np.int64))
+    if nibbles:
+        of_all, exact = np.concatenate(ids), queries.distances(np.concatenate(nibbles, axis=1), 0)
+        order = np.lexsort((of_all, exact))[:k]
+        matches.distances[0, : len(order)] = exact[order]
+        matches.ids[0, : len(order)] = of_all[order]
     return matches
 
 

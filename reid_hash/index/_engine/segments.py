@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +35,7 @@ TABLED = 2**16
 LARGEST = 2**21
 """The most codes in a segment. Larger ones are slower to join, smaller ones cost more calls."""
 
-_SPLIT = 2**17  # from so many codes on, four segments serve several threads better than one
+_SPLIT = 2**19  # from so many codes on, four segments serve several threads better than one
 _SHARES = 4
 _RANGE = 2**15  # codes whose nibbles are unpacked at a time
 
@@ -147,7 +148,12 @@ class Segment(Searchable):
         return self.blocks.nbytes + self.tail.nbytes + tables
 
     def scan(self, vectors: NDArray[np.float32], fetch: int) -> Scanned:
-        return Scanned(*self.scanner.search(vectors, fetch))
+        shape = (len(vectors), fetch)
+        distances, places = np.empty(shape, np.float32), np.empty(shape, np.int64)
+        pointers = map(faiss.swig_ptr, (distances, places))
+        # FAISS's own function: its wrapper checks again what is right, for a tenth of a short scan
+        self.scanner.search_c(len(vectors), faiss.swig_ptr(vectors), fetch, *pointers)
+        return Scanned(distances, places)
 
     def packed(self) -> NDArray[np.uint8]:
         """The codes, [n, width] uint8."""
