@@ -136,7 +136,7 @@ def nearest(
 
 def _needed(found: Found, farthest: NDArray[np.float64]) -> int:
     near = found.lower <= farthest[:, None]
-    return max(map(np.count_nonzero, near), default=0)
+    return max((int(np.count_nonzero(row)) for row in near), default=0)
 
 
 def _rank(
