@@ -1,14 +1,14 @@
 """Time a step of training: images a second, where the time goes, and torchreid's loop beside it.
 
-    python tools/bench_train.py                                     # the recipe of `base`, random weights
+    python tools/bench_train.py                            # the recipe of `base`, random weights
     python tools/bench_train.py --config market1501 --set model.backbone=osnet-x0.25 --steps 20
-    python tools/bench_train.py --torchreid DEEP-PERSON-REID        # a checkout of torchreid
+    python tools/bench_train.py --torchreid CHECKOUT       # of KaiyangZhou/deep-person-reid
 
 The images are drawn (`walkers`), in batches as the recipe has them. With `--torchreid` the same
 images, written as JPEG files, are trained on by torchreid's own data manager and engine: OSNet, the
 softmax loss with smoothed labels, AMSGrad, two processes that decode. All rows are warmed up, take
-turns, and medians of a step are printed. What torchreid decodes anew in each epoch, the toolkit decodes
-once before; its row without decoding (batches made before the clock starts) is printed too.
+turns, and medians of a step are printed. The toolkit decodes all images once, before it begins,
+torchreid in each epoch anew; so torchreid has a second row, with one batch that is decoded before.
 """
 
 import argparse
@@ -60,7 +60,13 @@ def clocks(seconds: dict[str, float]) -> Iterator[None]:
 
 
 class Ours:
-    """A step of the toolkit's training, with its phases."""
+    """A step of the toolkit's training, with its phases.
+
+    Args:
+        config: the recipe.
+        pixels: what it trains on.
+        small: a step of the first part, on images of .7 the size.
+    """
 
     def __init__(self, config: Config, pixels: Pixels, small: bool) -> None:
         classes, self.labels = training_targets(pixels.labels)
@@ -92,6 +98,7 @@ class Ours:
         setattr(owner, method, run)
 
     def __call__(self) -> None:
+        """Do the next step, and note how long each of its phases takes."""
         chosen = self.batches[self.step % len(self.batches)]
         self._seconds.clear()
         began = time.perf_counter()
@@ -154,6 +161,7 @@ class Torchreid:
         self.ready = next(self.waiting) if decoded else None
 
     def __call__(self) -> None:
+        """Do the next step."""
         batch = self.ready
         if batch is None:
             batch = next(self.waiting, None)
@@ -164,7 +172,7 @@ class Torchreid:
 
 
 def write_market(pixels: Pixels, folder: Path) -> None:
-    """Write images in Market-1501's naming; a few stand as queries and gallery, which it asks for."""
+    """Write images in Market-1501's naming, a few of them as the queries and gallery it wants."""
     for part in ("bounding_box_train", "query", "bounding_box_test"):
         (folder / "market1501" / part).mkdir(parents=True)
     for number, image in enumerate(pixels.images):
