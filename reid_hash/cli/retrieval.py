@@ -30,8 +30,8 @@ option = partial(options.option, EvaluateOptions)
 @options.features_option
 @options.fast_option
 @options.data_option
-@option("--protocol", help="full or 5k; else the one that the model was trained under.")
-@option("--split", type=click.IntRange(0), help="Which split, or draw of the 5k protocol.")
+@option("--protocol", help="full, 5k, unseen or unseen-all; else that of the model's training.")
+@option("--split", type=click.IntRange(0), help="Which split, or draw of a protocol.")
 @options.json_option
 @click.option(
     "--output",

@@ -21,9 +21,11 @@ DATASETS = {
     "grid": "QMUL GRID, with its 775 strangers: protocols single-shot, single-shot-10",
     "prid2011": "PRID2011, its single shots: protocols single-shot, single-shot-10",
     "ilids": "i-LIDS, the images of persons (119): protocols single-shot, single-shot-10",
-    "mnist": "MNIST, published files or class folders, else downloaded: protocols full, 5k",
-    "cifar10": "CIFAR-10, published files or class folders, else downloaded: protocols full, 5k",
-    "cifar20": "CIFAR-100's 20 coarse classes, the same way: protocols full, 5k",
+    "mnist": "MNIST, published files or class folders, else downloaded: protocols full, 5k, unseen "
+    "(a quarter of the classes is searched for and not trained on), unseen-all",
+    "cifar10": "CIFAR-10, the same way: protocols full, 5k, unseen, unseen-all",
+    "cifar20": "CIFAR-100's 20 coarse classes, the same way, with the same protocols",
+    "cifar100": "CIFAR-100's 100 classes, the same way, with the same protocols",
     "nuswide": "NUS-WIDE, several labels an image, from train.txt, test.txt and database.txt",
     "folder": "class folders: train/CLASS and test/CLASS, or CLASS alone",
 }
@@ -112,6 +114,10 @@ def load_dataset(
         from reid_hash.data.cifar import cifar20
 
         dataset = cifar20(place, config.protocol, config.split)
+    elif name == "cifar100":
+        from reid_hash.data.cifar import cifar100
+
+        dataset = cifar100(place, config.protocol, config.split)
     elif name == "nuswide":
         from reid_hash.data.nuswide import nuswide
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100's 20 coarse classes (Krizhevsky 2009): 32 × 32 colour images."""
+"""CIFAR-10, CIFAR-100, and its 20 coarse classes (Krizhevsky 2009): 32 × 32 colour images."""
 
 from pathlib import Path
 
@@ -18,6 +18,7 @@ CIFAR10_FILES = Published(
     ("cifar10.", "cifar10_", "cifar10python"),  # and not cifar100
 )
 CIFAR20 = Benchmark("cifar20", classes=20, train=50_000, test=10_000)
+CIFAR100 = Benchmark("cifar100", classes=100, train=50_000, test=10_000)
 CIFAR100_FILES = Published(
     "CIFAR100", "cifar-100-python", ("train", "test", "meta"), ("cifar20", "cifar100")
 )
@@ -57,8 +58,8 @@ def cifar10(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
 
     Args:
         root: the data root, or the folder with `train/` and `test/`.
-        protocol: "full" (the usual one) or "5k"; see `protocols.divide`.
-        split: number of the draw of "5k".
+        protocol: "full" (the usual one), "5k", "unseen" or "unseen-all"; see `protocols.divide`.
+        split: number of the draw; 0 under "full".
 
     Raises:
         ConfigError: an unknown protocol.
@@ -66,15 +67,31 @@ def cifar10(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
     """
     protocol = protocol or "full"
     check_protocol(CIFAR10.name, protocol)
-    found = find(root, CIFAR10.name, CIFAR10_FILES)
-    if isinstance(found, Path):
-        train, test = read(found, CIFAR10_FILES)
-        found = Parts(
-            train.image_set("train", train.labels),
-            test.image_set("test", test.labels),
-            train.classes,
-        )
-    return divide(CIFAR10, found, protocol, split)
+    return divide(CIFAR10, _fine(root, CIFAR10, CIFAR10_FILES), protocol, split)
+
+
+def cifar100(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
+    """Read CIFAR-100 with its 100 classes.
+
+    It is read from the published files in `cifar-100-python/`; else from class folders
+    `cifar100/train/CLASS/` and `cifar100/test/CLASS/`; else it is downloaded into the data root.
+    Arguments and errors are those of `cifar10`; "5k" draws 10 queries and 50 training images of
+    each class.
+    """
+    protocol = protocol or "full"
+    check_protocol(CIFAR100.name, protocol)
+    return divide(CIFAR100, _fine(root, CIFAR100, CIFAR100_FILES), protocol, split)
+
+
+def _fine(root: Path, benchmark: Benchmark, files: Published) -> Parts:
+    """A benchmark with the classes that its files have."""
+    found = find(root, benchmark.name, files)
+    if isinstance(found, Parts):
+        return found
+    train, test = read(found, files)
+    return Parts(
+        train.image_set("train", train.labels), test.image_set("test", test.labels), train.classes
+    )
 
 
 def cifar20(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:

@@ -10,8 +10,9 @@ from reid_hash.data.dataset import Dataset, ImageSet, joined
 from reid_hash.data.listing import counted
 from reid_hash.errors import ConfigError, DataError
 
-PROTOCOLS = ("full", "5k")
+PROTOCOLS = ("full", "5k", "unseen", "unseen-all")
 _DRAWN_QUERIES, _DRAWN_TRAIN = 1000, 5000  # of "5k", over all classes
+_SEEN = 0.75  # share of the classes that "unseen" trains on (Sablayrolles et al. 2017)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def check_protocol(name: str, protocol: str) -> None:
 
 
 def divide(benchmark: Benchmark, parts: Parts, protocol: str, split: int) -> Dataset:
-    """Divide an image benchmark under one of two protocols.
+    """Divide an image benchmark under one of four protocols.
 
     - "full": the test images are the queries; the training images are also the database
       (CIFAR-10: 10,000 queries, 50,000 images of both).
@@ -46,12 +47,17 @@ def divide(benchmark: Benchmark, parts: Parts, protocol: str, split: int) -> Dat
       as many of each class; all others are the database, which is not trained on (CIFAR-10: 100
       and 500 of each class, 54,000 others). The draw depends on `split` alone, never on the seed
       of a training, so that figures of several trainings are of the same queries.
+    - "unseen": three quarters of the classes are drawn to train on, their training images alone.
+      The test images of the other classes are the queries, their training images the database, so
+      that no class that is searched for was trained on (Sablayrolles, Douze, Usunier and Jegou
+      2017). `split` numbers the draw.
+    - "unseen-all": the same, with the training images of all classes as the database.
 
     Args:
         benchmark: what should be there.
         parts: what is there; notes tell where it is less.
-        protocol: "full" or "5k".
-        split: number of the draw of "5k"; 0 under "full".
+        protocol: one of `PROTOCOLS`.
+        split: number of the draw; 0 under "full".
 
     Raises:
         ConfigError: an unknown protocol.
@@ -81,6 +87,8 @@ def divide(benchmark: Benchmark, parts: Parts, protocol: str, split: int) -> Dat
             notes=(note, *notes),
             classes=parts.classes,
         )
+    if protocol.startswith("unseen"):
+        return _unseen(benchmark, parts, protocol, split, notes)
     images = joined(parts.train, parts.test)
     queries, trained = _DRAWN_QUERIES // benchmark.classes, _DRAWN_TRAIN // benchmark.classes
     place = _shuffled_places(images, parts.classes, queries + trained + 1, split)
@@ -91,6 +99,39 @@ def divide(benchmark: Benchmark, parts: Parts, protocol: str, split: int) -> Dat
         f"{_many(query, 'query', 'queries')} ({queries} a class), "
         f"{_many(train, 'training image')} ({trained} a class), a database of {len(database):,} "
         f"others, drawn from {len(images):,} images (draw {split})"
+    )
+    return Dataset(
+        benchmark.name,
+        train,
+        query,
+        database,
+        protocol,
+        notes=(note, *notes),
+        classes=parts.classes,
+    )
+
+
+def _unseen(
+    benchmark: Benchmark, parts: Parts, protocol: str, split: int, notes: tuple[str, ...]
+) -> Dataset:
+    """Train on three quarters of the classes, search for the others; see `divide`."""
+    classes = len(parts.classes)
+    seen = round(_SEEN * classes)
+    if seen < 2 or classes - seen < 2:
+        raise DataError(
+            f"{benchmark.name} has {classes} classes here: the {protocol} protocol needs 6 or "
+            "more, to train on some and search for two others at least"
+        )
+    drawn = np.sort(np.random.default_rng(split).permutation(classes)[:seen])
+    of_train, of_test = (np.isin(part.labels, drawn) for part in (parts.train, parts.test))
+    train, query = parts.train.subset(of_train), parts.test.subset(~of_test)
+    database = parts.train if protocol == "unseen-all" else parts.train.subset(~of_train)
+    others = [name for number, name in enumerate(parts.classes) if number not in drawn]
+    note = (
+        f"trained on {_many(train, 'image')} of {seen} classes; "
+        f"{_many(query, 'query', 'queries')} of the {classes - seen} others in a database of "
+        f"{_many(database, 'image')} {'of all classes' if database is parts.train else 'of theirs'}"
+        f" (draw {split}: {', '.join(others[:5])}{', …' if len(others) > 5 else ''})"
     )
     return Dataset(
         benchmark.name,

@@ -61,9 +61,9 @@ def write_cifar(monkeypatch, write, root, kind, classes, train, test, key, names
     return arrays
 
 
-@pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar20"])
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar20", "cifar100"])
 def test_wrong_wishes(tmp_path, name, touch):
-    with pytest.raises(ConfigError, match="has the protocols full, 5k, not '10k'"):
+    with pytest.raises(ConfigError, match="full, 5k, unseen, unseen-all, not '10k'"):
         load(name, tmp_path, protocol="10k")
     for part in ("train", "test"):
         for c in "ab":
@@ -192,7 +192,7 @@ def test_coarse_labels_are_the_published_ones():
     ]
 
 
-@pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar20"])
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar20", "cifar100"])
 @pytest.mark.parametrize("below", [True, False])
 def test_class_folders(tmp_path, name, below, touch):
     root = tmp_path / name if below else tmp_path
@@ -227,6 +227,38 @@ def test_5k_of_20_classes_has_as_many_images_in_all(tmp_path, touch):
     assert set(Counter(data.query.labels.tolist()).values()) == {50}
     assert set(Counter(data.train.labels.tolist()).values()) == {250}
     assert len(data.gallery) == 20
+
+
+def test_unseen_classes_are_searched_for_and_not_trained_on(tmp_path, touch):
+    for part, n in (("train", 6), ("test", 2)):
+        for i in range(10):
+            touch(tmp_path / "cifar10" / part / f"c{i}", *(f"{j}.png" for j in range(n)))
+    data = load("cifar10", tmp_path, protocol="unseen")
+    trained, asked = set(data.train.labels.tolist()), set(data.query.labels.tolist())
+    assert (len(trained), len(asked)) == (8, 2)
+    assert not trained & asked
+    assert set(data.gallery.labels.tolist()) == asked
+    assert (len(data.train), len(data.query), len(data.gallery)) == (48, 4, 12)
+    assert data.notes[0].startswith(
+        "trained on 48 images of 8 classes; 4 queries of the 2 others in a database of 12 images "
+    )
+
+    whole = load("cifar10", tmp_path, protocol="unseen-all")
+    assert whole.query.names == data.query.names
+    assert len(whole.gallery) == 60
+    others = [
+        set(load("cifar10", tmp_path, protocol="unseen", split=i).query.labels.tolist())
+        for i in range(1, 5)
+    ]
+    assert any(other != asked for other in others)
+
+
+def test_unseen_needs_classes_for_both(tmp_path, touch):
+    for part in ("train", "test"):
+        for i in range(3):
+            touch(tmp_path / "cifar10" / part / f"c{i}", "1.png")
+    with pytest.raises(DataError, match="cifar10 has 3 classes here: the unseen protocol needs 6"):
+        load("cifar10", tmp_path, protocol="unseen")
 
 
 @pytest.mark.parametrize(
