@@ -8,7 +8,7 @@ API = reid_hash.codes reid_hash.distances reid_hash.calibration reid_hash.errors
 	reid_hash.data reid_hash.nn reid_hash.models reid_hash.index reid_hash.metrics reid_hash.training \
 	reid_hash.baselines reid_hash.gallery
 
-.PHONY: setup quickstart test test-matrix test-gradio lint types check audit lock api clean
+.PHONY: setup quickstart test test-matrix test-gradio lint types check audit lock api docs clean
 
 # torch asks for most of the time: pip takes a build that is already on the machine
 $(VENV)/.installed: pyproject.toml
@@ -38,6 +38,7 @@ test-gradio: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive reid_hash tools
 
@@ -63,6 +64,13 @@ api: setup
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	$(BIN)/python -m pdoc --docformat google --output-directory api $(API)
 	@echo "open api/index.html"
+
+# one site of the pages and the reference; a link that leads nowhere fails
+docs: setup
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
+	$(BIN)/python -m pdoc --docformat google --output-directory build/site/api $(API)
+	@echo "open build/site/index.html"
 
 clean:
 	rm -rf api build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
