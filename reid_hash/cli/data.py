@@ -10,6 +10,8 @@ from reid_hash.cli import options, show
 from reid_hash.config.reading import load_config
 from reid_hash.data import DATASETS, load_dataset
 from reid_hash.data.dataset import ImageSet
+from reid_hash.data.shapes import PARTS, write_shapes
+from reid_hash.utils.progress import counting
 
 
 @click.group("data", short_help="What a data set holds; write the built-in one to files")
@@ -48,13 +50,23 @@ def info(
 
 
 @command.command("prepare")
-@click.argument("dataset", type=click.Choice(["walkers"]))
+@click.argument("dataset", type=click.Choice(["walkers", "shapes"]))
 @click.argument("folder", type=options.FOLDER)
 @options.seed_option
 @options.verbosity_options
 def prepare(dataset: str, folder: Path, seed: int | None) -> None:
-    """Write the built-in data set to FOLDER, as images in Market-1501's naming and two videos."""
-    for path in write_walkers(folder, seed or 0, options.progress_console()):
+    """Write a drawn data set to FOLDER.
+
+    walkers: pedestrians, as images in Market-1501's naming and two videos. shapes: pictures of
+    coloured shapes with several labels each, in the layout of nuswide.
+    """
+    console = options.progress_console()
+    if dataset == "walkers":
+        written = write_walkers(folder, seed or 0, console)
+    else:
+        with counting(console, "drawing", sum(PARTS.values()) - PARTS["train"]) as advance:
+            written = write_shapes(folder, seed or 0, progress=advance)
+    for path in written:
         show.written(path)
 
 
