@@ -13,6 +13,7 @@ import yaml
 
 from reid_hash.cli import main
 from reid_hash.config.schema import Config
+from reid_hash.data.shapes import write_shapes
 from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.paper.methods import networks
 from reid_hash.paper.methods.catalogue import FIGURE_METHODS
@@ -132,6 +133,22 @@ def test_figure_2_trains_what_is_missing_and_writes_every_figure(here, world, ca
             assert text == ("" if value is None else str(value))
         assert f"{100 * record['map']:.1f}" in out
     assert len({r["map"] for r in measured}) > 8  # not all right, not all wrong, not all alike
+
+
+def test_figure_3_of_drawn_pictures_with_several_labels(here, world, capsys):
+    (world / "configs" / "paper" / "nuswide.yaml").write_text(tiny("nuswide"))
+    (world / "configs" / "nuswide.yaml").write_text(tiny("nuswide", order="given"))
+    write_shapes(world / "data", parts={"train": 24, "test": 6, "database": 40})
+    chosen = ["--bits", "8", "--methods", "dsch,recipe,lsh"]
+    code, out, err = run(capsys, "reproduce", "fig3", *chosen, "--data", "data")
+    assert (code, err.count("error")) == (0, 0)
+    assert "not the usual lists" in err  # it is no NUS-WIDE, and says so
+    result = json.loads((world / "runs" / "reproduce" / "fig3" / "fig3.json").read_text())
+    measured = [r for r in result["results"] if not r.get("reported")]
+    assert {r["method"] for r in measured} == {"dsch", "recipe", "lsh"}
+    assert all(0 < r["map"] < 1 and 0 < r["precision_at_500"] <= 1 for r in measured)
+    assert result["dataset"] == "nuswide"
+    assert "nuswide, standard: 6 queries, 40 database images" in out
 
 
 def test_a_second_figure_trains_and_evaluates_nothing_again(here, world, capsys, monkeypatch):
