@@ -121,7 +121,7 @@ def read_onnx(path: str | os.PathLike[str]) -> bytes:
 
 
 def metadata_of(model: bytes) -> dict[str, str]:
-    """The metadata of an ONNX file, of which none is run; empty where they are no text.
+    """The metadata of an ONNX file, of which nothing is run; what is damaged or no text is skipped.
 
     Args:
         model: as `read_onnx` gives it.
@@ -129,10 +129,12 @@ def metadata_of(model: bytes) -> dict[str, str]:
     found = {}
     for number, value in fields(memoryview(model)):
         if number == _METADATA and isinstance(value, memoryview):
-            entry = {key: bytes(text) for key, text in fields(value) if not isinstance(text, int)}
             try:
+                entry = {
+                    key: bytes(part) for key, part in fields(value) if not isinstance(part, int)
+                }
                 found[entry.get(1, b"").decode()] = entry.get(2, b"").decode()
-            except UnicodeDecodeError:
+            except (ValueError, IndexError):  # no message, or no text
                 continue
     return found
 

@@ -289,6 +289,16 @@ def test_metadata_that_is_no_text(file, tmp_path):
         OnnxEncoder(tmp_path / "m.onnx", "cpu")
 
 
+def test_a_damaged_entry_of_the_metadata(file, tmp_path):
+    data = file.read_bytes()
+    named = b"\x0a\x0bfingerprint"  # its key, of 11 bytes
+    assert data.count(named) == 1
+    (tmp_path / "m.onnx").write_bytes(data.replace(named, b"\x0a\x7ffingerprint"))
+    with pytest.raises(CheckpointError, match=r"m\.onnx") as error:
+        load_model(tmp_path / "m.onnx", "cpu")
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("spoilt", ["nan", "inf", "-1.0"])
 def test_bit_weights_out_of_range_are_refused(file, tmp_path, spoilt):
     model = onnx.load(file)
