@@ -218,6 +218,29 @@ def by_certainty(distances: ArrayLike, values: ArrayLike, like: Codes) -> NDArra
     return above
 
 
+def from_certainty(threshold: float, values: ArrayLike, like: Codes) -> float:
+    """The asymmetric distance of one query that `by_certainty` takes to `threshold`.
+
+    Args:
+        threshold: on the scale of Hamming distances; below 0 where nothing is near enough.
+        values: [bits] real, the query.
+        like: codes of that length; their weights count.
+
+    Example:
+        >>> gallery = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
+        >>> asymmetric([[0.5, 1.0]], gallery)[0, 0], from_certainty(0.8333, [0.5, 1.0], gallery)
+        True
+    """
+    sure = np.minimum(np.abs(np.asarray(values, np.float64)), 1)
+    weights = like.weights.astype(np.float64)
+    total, most = float(weights.sum()), float(sure @ weights)
+    if threshold < 0 or (most <= 1e-4 * total and threshold < total / 2):
+        return -1.0
+    if most <= 1e-4 * total:
+        return float("inf")
+    return float(((1 - sure) ** 2 / 4) @ weights + threshold * (most / total))
+
+
 def _check_codes(query: Codes, gallery: Codes) -> None:
     for given in (query, gallery):
         if not isinstance(given, Codes):

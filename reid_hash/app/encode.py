@@ -17,6 +17,10 @@ from reid_hash.models.foreign.network import Network
 from reid_hash.models.head_encoder import HeadEncoder
 from reid_hash.utils.files import replacing
 
+MOST_NAMED = 1_000_000
+"""Rows up to which vectors without names are called by their row: ten million such names take ten
+times the memory of their codes, and say no more than the order does."""
+
 
 class EmbeddedFiles(NamedTuple):
     """Floats of image files.
@@ -90,18 +94,24 @@ def encode_embeddings(
         progress: called with the number of vectors of each block.
 
     Returns:
-        (codes, names; the file's name and the row where it has no names).
+        (codes, names; the file's name and the row where it has no names, or none at all where
+        there are more than `MOST_NAMED` rows without one).
     """
     from reid_hash.models.load import open_model
 
     head = head_of(open_model(model), model)
     packed: list[NDArray[np.uint8]] = []
     names: list[str] = []
+    rows = 0
     length = bits or head.bits
     codes = head.binarise(np.zeros((0, head.bits)))
     for block in embedding_blocks(path):
         packed.append(head.encode(block.vectors, progress=progress or False).prefix(length).packed)
-        names += block.named(path.name, len(names))
+        rows += len(block)
+        if block.names is not None or rows <= MOST_NAMED:
+            names += block.named(path.name, rows - len(block))
+    if len(names) < rows:
+        names = []
     cut = codes.prefix(length)
     return Codes(np.concatenate(packed), cut.bits, cut.weights, cut.model), names
 

@@ -298,8 +298,9 @@ def add_embeddings(
 ) -> Added:
     """Add the vectors of a file, a block a transaction.
 
-    Names become sources (the file's name and the row where there are none), cameras and identities
-    are noted where the file has them. Identities below 0 are unknown. A vector is passed over where
+    Names become sources (the file's name and the row where there are none); cameras, identities,
+    times and tracks that are numbers are noted where the file has them. Identities below 0 are
+    unknown. A vector is passed over where
     the newest sighting of its source has its code, so that an interrupted run can be started again,
     unless `options.source` is given.
 
@@ -319,12 +320,18 @@ def add_embeddings(
     for block in embedding_blocks(file, _VECTORS):
         codes = head.encode(block.vectors, progress=progress or False).shortened(gallery.bits)
         sightings = []
+        numbers = block.tracks is not None and block.tracks.dtype.kind in "iu"
+        tracks = block.tracks if numbers else None  # a gallery counts tracks
         for i, name in enumerate(block.named(file.name, row)):
             sighting = _described(Path(name), options, options.source or name)
             if block.cameras is not None and not options.camera:
                 sighting = replace(sighting, camera=str(block.cameras[i]))
-            if block.identities is not None and not str(block.identities[i]).startswith("-"):
+            if block.identities is not None and _is_known(block.identities[i]):
                 sighting = replace(sighting, name=str(block.identities[i]))
+            if block.times is not None and options.time is None and np.isfinite(block.times[i]):
+                sighting = replace(sighting, time=float(block.times[i]))
+            if tracks is not None and tracks[i] >= 0:
+                sighting = replace(sighting, track=int(tracks[i]))
             sightings.append(sighting)
         row += len(block)
         if options.source is None:
@@ -342,6 +349,11 @@ def add_embeddings(
             gallery.add(codes, sightings)
         added.sightings += len(codes)
     return added
+
+
+def _is_known(identity: object) -> bool:
+    """Whether a file of embeddings says who it is: not -1, NaN or nothing."""
+    return not str(identity).startswith("-") and str(identity) not in ("", "nan")
 
 
 def _described(file: Path, options: AddOptions, source: str | None = None) -> Sighting:

@@ -15,6 +15,7 @@ from reid_hash.app.runs import USUAL_DATASET
 from reid_hash.codes import Codes, load_codes
 from reid_hash.data.embeddings import read_embeddings
 from reid_hash.data.images import find_images
+from reid_hash.data.listing import counted
 from reid_hash.distances import query_values
 from reid_hash.errors import ConfigError
 from reid_hash.gallery.answers import answers
@@ -38,6 +39,7 @@ class SearchOptions:
         bits: how many bits are compared; None for all.
         unweighted: by plain Hamming distance.
         asymmetric: the query keeps its real values.
+        track: all images of the query are of one person, whose mean of real values is searched for.
         top: how many sightings to find.
         far: share of strangers that may be taken for somebody, 0 to 1; says who is a stranger, by
             the gallery's calibration. None to say nothing.
@@ -60,6 +62,7 @@ class SearchOptions:
     bits: int | None = None
     unweighted: bool = False
     asymmetric: bool = False
+    track: bool = False
     top: int = 10
     far: float | None = None
     cameras: Sequence[str] = ()
@@ -74,10 +77,8 @@ class SearchOptions:
     def __post_init__(self) -> None:
         if self.asymmetric and self.unweighted:
             raise ConfigError("--asymmetric distances are weighted: leave out --unweighted")
-        if self.asymmetric and self.far is not None:
-            raise ConfigError(
-                "--far is calibrated for distances between codes: leave out --asymmetric"
-            )
+        if self.track and self.unweighted:
+            raise ConfigError("--track distances are weighted: leave out --unweighted")
 
     @property
     def filter(self) -> Filter:
@@ -127,20 +128,26 @@ def search(options: SearchOptions) -> tuple[dict[str, Any], list[Answer]]:
             *(options.device, options.runs, options.embedding),
         )
         looked_for: Codes | NDArray[np.floating] = asked.codes
-        if options.asymmetric:
+        names = asked.names
+        if options.asymmetric or options.track:
             if asked.values is None:
-                raise ConfigError(f"--asymmetric: {options.query} holds codes alone; name an image")
+                option = "--track" if options.track else "--asymmetric"
+                raise ConfigError(f"{option}: {options.query} holds codes alone; name an image")
             looked_for = asked.values
+        if options.track:
+            looked_for = np.asarray(looked_for).mean(0, keepdims=True)
+            names = [f"{options.embedding or options.query}, {counted(len(names), 'image')}"]
         found = answers(
-            *(gallery, looked_for, asked.names, options.top, options.bits),
-            *(not options.unweighted, options.far, options.filter),
+            *(gallery, looked_for, names, options.top, options.bits),
+            *(not options.unweighted, options.far, options.filter, options.track),
         )
         about = {
             "gallery": gallery.place,
             "model": gallery.model,
             "bits": options.bits or gallery.bits,
             "weighted": not options.unweighted,
-            "asymmetric": options.asymmetric,
+            "asymmetric": options.asymmetric or options.track,
+            "track": options.track,
             "far": options.far,
             "notes": [asked.note] if asked.note else [],
         }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 
 from reid_hash.app.run_report import REPORT_FILE, write_run_report
@@ -36,11 +37,14 @@ from reid_hash.evaluation import describe
 from reid_hash.evaluation.encoded import Encoded, check_matches, encode_dataset
 from reid_hash.evaluation.reid import Row, evaluate
 from reid_hash.evaluation.retrieval import TOP, RetrievalRow, evaluate_retrieval, shortage_notes
+from reid_hash.models.frozen import frozen_floats
 from reid_hash.models.shipped import is_shipped
 from reid_hash.models.torch_encoder import TorchEncoder, network_outputs
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
+from reid_hash.nn.frozen import PREFIX, FrozenNetwork
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.training.distributed import world_size
+from reid_hash.training.frozen import growing_of, is_frozen, settle_frozen
 from reid_hash.training.loop import CONFIG_FILE, MODEL_FILE
 from reid_hash.training.loop import train as train_network
 from reid_hash.utils.files import is_ordinary
@@ -283,6 +287,7 @@ def train_run(
         CheckpointError: another run is in `folder`, and it is not resumed.
         ReidHashError: the data is missing or wrong, or training failed.
     """
+    config = settle_frozen(config)
     if not resume:
         check_vacant(folder, config)
     if int(os.environ.get("RANK", "0")):
@@ -302,7 +307,14 @@ def train_run(
         for note in dataset.notes:
             remark(console, f"note: {note}")
         remark(console, f"reading {len(dataset.train):,} training images …")
-    pixels = decode(dataset.train, config.data.height, config.data.width, skip_unreadable)
+    size, growing = (config.data.height, config.data.width), growing_of(config)
+    if console is not None and is_frozen(config):
+        remark(
+            console,
+            f"note: the floats of {config.model.backbone.removeprefix(PREFIX)} are made once, of "
+            f"images of {size[0]}×{size[1]} as they are: nothing in `augment` applies",
+        )
+    pixels = decode(dataset.train, *size, skip_unreadable, growing=growing)
     if pixels.unreadable and console is not None:
         _name_unreadable(pixels.unreadable, console)
     evaluate_net = None
@@ -379,24 +391,33 @@ class _Watcher:
         self, dataset: Dataset, config: Config, train: Pixels, skip_unreadable: bool
     ) -> None:
         self.dataset = dataset
-        height, width = config.data.height, config.data.width
-        self.query = decode(dataset.query, height, width, skip_unreadable)
+        size, growing = (config.data.height, config.data.width), growing_of(config)
+        self.query = decode(dataset.query, *size, skip_unreadable, growing=growing)
         if dataset.gallery is dataset.query:
             self.gallery = self.query
         elif dataset.gallery is dataset.train:
             self.gallery = train
         else:
-            self.gallery = decode(dataset.gallery, height, width, skip_unreadable)
+            self.gallery = decode(dataset.gallery, *size, skip_unreadable, growing=growing)
+        self._inputs: dict[int, NDArray[Any]] = {}
+
+    def _input(self, net: HashNet, pixels: Pixels) -> NDArray[Any]:
+        """The images, or what a frozen backbone gives for them, which is made once."""
+        if not isinstance(net.backbone, FrozenNetwork):
+            return pixels.images
+        if id(pixels) not in self._inputs:
+            self._inputs[id(pixels)] = frozen_floats(net, pixels.images)
+        return self._inputs[id(pixels)]
 
     def __call__(self, net: HashNet) -> dict[str, float]:
         """Figures of the full code, unweighted: weights are fixed at the end."""
         device = next(net.parameters()).device
-        query, query_embedding = network_outputs(net, self.query.images, device, flip=False)
+        images = self._input(net, self.query)
+        query, query_embedding = network_outputs(net, images, device, flip=False)
         gallery, gallery_embedding = query, query_embedding
         if self.gallery is not self.query:
-            gallery, gallery_embedding = network_outputs(
-                net, self.gallery.images, device, flip=False
-            )
+            images = self._input(net, self.gallery)
+            gallery, gallery_embedding = network_outputs(net, images, device, flip=False)
         encoded = Encoded(
             Codes.from_outputs(query),
             Codes.from_outputs(gallery),

@@ -75,6 +75,6 @@ def command(
         vectors = made.embeddings.vectors
         show.line(f"{len(vectors):,} vectors of {vectors.shape[1]} floats")
     else:
-        save_codes(output, codes, names)
+        save_codes(output, codes, names or None)
         show.line(f"{len(codes):,} codes of {codes.bits} bits, {codes.packed.nbytes:,} bytes")
     show.written(output)

@@ -264,7 +264,8 @@ embeddings_option = click.option(
     "--embeddings",
     type=FILE,
     help="Vectors in place of images: .npy, .npz or .parquet with `embeddings` [n, d] and, where "
-    "known, `identities`, `cameras` and `names`; the model is a head that `reid-hash fit` wrote.",
+    "known, `identities`, `cameras`, `tracks`, `times` and `names`, or a flat index of FAISS "
+    "(.faiss, .index); the model is a head that `reid-hash fit` wrote.",
 )
 
 

@@ -40,6 +40,11 @@ option = partial(options.option, SearchOptions)
     is_flag=True,
     help="The query keeps its real values, which finds more.",
 )
+@option(
+    "--track",
+    is_flag=True,
+    help="QUERY's images are of one person: search for the mean of their real values.",
+)
 @option("--top", type=click.IntRange(1), show_default=True, help="How many to find.")
 @option(
     "--far",
@@ -80,7 +85,7 @@ def command(
     if json_file is not None:
         write_json(json_file, {**about, "queries": [_as_object(answer) for answer in found]})
     hamming = "Hamming" if asked.unweighted else "weighted Hamming"
-    kind = "asymmetric" if asked.asymmetric else hamming
+    kind = "asymmetric" if about["asymmetric"] else hamming
     for answer in found:
         if plain:
             _print_plain(answer)

@@ -89,11 +89,17 @@ class ModelConfig(_Section):
 
     backbone: str = Field(
         "resnet-slim",
-        description="see nn.backbones.build_backbone; of timm's networks the name alone, no place",
+        description="see nn.backbones.build_backbone; of timm's networks the name alone, no place. "
+        "onnx:FILE: anybody's network, of which only the hash layer on top is trained",
     )
     bits: Annotated[int, Field(ge=1, le=4096)] = 128
     pretrained: str | None = Field(
         None, description='"timm" for the weights that timm downloads, or a local weights file'
+    )
+    preset: str | None = Field(
+        None,
+        description="of backbone onnx:FILE: what its input is, as --preset has it; null: guessed "
+        "aloud",
     )
     stripes: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         None, description="of timm's networks: horizontal stripes of the last map, pooled apart"

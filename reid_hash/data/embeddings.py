@@ -1,10 +1,12 @@
-"""Embeddings that others made: vectors in .npy, .npz or Parquet, with what is known of each.
+"""Embeddings that others made: vectors with what is known of each.
 
-Arrays, or columns, are `embeddings` [n, d] and, where known, `identities`, `cameras` and `names`.
-A .npy file is mapped and Parquet is read in parts, so that neither need fit into memory.
+Arrays, or columns, are `embeddings` [n, d] and, where known, `identities`, `cameras`, `tracks`,
+`times` and `names`; those of other tools are known by other names, too (`_ALSO`). A .npy file and
+FAISS's flat indexes are mapped and Parquet is read in parts, so that none need fit into memory.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reid_hash.data.faiss_index import FlatIndex, read_flat_index
 from reid_hash.data.listing import counted
 from reid_hash.errors import DataError, one_line
 from reid_hash.utils.files import is_ordinary
 from reid_hash.utils.npz import NpzFile
 
-SUFFIXES = (".npy", ".npz", ".parquet")
-_COLUMNS = ("identities", "cameras", "names")
+SUFFIXES = (".npy", ".npz", ".parquet", ".faiss", ".index")
+_COLUMNS = ("identities", "cameras", "tracks", "times", "names")
 _ROWS = 65_536  # rows that are read at a time
 _LONGEST = 2**16  # bytes of a name
+
+_ALSO = {
+    "embeddings": ("features", "feats", "feat", "vectors", "emb", "embeds", "arr_0"),
+    "identities": ("labels", "label", "pids", "pid", "person_ids", "person_id"),
+    "cameras": ("camids", "camid", "cam_ids", "cams", "camera_ids", "camera_id"),
+    "tracks": ("track_ids", "track_id", "tracklets"),
+    "times": ("timestamps",),
+    "names": ("paths", "img_paths", "image_paths", "filenames", "files"),
+}
+"""What other tools call the columns: torchreid, FastReID, and arrays that were saved by hand."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +46,20 @@ class Embeddings:
         vectors: [n, d] real; may be a memory map.
         identities: [n] int or str; None where they are unknown.
         cameras: [n] int or str; likewise.
+        tracks: [n] int or str, the same for images of one track, of its camera; likewise.
+        times: [n] real, seconds since 1970 or any other count within a camera; likewise.
         names: [n] str; likewise.
 
     Raises:
-        DataError: one of them is of another length.
+        DataError: one of them is of another length, or times are not numbers.
     """
 
     vectors: NDArray[Any]
     identities: NDArray[Any] | None = None
     cameras: NDArray[Any] | None = None
     names: NDArray[Any] | None = None
+    tracks: NDArray[Any] | None = None
+    times: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or self.vectors.dtype.kind not in "fiu":
@@ -54,6 +73,8 @@ class Embeddings:
                 raise DataError(
                     f"{len(column):,} {what} for {len(self.vectors):,} embeddings; give one each"
                 )
+        if self.times is not None and np.asarray(self.times).dtype.kind not in "fiu":
+            raise DataError("times are numbers: seconds since 1970, or frames")
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -116,10 +137,13 @@ def checked_vectors(
 
 
 def numbered(values: NDArray[Any]) -> NDArray[np.int64]:
-    """Numbers from 0 on for identities or cameras of any type; negative ones stay negative."""
+    """Numbers from 0 on for identities, cameras or tracks of any type; -1 for unknown ones.
+
+    Unknown is what is below 0, NaN or "".
+    """
     found = np.unique(values, return_inverse=True)[1].astype(np.int64)
-    if values.dtype.kind in "if":
-        found[values < 0] = -1
+    unknown = values < 0 if values.dtype.kind in "if" else values == ""
+    found[unknown | (values != values)] = -1  # NaN, too
     return found
 
 
@@ -127,75 +151,111 @@ def read_embeddings(path: Path, most: int | None = None, seed: int = 0) -> Embed
     """Read a file of embeddings, or a sample of its rows.
 
     Args:
-        path: .npy, .npz or .parquet.
+        path: .npy, .npz, .parquet, or a flat index of FAISS: .faiss or .index.
         most: rows to draw where the file has more; they keep their order.
         seed: of the draw.
 
     Raises:
         DataError: the file is missing, damaged, or holds no embeddings.
     """
+    parts = list(_opened(path, None, most, np.random.default_rng(seed)))
+    if not parts:
+        raise DataError(f"{path} holds no embeddings")
+    try:
+        return parts[0] if len(parts) == 1 else _joined(parts)
+    except ValueError as error:  # blocks of different dimensions
+        raise DataError(f"{path} is damaged: {one_line(error)}") from error
+
+
+def embedding_blocks(path: Path, rows: int = _ROWS) -> Iterator[Embeddings]:
+    """The same, some rows at a time; of all but .npz no more than these are in memory."""
+    return _opened(path, rows, None, np.random.default_rng(0))
+
+
+def _opened(
+    path: Path, rows: int | None, most: int | None, random: np.random.Generator
+) -> Iterator[Embeddings]:
+    """The file in blocks of `rows`, or a draw of `most` of its rows; errors name the file."""
     if not is_ordinary(path):
         raise DataError(f"no such file: {path}")
+    suffix = path.suffix.lower()
+    empty = True
     try:
-        parts = _read(path, most, np.random.default_rng(seed))
-        joined = parts[0] if len(parts) == 1 else _joined(parts)
+        if suffix not in SUFFIXES:
+            raise DataError(f"embeddings are read from {', '.join(SUFFIXES)}")
+        if suffix == ".parquet":
+            blocks = _parquet(path, rows or _ROWS, most, random)
+        elif suffix in (".faiss", ".index"):
+            blocks = _flat_index(read_flat_index(path), rows, most, random)
+        else:
+            found = _mapped(path) if suffix == ".npy" else _npz(path)
+            blocks = (found.take(part) for part in _parts(len(found), rows, most, random))
+        for block in blocks:
+            if len(block):
+                empty = False
+                yield block
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except Exception as error:  # zipfile, NumPy and pyarrow each have their own for damaged files
         raise DataError(f"{path} holds no embeddings, or is damaged: {one_line(error)}") from error
-    if not len(joined):
+    if empty:
         raise DataError(f"{path} holds no embeddings")
-    return joined
 
 
-def embedding_blocks(path: Path, rows: int = _ROWS) -> Iterator[Embeddings]:
-    """The same, some rows at a time; of Parquet no more than these are in memory."""
-    if path.suffix.lower() != ".parquet":
-        whole = read_embeddings(path)
-        for start in range(0, len(whole), rows):
-            yield whole.take(slice(start, start + rows))
-        return
-    if not is_ordinary(path):
-        raise DataError(f"no such file: {path}")
-    try:
-        yield from _parquet(path, rows)
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(f"{path} holds no embeddings, or is damaged: {one_line(error)}") from error
-
-
-def _read(path: Path, most: int | None, random: np.random.Generator) -> list[Embeddings]:
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise DataError(f"embeddings are read from {', '.join(SUFFIXES)}")
-    if suffix == ".parquet":
-        parts = []
-        total = _pyarrow().parquet.ParquetFile(path).metadata.num_rows
-        chosen = _sample(total, most, random)
-        start = 0
-        for block in _parquet(path, _ROWS):
-            here = chosen[(chosen >= start) & (chosen < start + len(block))] - start
-            start += len(block)
-            if len(here):
-                parts.append(block.take(here))
-        return parts or [Embeddings(np.zeros((0, 1), np.float32))]
-    if suffix == ".npy":
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        found = Embeddings(array[None] if array.ndim == 1 else array)  # one vector
+def _parts(
+    total: int, rows: int | None, most: int | None, random: np.random.Generator
+) -> Iterator[NDArray[np.int64] | slice]:
+    """Which rows to read: blocks, else a sample, else all."""
+    if rows is not None:
+        for start in range(0, total, rows):
+            yield slice(start, start + rows)
+    elif most is not None and total > most:
+        yield _sample(total, most, random)
     else:
-        with NpzFile(path) as file:
-            if "embeddings" not in file.names:
-                raise DataError(f"it has no array `embeddings`, but {', '.join(file.names)}")
-            columns = {
-                what: file.read(what, "iuU", None, width=_LONGEST)
-                for what in _COLUMNS
-                if what in file.names
-            }
-            found = Embeddings(file.read("embeddings", "fiu", None, None), **columns)
-    if most is None or len(found) <= most:
-        return [found]
-    return [found.take(_sample(len(found), most, random))]
+        yield slice(0, total)
+
+
+def _mapped(path: Path) -> Embeddings:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return Embeddings(array[None] if array.ndim == 1 else array)  # one vector
+
+
+def _npz(path: Path) -> Embeddings:
+    with NpzFile(path) as file:
+        called = _called(path, file.names, "array")
+        columns = {
+            what: file.read(name, "fiuU" if what == "times" else "iuU", None, width=_LONGEST)
+            for what, name in called.items()
+            if what != "embeddings"
+        }
+        return Embeddings(file.read(called["embeddings"], "fiu", None, None), **columns)
+
+
+def _called(path: Path, names: Sequence[str], kind: str) -> dict[str, str]:
+    """Column → what the file calls it, said aloud where that is another tool's name.
+
+    Raises:
+        DataError: there are no embeddings among them.
+    """
+    found: dict[str, str] = {}
+    for what, others in _ALSO.items():
+        there = [name for name in (what, *others) if name in names]
+        if there:
+            found[what] = there[0]
+    if "embeddings" not in found:
+        raise DataError(f"it has no {kind} `embeddings`, but {', '.join(sorted(names)[:20])}")
+    taken = [f"`{name}` as {what}" for what, name in found.items() if name != what]
+    if taken:
+        _log.warning("%s: %s", path, ", ".join(taken))
+    return found
+
+
+def _flat_index(
+    index: FlatIndex, rows: int | None, most: int | None, random: np.random.Generator
+) -> Iterator[Embeddings]:
+    for part in _parts(len(index), rows, most, random):
+        ids = None if index.ids is None else index.ids[part]
+        yield Embeddings(index.rows(part), names=None if ids is None else ids.astype(np.str_))
 
 
 def _sample(total: int, most: int | None, random: np.random.Generator) -> NDArray[np.int64]:
@@ -213,27 +273,47 @@ def _joined(parts: list[Embeddings]) -> Embeddings:
     return Embeddings(np.concatenate([part.vectors for part in parts]), **columns)
 
 
-def _parquet(path: Path, rows: int) -> Iterator[Embeddings]:
-    with _pyarrow().parquet.ParquetFile(path) as file:
-        there = set(file.schema_arrow.names)
-        if "embeddings" not in there:
-            raise DataError(f"{path} has no column `embeddings`, but {', '.join(sorted(there))}")
-        known = [what for what in _COLUMNS if what in there]
-        for batch in file.iter_batches(rows, columns=["embeddings", *known]):
-            column = batch.column("embeddings")
+def _parquet(
+    path: Path, rows: int, most: int | None, random: np.random.Generator
+) -> Iterator[Embeddings]:
+    # pages are read as they are needed: a row group may be as large as the file
+    with _pyarrow().parquet.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
+        chosen = None if most is None else _sample(file.metadata.num_rows, most, random)
+        called = _called(path, file.schema_arrow.names, "column")
+        start = 0
+        for batch in file.iter_batches(rows, columns=list(called.values())):
+            column = batch.column(called["embeddings"])
+            if not len(column):
+                continue
             flat = column.flatten().to_numpy(zero_copy_only=False)
-            if not len(column) or column.null_count or len(flat) % len(column):
-                raise DataError(f"{path}: the lists in `embeddings` are not of one length")
+            if column.null_count or len(flat) % len(column):
+                raise DataError("the lists in `embeddings` are not of one length")
             # fixed-size lists have no lengths of their own
             lengths = set(column.value_lengths().to_pylist()) if not _fixed(column) else set()
             if len(lengths) > 1:
-                raise DataError(f"{path}: the lists in `embeddings` are not of one length")
+                raise DataError("the lists in `embeddings` are not of one length")
             columns = {
-                what: np.asarray(batch.column(what).to_pylist())
-                for what in known
-                if not batch.column(what).null_count
+                what: _column(batch.column(name))
+                for what, name in called.items()
+                if what != "embeddings"
             }
-            yield Embeddings(flat.reshape(len(column), -1), **columns)
+            block = Embeddings(flat.reshape(len(column), -1), **columns)
+            if chosen is None:
+                yield block
+            else:
+                yield block.take(chosen[(chosen >= start) & (chosen < start + len(block))] - start)
+            start += len(block)
+
+
+def _column(column: Any) -> NDArray[Any]:
+    """A column of Parquet; what is missing is -1, NaN in real numbers, and "" in text."""
+    values = column.to_pylist()
+    if column.null_count:
+        types = _pyarrow().types
+        text = not (types.is_integer(column.type) or types.is_floating(column.type))
+        missing = "" if text else -1 if types.is_integer(column.type) else float("nan")
+        values = [missing if value is None else value for value in values]
+    return np.asarray(values)
 
 
 def _fixed(column: Any) -> bool:

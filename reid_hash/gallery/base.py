@@ -4,12 +4,19 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.calibration import Calibration, calibrate_codes
+from reid_hash.calibration import (
+    ByIdentity,
+    ByTrack,
+    Calibration,
+    Evidence,
+    Seen,
+    calibrate_queries,
+)
 from reid_hash.codes import Codes
 from reid_hash.errors import CheckpointError, CodeError, GalleryError
 from reid_hash.gallery import encoding
@@ -18,6 +25,7 @@ from reid_hash.gallery.sighting import Answer, Filter, Identity, Match, Sighting
 if TYPE_CHECKING:
     from reid_hash.models.encoder import Encoder
 
+_PAUSE = 600.0  # seconds without a sighting after which a track number is of another track
 _CALIBRATED = 50_000  # sightings that a calibration looks at: some seconds for each length
 
 
@@ -273,25 +281,74 @@ class AnyGallery(ABC):
         moment = time.time() if now is None else now
         return self.forget(until=moment - keep.total_seconds())
 
-    def calibrate(self, lengths: Sequence[int], queries: int = 2000, seed: int = 0) -> Calibration:
-        """Calibrate on the gallery's own identities, and keep the result in the gallery.
+    def calibrate(
+        self,
+        lengths: Sequence[int],
+        queries: int = 2000,
+        seed: int = 0,
+        by: Literal["identities", "tracks"] | None = None,
+    ) -> Calibration:
+        """Calibrate queries that are codes on the gallery's own sightings, and keep the result.
 
-        They must be people that the network was not trained on, seen by several cameras. Each is
-        searched for once with the own sightings enrolled and once without, as a stranger.
+        They must be of people that the network was not trained on. By identities, each sighting is
+        searched for once with those of other cameras enrolled and once without, as a stranger. By
+        tracks, without any labels: people whom a source shows at once are strangers to each other,
+        and sightings of a track are of one person; see `calibration.ByTrack`. For other kinds of
+        query, and other images, see `app.calibrate`.
 
         Args:
             lengths: code lengths.
             queries: how many sightings are searched for; drawn where there are more.
             seed: of the draw.
+            by: what is known of the sightings; identities where there are two, when left out.
+
+        Raises:
+            GalleryError: of no two sightings it is known that they are of two people.
         """
-        labelled = self.labelled(_CALIBRATED, seed)
-        codes, ids = self.codes(ids=labelled[2])
-        there = np.isin(labelled[2], ids)  # some may have been erased since
-        labels, cameras = (np.asarray(values)[there].tolist() for values in labelled[:2])
-        about = f"{len(ids):,} sightings of {len(set(labels)):,} identities of the gallery"
-        calibration = calibrate_codes(codes, labels, cameras, lengths, queries, seed, about)
-        self.calibration = calibration
-        return calibration
+        found = None if by == "tracks" else self.labelled(_CALIBRATED, seed)
+        known: Evidence
+        if found is not None and (by == "identities" or len(set(found[0])) > 1):
+            codes, ids = self.codes(ids=found[2])
+            there = np.isin(found[2], ids)  # some may have been erased since
+            labels, cameras = (np.asarray(values)[there] for values in found[:2])
+            several = len(np.unique(cameras)) > 1
+            known = ByIdentity(Seen(labels, cameras if several else None), queries, seed)
+            about = (
+                f"{len(ids):,} sightings of {len(np.unique(labels)):,} identities of the gallery"
+            )
+        else:
+            codes, seen = self._tracked()
+            known = ByTrack(seen, queries, seed)
+            about = f"{known.about} of the gallery"
+        self.calibration = calibrate_queries(codes, known, lengths, about=about)
+        return self.calibration
+
+    def _tracked(self) -> tuple[Codes, Seen]:
+        """Codes of the newest sightings that have a track or frame, and what is known of each."""
+        found = {
+            one.id: one
+            for one in self.sightings(limit=_CALIBRATED, newest=True)
+            if one.source and (one.track is not None or one.frame is not None)
+        }
+        codes, ids = self.codes(ids=[number for number in found if number is not None])
+        seen = [found[number] for number in ids.tolist()]
+        places: dict[tuple[object, ...], int] = {}
+        last: dict[tuple[str, str, int], tuple[int, float]] = {}
+        cameras, tracks = np.zeros((2, len(seen)), np.int64)
+        times = np.array([one.time or 0.0 for one in seen])
+        for row in np.argsort(times, kind="stable").tolist():
+            one, time = seen[row], float(times[row])
+            if one.track is None:  # only what one frame shows was there at once
+                place: tuple[object, ...] = (one.source, one.camera, one.frame, "frame")
+                tracks[row] = row
+            else:
+                place, key = (one.source, one.camera), (one.source, one.camera, one.track)
+                number, before = last.get(key, (row, time))
+                # a live source that is opened again counts its tracks from 1
+                tracks[row] = number if time - before <= _PAUSE else row
+                last[key] = int(tracks[row]), time
+            cameras[row] = places.setdefault(place, len(places))
+        return codes, Seen(cameras=cameras, tracks=tracks, times=times)
 
     @property
     @abstractmethod

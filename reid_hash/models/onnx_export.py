@@ -27,6 +27,7 @@ from reid_hash.models.onnx_encoder import (
 from reid_hash.models.torch_encoder import network_outputs
 from reid_hash.nn.checkpoint import Checkpoint, metadata_of
 from reid_hash.nn.folding import fold_batch_norm
+from reid_hash.nn.frozen import FrozenNetwork
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.utils.files import json_text, replacing
 from reid_hash.utils.onnx_file import first_line, import_onnxruntime
@@ -93,6 +94,12 @@ def export_onnx(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Exporte
         CheckpointError: the extra `onnx` is not installed; the backbone cannot be exported, or
             runs into other outputs.
     """
+    if isinstance(checkpoint.net.backbone, FrozenNetwork):
+        raise CheckpointError(
+            f"{checkpoint.net.config.model.backbone} lies within the checkpoint as it is, and is "
+            "not joined with what was trained on top; fit a head with `reid-hash fit`, and join "
+            "them with `export onnx --network --head`"
+        )
     model = _graph(checkpoint)
     data = checkpoint.net.config.data
     shape = f"[n, {data.height}, {data.width}, 3] uint8 RGB"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 from reid_hash.config.schema import Config
 from reid_hash.errors import ConfigError
 from reid_hash.models.encoder import Encoder, fitting_batch
+from reid_hash.models.frozen import frozen_floats, opened_frozen
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.folding import fold_batch_norm
+from reid_hash.nn.frozen import FrozenNetwork
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.utils.memory import keep_freed_memory
 
@@ -23,7 +26,7 @@ _FEW = 3  # images up to which one run over these and their mirror images is fas
 
 def network_outputs(
     net: HashNet,
-    images: NDArray[np.uint8],
+    images: NDArray[Any],
     device: torch.device | str = "cpu",
     batch: int | None = None,
     flip: bool = True,
@@ -33,7 +36,8 @@ def network_outputs(
 
     Args:
         net: the network.
-        images: [n, height, width, 3] uint8 RGB of the network's input size.
+        images: [n, height, width, 3] uint8 RGB of the network's input size; or [n, features]
+            float32 for a network whose backbone is an ONNX file (`models.frozen`).
         device: where to compute.
         batch: images at a time; None: what suits the device.
         flip: average the outputs with those of the mirror image.
@@ -45,6 +49,13 @@ def network_outputs(
     was_training = net.training
     if was_training or not _is_on(net, torch.device(device)):  # takes as long as a layer
         net.eval().to(device)
+    if isinstance(net.backbone, FrozenNetwork):
+        vectors = images if images.ndim == 2 else frozen_floats(net, images, str(device), progress)
+        with torch.inference_mode():
+            _, neck, out = net(torch.from_numpy(vectors).to(device))
+        if was_training:
+            net.train()
+        return out.float().cpu().numpy(), neck.float().cpu().numpy()
     if batch is None:
         batch = _BATCH.get(net.mean.device.type, _OF_OTHERS)
         batch = fitting_batch(batch, images.shape[1:3])
@@ -118,6 +129,8 @@ class TorchEncoder(Encoder):
         self.bit_weights = checkpoint.bit_weights
         checkpoint.net.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._folded = fold_batch_norm(checkpoint.net)
+        if isinstance(checkpoint.net.backbone, FrozenNetwork):
+            self.growing = opened_frozen(checkpoint.net, str(self.device)).inputs.growing
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str = "auto") -> "TorchEncoder":

@@ -212,6 +212,7 @@ def build_backbone(
     else:
         known = ", ".join(
             ["paper", WHOLE, *SLIM, "airbench", "osnet-x1.0 … osnet-x0.25", "timm:NAME"]
+            + ["onnx:FILE (trained on top of by `reid-hash train`)"]
         )
         raise ConfigError(f"unknown model.backbone {name}; known: {known}")
     if stripes is not None and not name.startswith("timm:"):

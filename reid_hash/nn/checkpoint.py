@@ -24,6 +24,7 @@ from reid_hash.config.reading import parse_config
 from reid_hash.config.schema import Config
 from reid_hash.errors import CheckpointError, ConfigError
 from reid_hash.nn.backbones import WHOLE
+from reid_hash.nn.frozen import PREFIX, FrozenNetwork
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.utils.files import is_ordinary, json_text, replacing
 
@@ -119,7 +120,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         # the weights are in the file: a download for them would be in vain
         config = without_download(config)
         _check_fits(config, tensors)
-        net = HashNet(config)
+        net = HashNet(config, _frozen(config, tensors))
         net.load_state_dict(tensors)
         weights = np.array(json.loads(metadata["bit_weights"]), np.float32)
         order = np.array(json.loads(metadata["bit_order"]), np.int64)
@@ -158,12 +159,17 @@ def _check_fits(config: Config, tensors: Mapping[str, Tensor]) -> None:
     A file of a kilobyte may describe a network of a hundred gigabytes.
     """
     with torch.device("meta"):
-        wanted = HashNet(config).state_dict()
+        wanted = HashNet(config, _frozen(config, tensors)).state_dict()
     for name in sorted(wanted.keys() | tensors.keys()):
         there = [list(some[name].shape) if name in some else None for some in (wanted, tensors)]
         if there[0] != there[1]:
             says, holds = ("no such tensor" if shape is None else shape for shape in there)
             raise RuntimeError(f"for {name} it describes {says} and holds {holds}")
+
+
+def _frozen(config: Config, tensors: Mapping[str, Tensor]) -> FrozenNetwork | None:
+    """The backbone that is an ONNX file within the checkpoint; None where it is another one."""
+    return FrozenNetwork.in_state(tensors) if config.model.backbone.startswith(PREFIX) else None
 
 
 def not_finite(net: HashNet) -> list[str]:

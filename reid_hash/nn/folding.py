@@ -6,6 +6,7 @@ import sys
 import torch
 from torch import Tensor, nn
 
+from reid_hash.nn.frozen import FrozenNetwork
 from reid_hash.nn.hashnet import HashNet
 
 _TOLERANCE = 1e-3  # of outputs of deviation about one
@@ -23,6 +24,8 @@ def fold_batch_norm(net: HashNet) -> HashNet:
     Args:
         net: in evaluation mode, on any device.
     """
+    if isinstance(net.backbone, FrozenNetwork):
+        return net
     size = (4, 3, net.config.data.height, net.config.data.width)
     noise = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(net.mean.device)
     noise = noise.contiguous(memory_format=torch.channels_last)

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from reid_hash.config.schema import Config
 from reid_hash.nn.backbones import build_backbone
+from reid_hash.nn.frozen import FrozenNetwork
 from reid_hash.nn.head import ElementwiseWeight, HashHead, MonotoneWeight, TanhLike
 
 _FLAT = 1e-2  # variance below which an image is flat: a tenth of the usual deviation
@@ -30,6 +31,10 @@ class HashOutputs(NamedTuple):
 class HashNet(nn.Module):
     """The network of a run; a checkpoint holds one.
 
+    Args:
+        config: the run's configuration.
+        frozen: the backbone, where it is somebody's ONNX file (`model.backbone: onnx:FILE`).
+
     Attributes:
         config: the run's configuration.
         backbone: image → features.
@@ -43,11 +48,11 @@ class HashNet(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, frozen: FrozenNetwork | None = None) -> None:
         super().__init__()
         self.config = config
         model, data = config.model, config.data
-        self.backbone = build_backbone(
+        self.backbone = frozen or build_backbone(
             model.backbone,
             data.height,
             data.width,

@@ -37,6 +37,7 @@ from reid_hash.nn.hashnet import HashNet
 from reid_hash.nn.head import beta_at
 from reid_hash.training.augmentation import Augment, random_crop
 from reid_hash.training.distributed import convert_batch_norm, gather_batch, world_size
+from reid_hash.training.frozen import frozen_backbone, is_frozen, named_alone, vectors_of
 from reid_hash.training.log import METRICS_FILE as METRICS_FILE
 from reid_hash.training.log import TrainingLog
 from reid_hash.training.losses import margin_at
@@ -84,7 +85,8 @@ class Training:
 
     Args:
         config: the run.
-        images: [n, height, width, 3] uint8 RGB, from which a new network takes its normalisation.
+        images: [n, height, width, 3] uint8 RGB, from which a new network takes its normalisation;
+            or [n, features], what a frozen backbone gives.
         classes: number of identities or classes.
         device: where to compute.
         rows: which rows of the whole batch this process computes.
@@ -115,8 +117,10 @@ class Training:
     ) -> None:
         keep_freed_memory()
         self.config, self.device, self.rows, self.batch = config, device, rows, batch
-        self.half = use_bf16(config.train.precision, device.type)
-        model = TrainingModel(HashNet(without_download(config) if resume else config), classes)
+        self.half = not is_frozen(config) and use_bf16(config.train.precision, device.type)
+        frozen = frozen_backbone(config, images.shape[1]) if is_frozen(config) else None
+        net = HashNet(without_download(config) if resume else config, frozen)
+        model = TrainingModel(net, classes)
         self.net = model.net
         self.net.config = config
         if not resume:
@@ -198,8 +202,9 @@ class Training:
         scale = 0.7 if progress < options.small_images else 1.0
         images = torch.from_numpy(pixels).to(self.device)
         labels = labels.to(self.device)
-        images = self.augment.light(images, step, self.rows, self.batch)
-        images = self.augment(net.normalise(images), step, self.rows, self.batch, scale)
+        if pixels.ndim > 2:  # a frozen backbone's floats are made of the images as they are
+            images = self.augment.light(images, step, self.rows, self.batch)
+            images = self.augment(net.normalise(images), step, self.rows, self.batch, scale)
         side = getattr(net.backbone, "crop", None)  # of the paper's network
         if side is not None:
             images = random_crop(images, side, config.seed, step, self.rows, self.batch)
@@ -288,6 +293,9 @@ def train(
     if resume:
         check_same_config(folder / STATE_FILE, config)
         changed = other_images(read_facts(folder / STATE_FILE).get("images"), images)
+    if is_frozen(config):
+        shown = console if first else None
+        pixels = vectors_of(config, pixels, images["checksum"], folder, shown)
     training = Training(config, pixels.images, classes, place, rows, batch, resume=resume)
 
     teacher = teacher_embeddings(config, pixels, folder, device, console if first else None)
@@ -365,6 +373,7 @@ def train(
     if first and console and config.refit.steps:
         remark(console, f"refitting the hash layer, {config.refit.steps} steps …")
     checkpoint = freeze(training.result, pixels, place)
+    checkpoint.net.config = named_alone(checkpoint.net.config)
     check_finite(checkpoint.net, pixels, torch.device("cpu"), steps)
     if not np.isfinite(checkpoint.bit_weights).all():
         raise diverged("the bit weights are not finite", steps, options)

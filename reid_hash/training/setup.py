@@ -16,6 +16,7 @@ from reid_hash.models.torch_encoder import pick_device
 from reid_hash.nn.airbench import WhitenedNet
 from reid_hash.nn.backbones import TimmBackbone
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
+from reid_hash.nn.frozen import FrozenNetwork
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.nn.osnet import OSNet
 
@@ -107,6 +108,8 @@ def set_normalisation(net: HashNet, images: NDArray[np.uint8]) -> None:
     That is the mean and deviation of each channel, and the whitening layer where it has one. A
     pretrained network of timm, or OSNet, keeps those that its weights were made with.
     """
+    if isinstance(net.backbone, FrozenNetwork):
+        return  # it takes floats, and its batch norm sees to the rest
     if isinstance(net.backbone, TimmBackbone | OSNet) and net.config.model.pretrained is not None:
         net.mean.copy_(torch.tensor(net.backbone.mean))
         net.std.copy_(torch.tensor(net.backbone.std))

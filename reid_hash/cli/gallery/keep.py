@@ -1,12 +1,20 @@
 """`reid-hash gallery info|verify|forget|prune|calibrate`."""
 
+import math
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
+from reid_hash.app.calibrate import CalibrateOptions, calibrate_gallery
+from reid_hash.app.gallery import gallery_encoder
+from reid_hash.app.runs import RUNS
+from reid_hash.calibration import Kind
 from reid_hash.cli import options, show
+from reid_hash.cli.gallery.fill import dataset_option, gallery_model_option
 from reid_hash.errors import GalleryError
 from reid_hash.evaluation.describe import write_json
 from reid_hash.gallery.milvus.address import MilvusAddress
@@ -15,7 +23,17 @@ from reid_hash.gallery.sighting import Filter, parse_identity
 from reid_hash.gallery.sqlite.verify import fix
 from reid_hash.gallery.sqlite.verify import verify as find_damage
 from reid_hash.models.foreign.network import Network
+from reid_hash.utils.progress import counting
 from reid_hash.utils.timestamps import format_time, parse_age, parse_since
+
+option = partial(options.option, CalibrateOptions)
+
+_KINDS: dict[Kind, str] = {
+    "hamming": "code, Hamming",
+    "weighted": "code, weighted",
+    "asymmetric": "asymmetric",
+    "track": "mean of a track",
+}
 
 _AHEAD = 86400.0
 """Seconds by which a time lies in the future where clocks and time zones are no more to blame."""
@@ -190,25 +208,69 @@ def prune(place: Place, keep: str, yes: bool) -> None:
 @click.argument("place", metavar="GALLERY", type=options.GALLERY)
 @click.option("--bits", callback=options.parse_bits, help="Code lengths; 16,32,64 … when left out.")
 @click.option("--far", default=0.01, show_default=True, help="False accept rate to print for.")
+@option(
+    "--images",
+    multiple=True,
+    help="Learn from these files, folders, or test images of a data set, for every kind of query; "
+    "may be repeated. Else from the gallery's own sightings, for queries that are codes.",
+)
+@option("--embeddings", type=options.FILE, help="The same of vectors, where the model is a head.")
+@option(
+    "--names",
+    type=click.Choice(["market1501", "tracks"]),
+    help="What the names of --images say: identity and camera (0002_c1s1_000451_03.jpg), or "
+    "CAMERA/TRACK/FRAME.jpg.",
+)
+@option(
+    "--by",
+    type=click.Choice(["identities", "tracks"]),
+    help="What is known: identities; or no labels, but tracks, of which those of one time and "
+    "camera are of different people. Identities, where there are any, when left out.",
+)
+@options.network_options
+@gallery_model_option
+@dataset_option
+@options.data_option
 @options.seed_option
-def calibrate(place: Place, bits: list[int] | None, far: float, seed: int | None) -> None:
-    """Learn from the gallery's own identities which distances tell them from strangers.
+@options.device_option
+@options.skip_option
+@options.verbosity_options
+def calibrate(
+    place: Place,
+    bits: list[int] | None,
+    far: float,
+    model: Path | Network | None,
+    dataset: str,
+    device: str,
+    seed: int | None,
+    **given: Any,
+) -> None:
+    """Learn which distances tell people from strangers, and keep that in the gallery.
 
-    They must be people whom the model was not trained on, seen by several cameras. `search --far`
-    uses the result, which stays in the gallery.
+    The people must be such as the model was not trained on, seen by several cameras. `search --far`
+    and `demo` use the result. --asymmetric and --track queries need --images or --embeddings, for a
+    gallery holds codes alone.
     """
+    asked = CalibrateOptions(seed=seed or 0, **given)
+    console = options.progress_console()
     with open_gallery(place) as gallery:
         usual = [length for length in (16, 32, 64, 128, 256, 512) if length < gallery.bits]
-        result = gallery.calibrate(bits or [*usual, gallery.bits], seed=seed or 0)
+        lengths = bits or [*usual, gallery.bits]
+        encoder = None
+        if not asked.own:
+            encoder = gallery_encoder(gallery, model, dataset, device, RUNS)
+        with counting(None if asked.own else console, "encoding", None) as progress:
+            result = calibrate_gallery(gallery, encoder, lengths, asked, progress)
     show.line(f"calibrated on {result.about}; at a FAR of {far:g}:")
     rows = []
-    for (length, weighted), table in result.tables.items():
+    for (length, kind), table in result.tables.items():
         limit = table.threshold(far)
         shown = "none" if limit < 0 else f"{limit:.3f}"
-        kind = "weighted Hamming" if weighted else "Hamming"
+        found = table.tpir(limit)
         few = "" if table.resolved(far) else "too few strangers to tell"
-        rows.append([str(length), kind, shown, f"{100 * table.tpir(limit):.1f}%", few])
-    columns = [show.Column("bits", right=True), show.Column("distance")]
+        share = "" if math.isnan(found) else f"{100 * found:.1f}%"
+        rows.append([str(length), _KINDS[kind], shown, share, few])
+    columns = [show.Column("bits", right=True), show.Column("query")]
     columns += [show.Column("threshold", right=True), show.Column("found", right=True)]
     if any(row[-1] for row in rows):
         columns.append(show.Column("", folds=True))

@@ -56,7 +56,10 @@ class Limit(Protocol):
 
 
 class CalibratedLimit:
-    """The limit of a gallery's calibration, which is of codes; see `reid_hash.calibration`.
+    """The limit of a gallery's calibration; see `reid_hash.calibration`.
+
+    It is for means of tracks where the gallery is calibrated for those and answers them as fast,
+    else for codes.
 
     Args:
         gallery: one with a calibration for `bits`.
@@ -67,8 +70,9 @@ class CalibratedLimit:
     def __init__(self, gallery: AnyGallery, bits: int, far: float) -> None:
         calibration = gallery.calibration
         assert calibration is not None
-        self.of_codes = True
-        self._table, self._far = calibration.of(bits, True), far
+        self.of_codes = not (gallery.real_queries and "track" in calibration.kinds)
+        self._table = calibration.of(bits, "weighted" if self.of_codes else "track")
+        self._far = far
         self.about = f"the gallery's calibration on {calibration.about}, at a FAR of {far:g}"
 
     def distance(self, size: int) -> float:

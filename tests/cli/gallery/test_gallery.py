@@ -378,7 +378,12 @@ def test_verify_names_what_is_damaged(folder, capsys):
         (["search", "mine.npz", "--gallery", "g", "--asymmetric"], 2, "codes alone; name an image"),
         (["search", "CROP", "--gallery", "g", "--bits", "17", "--asymmetric", "--model", "RUN"], 1)
         + ("1 to 16",),
-        (["search", "CROP", "--gallery", "g", "--asymmetric", "--far", ".1"], 2, "--far is calib"),
+        (["search", "CROP", "--gallery", "g", "--asymmetric", "--far", ".1", "--model", "RUN"], 1)
+        + ("not for asymmetric queries, but for Hamming",),
+        (["search", "CROP", "--gallery", "g", "--track", "--unweighted"], 2, "are weighted"),
+        (["search", "mine.npz", "--gallery", "g", "--track"], 2, "--track: mine.npz holds codes"),
+        (["gallery", "calibrate", "g", "--by", "tracks"], 1, "at the same time"),
+        (["gallery", "calibrate", "g", "--names", "tracks"], 2, "--names is of image files"),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_an_exit_code(

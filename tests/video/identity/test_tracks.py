@@ -283,5 +283,5 @@ def test_a_calibrated_gallery_gives_its_own_limit(tmp_path):
         limit = make_limit(gallery, 64, 0.1)
         assert limit.of_codes
         assert "calibration on a test" in limit.about
-        assert limit.distance(60) == gallery.calibration.of(64, True).threshold(0.1, 60)
+        assert limit.distance(60) == gallery.calibration.of(64, "weighted").threshold(0.1, 60)
         assert "not calibrated" in make_limit(gallery, 32, 0.1).about
