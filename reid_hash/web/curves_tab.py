@@ -148,7 +148,7 @@ def build(page_gallery: PageGallery, tab: "gradio.Tab") -> None:
 
     again = gr.Button("Measure again", size="sm", elem_id="measure")
     curves = gr.HTML(elem_id="curves")
-    gr.Markdown("### Two people, bit by bit")
+    gr.Markdown("## Two people, bit by bit")
     with gr.Row():
         first = gr.Dropdown(label="Person", allow_custom_value=True, elem_id="first")
         second = gr.Dropdown(label="and person", allow_custom_value=True, elem_id="second")

@@ -201,7 +201,7 @@ def _some(number: int | None) -> int:
 
 
 def _heading(who: Identity) -> str:
-    return f"<h3>{escape(called(who))}: {who.sightings:,} sightings</h3>"
+    return f"<h2>{escape(called(who))}: {who.sightings:,} sightings</h2>"
 
 
 def _others(page_gallery: PageGallery, who: Identity) -> list[tuple[str, str]]:

@@ -87,6 +87,29 @@ def page(browser, server):
     page.close()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_read_the_page(browser, server, scheme):
+    """Axe finds nothing wrong on any tab: contrast, labels, the order of headings, roles."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = browser.new_page(color_scheme=scheme, viewport={"width": 1200, "height": 900})
+    page.goto(server.url)
+    ready = {
+        "Search": "#ranking .rh-card",
+        "Curves": "#curves img",
+        "People": "#people .rh-card",
+        "Video": "#film",
+    }
+    for tab, shown in ready.items():
+        page.get_by_role("tab", name=tab).click()
+        expect(page.locator(shown).first).to_be_visible(timeout=PATIENCE)
+        if tab == "People":
+            page.locator("#people .rh-card").first.click()
+            expect(page.locator("#person h2")).to_be_visible(timeout=PATIENCE)
+        found = axe.run(page).response["violations"]
+        assert [(tab, one["id"], one["nodes"][0]["html"]) for one in found] == []
+    page.close()
+
+
 def said(page):
     return page.locator("#ranking .rh-said")
 
@@ -136,7 +159,7 @@ def test_forget_asks_first_and_erases(page, server, folder):
     page.get_by_role("tab", name="People").click()
     card = page.locator("#people .rh-card", has_text="walker 02")
     card.click()
-    expect(page.locator("#person h3")).to_contain_text("walker 02 (#2): 4 sightings")
+    expect(page.locator("#person h2")).to_contain_text("walker 02 (#2): 4 sightings")
     assert page.locator("#person .rh-lane i").count() == 4
 
     page.locator("#forget").click()
@@ -172,7 +195,7 @@ def test_name_split_and_merge(page, folder):
     page.locator("#merge").click()
     expect(page.locator("#question")).to_contain_text("Give all 1 sightings of #12 to Ann (#3)?")
     page.locator("#yes").click()
-    expect(page.locator("#person h3")).to_contain_text("Ann (#3): 4 sightings")
+    expect(page.locator("#person h2")).to_contain_text("Ann (#3): 4 sightings")
     with Gallery.open(folder, read_only=True) as gallery:
         assert gallery.count(identities=["Ann"]) == 4
 
