@@ -6,7 +6,7 @@ FAISS's flat indexes are mapped and Parquet is read in parts, so that none need 
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from reid_hash.utils.npz import NpzFile
 SUFFIXES = (".npy", ".npz", ".parquet", ".faiss", ".index")
 _COLUMNS = ("identities", "cameras", "tracks", "times", "names")
 _ROWS = 65_536  # rows that are read at a time
+_SPAN = 2**20  # rows of a file that a part of a sample is from
 _LONGEST = 2**16  # bytes of a name
 
 _ALSO = {
@@ -43,7 +44,7 @@ class Embeddings:
     """Vectors, and what is known of each.
 
     Attributes:
-        vectors: [n, d] real; may be a memory map.
+        vectors: [n, d] real.
         identities: [n] int or str; None where they are unknown.
         cameras: [n] int or str; likewise.
         tracks: [n] int or str, the same for images of one track, of its camera; likewise.
@@ -185,11 +186,14 @@ def _opened(
             raise DataError(f"embeddings are read from {', '.join(SUFFIXES)}")
         if suffix == ".parquet":
             blocks = _parquet(path, rows or _ROWS, most, random)
-        elif suffix in (".faiss", ".index"):
-            blocks = _flat_index(read_flat_index(path), rows, most, random)
-        else:
-            found = _mapped(path) if suffix == ".npy" else _npz(path)
+        elif suffix == ".npz":
+            found = _npz(path)
             blocks = (found.take(part) for part in _parts(len(found), rows, most, random))
+        else:
+            read: Callable[[Path], _Mapped | _Index] = _mapped if suffix == ".npy" else _indexed
+            # mapped anew for each part: what was read of a map stays in memory as long as it is
+            total = len(read(path))
+            blocks = (read(path).take(part) for part in _parts(total, rows, most, random))
         for block in blocks:
             if len(block):
                 empty = False
@@ -205,19 +209,34 @@ def _opened(
 def _parts(
     total: int, rows: int | None, most: int | None, random: np.random.Generator
 ) -> Iterator[NDArray[np.int64] | slice]:
-    """Which rows to read: blocks, else a sample, else all."""
+    """Which rows to read: blocks, else a sample, some at a time, else all."""
     if rows is not None:
         for start in range(0, total, rows):
             yield slice(start, start + rows)
     elif most is not None and total > most:
-        yield _sample(total, most, random)
+        chosen = _sample(total, most, random)
+        yield from np.split(chosen, np.searchsorted(chosen, np.arange(_SPAN, total, _SPAN)))
     else:
         yield slice(0, total)
 
 
-def _mapped(path: Path) -> Embeddings:
+@dataclass(frozen=True, eq=False)
+class _Mapped:
+    """A .npy file, mapped; `take` copies, so that the map need not stay."""
+
+    array: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def take(self, rows: NDArray[np.int64] | slice) -> Embeddings:
+        """Some of the rows."""
+        return Embeddings(np.array(self.array[rows]))
+
+
+def _mapped(path: Path) -> _Mapped:
     array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return Embeddings(array[None] if array.ndim == 1 else array)  # one vector
+    return _Mapped(array[None] if array.ndim == 1 else array)  # one vector
 
 
 def _npz(path: Path) -> Embeddings:
@@ -250,12 +269,24 @@ def _called(path: Path, names: Sequence[str], kind: str) -> dict[str, str]:
     return found
 
 
-def _flat_index(
-    index: FlatIndex, rows: int | None, most: int | None, random: np.random.Generator
-) -> Iterator[Embeddings]:
-    for part in _parts(len(index), rows, most, random):
-        ids = None if index.ids is None else index.ids[part]
-        yield Embeddings(index.rows(part), names=None if ids is None else ids.astype(np.str_))
+@dataclass(frozen=True, eq=False)
+class _Index:
+    """A flat index of FAISS, mapped, as `_Mapped`."""
+
+    index: FlatIndex
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: NDArray[np.int64] | slice) -> Embeddings:
+        """Some of the rows, named by their numbers where there are some."""
+        ids = None if self.index.ids is None else self.index.ids[rows]
+        named = None if ids is None else ids.astype(np.str_)
+        return Embeddings(self.index.rows(rows), names=named)
+
+
+def _indexed(path: Path) -> _Index:
+    return _Index(read_flat_index(path))
 
 
 def _sample(total: int, most: int | None, random: np.random.Generator) -> NDArray[np.int64]:

@@ -7,8 +7,9 @@ bits, and `IxMp`, `IxM2`, `IBMp` and `IBM2` wrap one of them with a number for e
 """
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,8 @@ _OTHERS = {
 }
 
 
-class FlatIndex(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class FlatIndex:
     """What a flat index holds, mapped.
 
     Attributes:
@@ -53,7 +55,7 @@ class FlatIndex(NamedTuple):
         """Some vectors: [n, d] float32, or of bits [n, d] int8, -1 and 1."""
         part = self.stored[chosen]
         if not self.bits:
-            return np.asarray(part, np.float32)
+            return np.array(part, np.float32)
         signs = np.unpackbits(np.asarray(part, np.uint8), axis=1, bitorder="little").view(np.int8)
         signs *= 2
         signs -= 1
