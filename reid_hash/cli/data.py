@@ -11,6 +11,7 @@ from reid_hash.config.reading import load_config
 from reid_hash.data import DATASETS, load_dataset
 from reid_hash.data.dataset import ImageSet
 from reid_hash.data.shapes import PARTS, write_shapes
+from reid_hash.data.walkers.site import Site
 from reid_hash.utils.progress import counting
 
 
@@ -50,22 +51,41 @@ def info(
 
 
 @command.command("prepare")
-@click.argument("dataset", type=click.Choice(["walkers", "shapes"]))
+@click.argument("dataset", type=click.Choice(["walkers", "shapes", "site"]))
 @click.argument("folder", type=options.FOLDER)
+@click.option("--cameras", default=6, show_default=True, help="Of a site.")
+@click.option("--people", default=100, show_default=True, help="Of a site.")
+@click.option("--minutes", default=30.0, show_default=True, help="Length of a site's time.")
+@click.option("--films", callback=options.parse_bits, help="Cameras of a site to film: 1,3.")
 @options.seed_option
 @options.verbosity_options
-def prepare(dataset: str, folder: Path, seed: int | None) -> None:
+def prepare(
+    dataset: str,
+    folder: Path,
+    cameras: int,
+    people: int,
+    minutes: float,
+    films: list[int] | None,
+    seed: int | None,
+) -> None:
     """Write a drawn data set to FOLDER.
 
     walkers: pedestrians, as images in Market-1501's naming and two videos. shapes: pictures of
-    coloured shapes with several labels each, in the layout of nuswide.
+    coloured shapes with several labels each, in the layout of nuswide. site: people who walk
+    through a site of several cameras: the crops of their tracklets, a gallery of them without
+    identities, the truth, the plan, and films of a minute.
     """
     console = options.progress_console()
     if dataset == "walkers":
         written = write_walkers(folder, seed or 0, console)
-    else:
+    elif dataset == "shapes":
         with counting(console, "drawing", sum(PARTS.values()) - PARTS["train"]) as advance:
             written = write_shapes(folder, seed or 0, progress=advance)
+    else:
+        from reid_hash.app.site import write_site
+
+        site = Site(seed or 0, cameras, people, 60 * minutes)
+        written = write_site(folder, site, films or (), console=console)
     for path in written:
         show.written(path)
 

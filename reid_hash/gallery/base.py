@@ -359,6 +359,19 @@ class AnyGallery(ABC):
     @abstractmethod
     def calibration(self, calibration: Calibration | None) -> None: ...
 
+    def document(self, name: str) -> str | None:
+        """A text that was kept under a name, such as the network of cameras; None without one."""
+        raise GalleryError(f"gallery {self.place} keeps no {name}")
+
+    def keep_document(self, name: str, text: str | None) -> None:
+        """Keep a text under a name, in place of what was there; None takes it away.
+
+        Args:
+            name: letters and digits.
+            text: some kilobytes of JSON.
+        """
+        raise GalleryError(f"gallery {self.place} keeps no {name}")
+
     @abstractmethod
     def close(self) -> None:
         """Close it; what was added is safe before."""

@@ -2,7 +2,7 @@
 
 import click
 
-from reid_hash.cli.gallery import fill, identities, keep
+from reid_hash.cli.gallery import fill, identities, keep, network
 
 
 @click.group("gallery", short_help="Sightings with their codes, to be searched")
@@ -20,6 +20,6 @@ for subcommand in (
     *(fill.create, fill.add, keep.info, keep.verify),
     *(keep.forget, keep.prune, fill.export, fill.import_),
     *(identities.assign, identities.merge, identities.split, identities.name),
-    keep.calibrate,
+    *(keep.calibrate, network.cameras),
 ):
     command.add_command(subcommand)

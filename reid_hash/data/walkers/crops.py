@@ -24,24 +24,33 @@ _HIDDEN = 0.12  # share of crops with a pole or a bin before the person
 
 
 def crop(
-    seed: int, identity: int, camera: int, index: int, height: int, width: int
+    seed: int,
+    identity: int,
+    camera: int | Camera,
+    index: int,
+    height: int,
+    width: int,
+    visit: int = 0,
 ) -> NDArray[np.uint8]:
     """Draw a crop; the same numbers give the same image.
 
     Args:
         seed: of the whole data set, ≥ 0.
         identity: number of the person, ≥ 0.
-        camera: 1 or 2.
+        camera: 1 or 2, or another one.
         index: which image of the person in this camera, ≥ 0.
         height: in pixels.
         width: in pixels.
+        visit: of the person before the camera: another one has another heading and light.
 
     Returns:
         [height, width, 3] uint8 RGB.
     """
-    eye, who = CAMERAS[camera], person(seed, identity)
-    track = np.random.default_rng(np.random.SeedSequence((seed, identity, camera, 2)))
-    rng = np.random.default_rng(np.random.SeedSequence((seed, identity, camera, index, 3)))
+    eye = CAMERAS[camera] if isinstance(camera, int) else camera
+    who, visits = person(seed, identity), (visit,) if visit else ()
+    entropy = (seed, identity, eye.number, *visits)
+    track = np.random.default_rng(np.random.SeedSequence((*entropy, 2)))
+    rng = np.random.default_rng(np.random.SeedSequence((*entropy, index, 3)))
     heading = _heading(eye, track)
     mood = math.exp(0.12 * track.standard_normal())
 

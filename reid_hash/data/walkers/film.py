@@ -3,7 +3,7 @@
 import functools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.data.walkers.camera import CAMERAS, expose
+from reid_hash.data.walkers.camera import CAMERAS, Camera, expose
 from reid_hash.data.walkers.figure import figure
 from reid_hash.data.walkers.person import person
 from reid_hash.data.walkers.route import Walk, routes
@@ -57,12 +57,15 @@ class Film:
     """The frames of one camera; any can be drawn by itself.
 
     Attributes:
-        camera: 1 or 2.
+        camera: 1 or 2; of a site, any of its numbers.
         seed: as of `write_video`, and so the rest.
         identities: how many persons.
         seconds: length.
         fps: frames a second.
         size: width and height in pixels.
+        eye: the camera; of `CAMERAS` when left out.
+        walks: who walks past; planned for `identities` persons when left out.
+        first: number of the person whose identity is 1 in the ground truth.
 
     Example:
         >>> film = Film(camera=1, seconds=2, size=(320, 180))
@@ -77,11 +80,14 @@ class Film:
     seconds: float = 20
     fps: float = 12.5
     size: tuple[int, int] = (640, 360)
+    eye: Camera | None = None
+    walks: Sequence[Walk] | None = None
+    first: int = FIRST_IDENTITY
 
     def __post_init__(self) -> None:
         width, height = self.size
         for name, value, least, most in (
-            ("camera", self.camera, 1, 2),
+            ("camera", self.camera, 1, 2 if self.eye is None else 1000),
             ("seed", self.seed, 0, 2**63 - 1),
             ("identities", self.identities, 1, _MOST),
             ("seconds", self.seconds, 0.1, 3600),
@@ -121,7 +127,7 @@ class Film:
                 for number, walk in enumerate(self._present(index), 1)
             ]
             for box, _, _ in seen:
-                picture[:, *box] = expose(linear[:, *box].copy(), CAMERAS[self.camera])
+                picture[:, *box] = expose(linear[:, *box].copy(), self._eye)
             visible = np.bincount(owner.reshape(-1), minlength=len(seen) + 1)[1:]
             for (_, row, area), left in zip(seen, visible, strict=True):
                 if row is not None:
@@ -138,7 +144,7 @@ class Film:
     ) -> tuple[tuple[slice, slice], Truth | None, int]:
         """Draw one person; gives the rectangle drawn on, the true box, and the figure's area."""
         height, width = linear.shape[1:]
-        eye, time = CAMERAS[self.camera], index / self.fps
+        eye, time = self._eye, index / self.fps
         aside, away = walk.at(time) or (0.0, 0.0)
         x, y = column_at(aside, away, height, width), row_at(away, height)
         pixels = scale_at(y, height)
@@ -169,7 +175,7 @@ class Film:
         down, over = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         truth = Truth(
             frame=index + 1,
-            identity=walk.identity - FIRST_IDENTITY + 1,
+            identity=walk.identity - self.first + 1,
             left=int(over[0]) + columns.start,
             top=int(down[0]) + rows.start,
             width=int(over[-1] - over[0]) + 1,
@@ -180,7 +186,7 @@ class Film:
 
     def _finish(self, picture: Array, index: int) -> NDArray[np.uint8]:
         """Blur and noise; the noise is weaker than in crops, so that the place stands still."""
-        eye, grain = CAMERAS[self.camera], self._grain
+        eye, grain = self._eye, self._grain
         image = cv2.merge(list(picture)).astype(np.uint8)
         image = cv2.GaussianBlur(image, (0, 0), 0.8 * eye.blur * self.size[1] / 360)
         rng = np.random.default_rng(np.random.SeedSequence((self.seed, self.camera, index, 6)))
@@ -188,8 +194,14 @@ class Film:
         noise = grain[y : y + image.shape[0], x : x + image.shape[1]]
         return np.asarray(cv2.addWeighted(image, 1, noise, 1, -128), np.uint8)
 
+    @property
+    def _eye(self) -> Camera:
+        return self.eye or CAMERAS[self.camera]
+
     @functools.cached_property
-    def _walks(self) -> list[Walk]:
+    def _walks(self) -> Sequence[Walk]:
+        if self.walks is not None:
+            return self.walks
         people = range(FIRST_IDENTITY, FIRST_IDENTITY + self.identities)
         slope = self.size[0] / 2 / (FOCUS * self.size[1])
         return routes(self.seed, people, self.seconds, slope)[self.camera]
@@ -199,13 +211,13 @@ class Film:
         """The place without people, linear and as grey levels."""
         place = scene(self.seed, self.camera, self.size[1], self.size[0])
         linear = (np.array(cv2.split(place), np.float32) / 255) ** 2
-        return linear, expose(linear.copy(), CAMERAS[self.camera])
+        return linear, expose(linear.copy(), self._eye)
 
     @functools.cached_property
     def _grain(self) -> NDArray[np.uint8]:
         rng = np.random.default_rng(np.random.SeedSequence((self.seed, self.camera, 7)))
         shape = (self.size[1] + 64, self.size[0] + 64, 3)
-        noise = 128 + 0.4 * CAMERAS[self.camera].noise * rng.standard_normal(shape, np.float32)
+        noise = 128 + 0.4 * self._eye.noise * rng.standard_normal(shape, np.float32)
         return np.round(noise).astype(np.uint8)
 
 
@@ -246,10 +258,11 @@ def write_video(
         ReidHashError: the files cannot be written.
     """
     films = [Film(camera, seed, identities, seconds, fps, size) for camera in (1, 2)]
-    return _write(films[0], Path(folder)), _write(films[1], Path(folder))
+    return write_film(films[0], Path(folder)), write_film(films[1], Path(folder))
 
 
-def _write(film: Film, folder: Path) -> Filmed:
+def write_film(film: Film, folder: Path) -> Filmed:
+    """Write a film as `cameraN.mp4` and its ground truth as `cameraN.txt`; see `write_video`."""
     files = Filmed(folder / f"camera{film.camera}.mp4", folder / f"camera{film.camera}.txt")
     rows: list[str] = []
     with VideoFile(files.video, film.size, film.fps) as video:

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ class Walk:
 
     Attributes:
         identity: number of the person.
-        camera: 1 or 2.
+        camera: number, from 1.
         start: time in seconds of the first point, which may be before the video begins.
         path: [points, 2] metres (to the right of the middle, away from the camera).
         speed: metres in a second.
@@ -46,6 +46,10 @@ class Walk:
     def end(self) -> float:
         """Time in seconds of the last point."""
         return self.start + float(self.gone[-1]) / self.speed
+
+    def later(self, seconds: float) -> "Walk":
+        """The same walk, so many seconds later."""
+        return replace(self, start=self.start + seconds)
 
     def at(self, time: float) -> tuple[float, float] | None:
         """Where the person is, metres right and away; None before and after."""
@@ -93,17 +97,17 @@ def routes(seed: int, identities: range, seconds: float, slope: float) -> dict[i
         second = (first + rng.uniform(3.5, 8.0)) % span
         for camera, start in ((1, low + first), (2, low + second)):
             comes = (camera == 1) == (rng.random() < 0.8)
-            walk = _walk(seed, identity, camera, float(start), comes, slope, rng)
+            walk = cross(seed, identity, camera, float(start), comes, slope, rng)
             plan[camera].append(walk)
             back = walk.end + rng.uniform(0.8, 4.0)
             if rng.random() < 0.45 and back < seconds - 2.5:
                 plan[camera].append(
-                    _walk(seed, identity, camera, float(back), not comes, slope, rng)
+                    cross(seed, identity, camera, float(back), not comes, slope, rng)
                 )
     return plan
 
 
-def _walk(
+def cross(
     seed: int,
     identity: int,
     camera: int,
@@ -112,6 +116,17 @@ def _walk(
     slope: float,
     rng: np.random.Generator,
 ) -> Walk:
+    """Somebody's walk through one camera's picture.
+
+    Args:
+        seed: of the whole data set.
+        identity: number of the person.
+        camera: number, from 1.
+        start: time in seconds of the first point.
+        comes: towards the camera; else away from it.
+        slope: see `routes`.
+        rng: for way and speed.
+    """
     near, far = rng.uniform(_NEAR, _NEAR + 2.0), rng.uniform(_FAR - 2.5, _FAR)
     side = 1 if rng.random() < 0.5 else -1
     # In from the side far away, a turn towards the camera, and out at a side near it.

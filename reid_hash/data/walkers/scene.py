@@ -29,13 +29,14 @@ def column_at(aside: float, distance: float, height: int, width: int) -> float:
     return width / 2 + aside * FOCUS * height / distance
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=16)
 def scene(seed: int, camera: int, height: int, width: int) -> NDArray[np.uint8]:
     """The empty place before one camera.
 
     Args:
         seed: of the whole data set.
-        camera: 1 is a paved square before a house, 2 a path through a park.
+        camera: number, from 1: odd ones are paved squares before houses, even ones paths through
+            parks.
         height: in pixels.
         width: in pixels.
 
@@ -53,7 +54,7 @@ def scene(seed: int, camera: int, height: int, width: int) -> NDArray[np.uint8]:
     up = np.arange(base, 0, -1, dtype=np.float32)[:, None] * np.float32(_WALL / (FOCUS * height))
     wall_y = np.broadcast_to(up, (base, width))
     distance = np.broadcast_to(distance, aside.shape)
-    if camera == 1:
+    if camera % 2:
         upper, ground = _house(rng, wall_x, wall_y), _paving(rng, aside, distance)
     else:
         upper, ground = _hedge(rng, wall_x, wall_y), _park(rng, aside, distance)

@@ -343,6 +343,17 @@ class Gallery(AnyGallery):
         with self._database.writing() as db:
             put_meta(db, "calibration", calibration and calibration.to_json())
 
+    @override
+    def document(self, name: str) -> str | None:
+        with self._database.reading() as db:
+            text = get_meta(db, f"document {name}")
+        return None if text is None else str(text)
+
+    @override
+    def keep_document(self, name: str, text: str | None) -> None:
+        with self._database.writing() as db:
+            put_meta(db, f"document {name}", text)
+
     def export(self, file: StrPath) -> int:
         """Write the gallery to a .parquet or .npz file; gives the number of sightings."""
         with self._database.reading() as db:

@@ -1,0 +1,130 @@
+"""Second thoughts: all tracklets of a time together, when more is known than when they were seen.
+
+Tracklets are joined to their next ones first (`learn.best_links`, an assignment problem), then the
+chains to those of people who left and came back: complete agreement is not asked for, but nobody is
+joined to whom they were seen with.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from reid_hash.gallery.network.appearance import Appearance
+from reid_hash.gallery.network.cameras import CameraNetwork
+from reid_hash.gallery.network.learn import best_links, impossible, link_scores
+from reid_hash.gallery.network.tracklets import Tracklets, apart, unit
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Two identities that are one, or one that is two.
+
+    Attributes:
+        kind: "merge" or "split".
+        identity: number in the gallery: the one that is kept.
+        other: the one that goes into it; of a split, None.
+        tracklets: rows of the tracklets that would change their identity.
+        evidence: nats that speak for it.
+        appearance: of these, from how they look.
+        place: of these, from place and time.
+    """
+
+    kind: str
+    identity: int
+    other: int | None
+    tracklets: Sequence[int]
+    evidence: float
+    appearance: float
+    place: float
+
+
+def cluster(
+    tracklets: Tracklets,
+    network: CameraNetwork,
+    appearance: Appearance,
+    far: float = 0.05,
+    apart_for_good: NDArray[np.bool_] | None = None,
+) -> Ints:
+    """Say of all tracklets together which are of one person.
+
+    Args:
+        tracklets: by time, n of them.
+        network: the ways between their cameras.
+        appearance: what distances mean.
+        far: share of the chains of strangers that may be joined to somebody.
+        apart_for_good: [n, n] pairs that a person has said are two people.
+
+    Returns:
+        [n] int64, a number for each person, from 0.
+    """
+    count = len(tracklets)
+    two = impossible(tracklets, network)
+    two = two | two.T
+    if apart_for_good is not None:
+        two |= apart_for_good
+    score = link_scores(tracklets, tracklets.distances(), network, appearance)
+    score[two] = -np.inf
+    links, _ = best_links(score)
+    joined = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (count, count))
+    _, component = connected_components(joined, directed=False)
+    chain = _unmixed(component.astype(np.int64), two)
+    return _join(tracklets.vectors, chain, two, appearance, far)
+
+
+def _unmixed(chain: Ints, two: NDArray[np.bool_]) -> Ints:
+    """Chains cut where somebody in them was seen with somebody else in them."""
+    found, free = chain.copy(), int(chain.max(initial=-1)) + 1
+    for number in np.unique(chain).tolist():
+        rows = np.flatnonzero(chain == number)
+        part: list[int] = []
+        for row in rows.tolist():  # by time
+            if part and two[row, part].any():
+                part, free = [], free + 1
+                found[row:][chain[row:] == number] = free - 1
+            part.append(row)
+    return found
+
+
+def _join(
+    vectors: NDArray[np.float32],
+    chain: Ints,
+    two: NDArray[np.bool_],
+    appearance: Appearance,
+    far: float,
+) -> Ints:
+    """Join the chains that look alike most, one pair after the other, by their mean vectors."""
+    chain = np.unique(chain, return_inverse=True)[1].astype(np.int64)
+    count = int(chain.max(initial=-1)) + 1
+    sums = np.zeros((count, vectors.shape[1]), np.float64)
+    np.add.at(sums, chain, vectors)
+    between = np.zeros((count, count), bool)
+    a, b = np.nonzero(two)
+    between[chain[a], chain[b]] = True
+    near = apart(unit(sums), unit(sums))
+    near[between | np.eye(count, dtype=bool)] = np.inf
+    # as of one stranger's search among all others
+    share = -np.expm1(np.log1p(-min(far, 1 - 1e-9)) / max(count - 1, 1))
+    while count > 1:
+        best = int(near.argmin())
+        i, j = divmod(best, near.shape[0])
+        if not np.isfinite(near[i, j]) or appearance.chance(near[i, j]) > share:
+            break
+        sums[i] += sums[j]
+        between[i] |= between[j]
+        between[:, i] |= between[:, j]
+        chain[chain == j] = i
+        row = apart(unit(sums[[i]]), unit(sums))[0]
+        row[between[i]] = np.inf
+        row[i] = np.inf
+        row[~np.isin(np.arange(len(row)), chain)] = np.inf
+        near[i] = near[:, i] = row
+        near[j] = near[:, j] = np.inf
+        count -= 1
+    return np.unique(chain, return_inverse=True)[1].astype(np.int64)
