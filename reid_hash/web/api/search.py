@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from reid_hash.calibration import Kind
 from reid_hash.codes import Codes
 from reid_hash.gallery.answers import answers
 from reid_hash.gallery.base import AnyGallery
@@ -80,16 +81,20 @@ def _check(service: Service, asked: schemas.Search | schemas.SearchByFile) -> No
         raise Problem(422, "too-many-bits", f"the gallery's codes have {bits} bits")
     if asked.asymmetric and not asked.weighted:
         raise Problem(409, "contradiction", "asymmetric distances are weighted")
-    if asked.far is None:
-        return
-    if asked.asymmetric:
-        raise Problem(409, "contradiction", "far is calibrated for distances between codes")
-    with service.reading() as gallery:
-        calibration = gallery.calibration
-    length = asked.bits or service.served.bits
-    if calibration is None or (length, asked.weighted) not in calibration.tables:
+    if asked.far is not None:
+        kind: Kind = "weighted" if asked.weighted else "hamming"
+        with service.reading() as gallery:
+            _check_calibrated(gallery, asked, "asymmetric" if asked.asymmetric else kind)
+
+
+def _check_calibrated(
+    gallery: AnyGallery, asked: schemas.Search | schemas.SearchByFile, kind: Kind
+) -> None:
+    """Problem where no threshold is known for the length and the kind of query."""
+    length, calibration = asked.bits or gallery.bits, gallery.calibration
+    if calibration is None or (length, kind) not in calibration.tables:
         raise Problem(
-            *(409, "not-calibrated", f"the gallery is not calibrated for {length} bits"),
+            *(409, "not-calibrated", f"no threshold for {kind} queries of {length} bits is known"),
             "see `reid-hash gallery calibrate`",
         )
 
@@ -137,7 +142,7 @@ def _search(
                 values[rows] = encoded.values
                 real += rows
     if real and asked.far is not None:
-        raise Problem(409, "contradiction", "far is calibrated for distances between codes")
+        _check_calibrated(gallery, asked, "asymmetric")
     found: dict[int, Answer] = {}
     coded = [i for i in range(len(queries)) if i not in set(real)]
     if coded:
