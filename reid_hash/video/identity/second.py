@@ -79,7 +79,8 @@ def _two(there: list[Track], rows: dict[Key, int], before: set[int]) -> NDArray[
         beside = [rows[key] for key in one.others if key in rows]
         two[i, beside] = two[beside, i] = True
     known = np.array([one.identity if one.identity in before else -1 for one in there])
-    return two | ((known[:, None] != known) & (known[:, None] >= 0) & (known >= 0))
+    two |= (known[:, None] != known) & (known[:, None] >= 0) & (known >= 0)
+    return two
 
 
 def _limit(vectors: NDArray[np.float32], two: NDArray[np.bool_]) -> float:
