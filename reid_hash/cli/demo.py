@@ -74,6 +74,9 @@ _MOST = 60  # people that are listed: the timeline has them all
     show_default=True,
     help="Seconds that a camera or a stream may be away before it counts as ended.",
 )
+@option(
+    "--cameras", type=options.FILE, help="Network of the cameras in YAML, if not the gallery's."
+)
 @option("--no-window", is_flag=True, help="Open no window; write a video instead.")
 @option("--no-video", is_flag=True, help="Write no video where -o names none.")
 @option("--events", type=options.FILE, help="Write events to this file, a line of JSON each.")

@@ -10,9 +10,11 @@ from reid_hash.utils.timestamps import format_time
 
 KINDS = {
     "new": "somebody who is nobody known so far",
-    "join": "somebody who is known: `distance` to the nearest sighting, and the `limit`",
+    "join": "somebody who is known: `distance` to the nearest sighting, the `limit`, and the nats "
+    "that `place` and time speak for it",
     "watch": "somebody who looks like an image of --watch",
     "merge": "identity `other` turned out to be `identity`",
+    "moved": "at the end, all tracks together: a track is of `identity`, and not of `other`",
     "leave": "a track ended: `seconds` it lasted, and its `identity`",
     "lost": "a camera gives no frames any more",
     "back": "and does again",

@@ -54,8 +54,14 @@ class UnsavedPeople(People):
         """See `People`: newcomers are "new 1" and so on."""
         return super().label(identity) if identity > 0 else f"new {-identity}"
 
-    def find(self, descriptor: TrackDescriptor, taken: set[int]) -> Found:
-        """See `People`."""
+    def find(
+        self,
+        descriptor: TrackDescriptor,
+        taken: set[int],
+        camera: str = "",
+        time: float | None = None,
+    ) -> Found:
+        """See `People`; looks alone decide."""
         known = super().find(descriptor, {one for one in taken if one > 0})
         new = self._new.find(descriptor, {-one for one in taken if one < 0})
         if new.distance is None:
@@ -146,7 +152,7 @@ class Follower:
                 encoder,
                 self._people,
                 Events(None, lambda event: None),
-                IdentifyOptions(shapes=first.shapes),
+                IdentifyOptions(shapes=first.shapes, again=False),
             )
             stack.callback(self._identifier.finish)
             self._kept = stack.pop_all()

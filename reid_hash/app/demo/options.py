@@ -25,6 +25,7 @@ class DemoOptions:
         model: see `find_model`; None for the gallery's.
         dataset: whose newest run is used where no model is named; None for the usual one.
         bits: how many bits are compared; None for all.
+        cameras: network of the cameras, in YAML; None for the gallery's own.
         far: share of strangers that may be taken for somebody known, 0 to 1.
         names: of the cameras, one for each source; none to name them after files and hosts.
         start: time of the first frame of files, seconds since 1970, UTC; None for now.
@@ -53,6 +54,7 @@ class DemoOptions:
     model: Path | Network | None = None
     dataset: str | None = None
     bits: int | None = None
+    cameras: Path | None = None
     far: float = 0.05
     names: Sequence[str] = ()
     start: float | None = None

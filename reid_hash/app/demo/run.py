@@ -23,6 +23,8 @@ from reid_hash.errors import ConfigError, ReidHashError
 from reid_hash.evaluation.describe import write_json
 from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.milvus.address import MilvusAddress
+from reid_hash.gallery.network.cameras import CameraNetwork
+from reid_hash.gallery.network.kept import Knowledge, read_cameras
 from reid_hash.gallery.open import create_gallery, has_gallery, open_gallery
 from reid_hash.models.encoder import Encoder
 from reid_hash.models.load import open_model
@@ -37,7 +39,7 @@ from reid_hash.video.draw.canvas import Canvas
 from reid_hash.video.draw.window import has_display
 from reid_hash.video.events import Events
 from reid_hash.video.identity.identify import Identifier, IdentifyOptions, Watched
-from reid_hash.video.identity.recognition import People, make_limit
+from reid_hash.video.identity.recognition import People, Whereabouts, make_limit
 from reid_hash.video.pipeline import Pipeline
 from reid_hash.video.score import Record, Truth, read_truth
 from reid_hash.video.source import Address, Source, open_source, parse_sources
@@ -46,6 +48,8 @@ from reid_hash.video.summary import people_of
 WALKERS = "walkers"
 VIDEO, EVENTS, TIMELINE = "demo.mp4", "events.jsonl", "timeline.html"
 """Files that have no other place."""
+
+_RECENT = 20_000  # sightings in which to look for where everybody was last
 
 FILM_FPS = 12.5
 """Frames per second of the built-in video."""
@@ -152,7 +156,8 @@ def run_demo(
             raise ConfigError(
                 f"--bits {bits}: the gallery has {gallery.bits}; choose 1 to {gallery.bits}"
             )
-        people = People(gallery, bits, make_limit(gallery, bits, options.far))
+        whereabouts = _whereabouts(gallery, options.cameras, [one.name for one in addresses], note)
+        people = People(gallery, bits, make_limit(gallery, bits, options.far), whereabouts)
         before = {one.id for one in gallery.people.identities()}
         facts |= {"model": encoder.fingerprint, "bits": str(bits), "gallery": gallery.place}
         watched = _watched(options.watch, encoder, people)
@@ -294,6 +299,23 @@ def _gallery(stack: contextlib.ExitStack, options: DemoOptions) -> tuple[AnyGall
     encoder = open_model(file, options.device)
     like = encoder.binarise(np.zeros((0, encoder.bits)))
     return stack.enter_context(create_gallery(place, like, noted_model(file))), encoder
+
+
+def _whereabouts(
+    gallery: AnyGallery, file: Path | None, cameras: Sequence[str], note: Say
+) -> Whereabouts | None:
+    """Where everybody was last, where the network of cameras is given or the gallery knows it."""
+    if file is not None:
+        knowledge: Knowledge | None = Knowledge(CameraNetwork.read(file))
+    else:
+        knowledge = read_cameras(gallery)
+    if knowledge is None:
+        return None
+    found = Whereabouts(knowledge, gallery.sightings(limit=_RECENT, newest=True))
+    for name in cameras:
+        if not found.knows(name):
+            note(f"camera {name} is not in the network of cameras: there, looks alone decide")
+    return found
 
 
 def _watched(images: Sequence[Path], encoder: Encoder, people: People) -> Watched | None:

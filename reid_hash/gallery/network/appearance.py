@@ -63,6 +63,12 @@ class Appearance:
         found: Floats = np.where(given < self.knots[0], below, within)
         return found
 
+    def nearest(self, share: float) -> float:
+        """The distance up to which the share of the pairs of two people is `share`."""
+        if share < self.levels[0]:
+            return float(self.knots[0] + self.tail * np.log(max(share, 1e-12) / self.levels[0]))
+        return float(np.interp(share, self.levels, self.knots))
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON; `from_dict` gives the same back."""
         return {

@@ -75,7 +75,9 @@ def cluster(
     joined = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (count, count))
     _, component = connected_components(joined, directed=False)
     chain = _unmixed(component.astype(np.int64), two)
-    return _join(tracklets.vectors, chain, two, appearance, far)
+    # as of one stranger's search among all others
+    share = -np.expm1(np.log1p(-min(far, 1 - 1e-9)) / max(len(np.unique(chain)) - 1, 1))
+    return join_alike(tracklets.vectors, chain, two, appearance.nearest(share))
 
 
 def _unmixed(chain: Ints, two: NDArray[np.bool_]) -> Ints:
@@ -92,39 +94,39 @@ def _unmixed(chain: Ints, two: NDArray[np.bool_]) -> Ints:
     return found
 
 
-def _join(
-    vectors: NDArray[np.float32],
-    chain: Ints,
-    two: NDArray[np.bool_],
-    appearance: Appearance,
-    far: float,
+def join_alike(
+    vectors: NDArray[np.float32], groups: Ints, two: NDArray[np.bool_], limit: float
 ) -> Ints:
-    """Join the chains that look alike most, one pair after the other, by their mean vectors."""
-    chain = np.unique(chain, return_inverse=True)[1].astype(np.int64)
-    count = int(chain.max(initial=-1)) + 1
+    """Join groups that look alike, the nearest first, by their mean vectors.
+
+    Args:
+        vectors: [n, bits] of tracklets; longer ones count more.
+        groups: [n] which are of one person to begin with.
+        two: [n, n] pairs that are of two people: their groups are never joined.
+        limit: distance between two groups' means up to which they are joined.
+
+    Returns:
+        [n] int64, from 0.
+    """
+    group = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    count = int(group.max(initial=-1)) + 1
     sums = np.zeros((count, vectors.shape[1]), np.float64)
-    np.add.at(sums, chain, vectors)
-    between = np.zeros((count, count), bool)
+    np.add.at(sums, group, vectors)
+    between = np.eye(count, dtype=bool)
     a, b = np.nonzero(two)
-    between[chain[a], chain[b]] = True
-    near = apart(unit(sums), unit(sums))
-    near[between | np.eye(count, dtype=bool)] = np.inf
-    # as of one stranger's search among all others
-    share = -np.expm1(np.log1p(-min(far, 1 - 1e-9)) / max(count - 1, 1))
-    while count > 1:
-        best = int(near.argmin())
-        i, j = divmod(best, near.shape[0])
-        if not np.isfinite(near[i, j]) or appearance.chance(near[i, j]) > share:
+    between[group[a], group[b]] = between[group[b], group[a]] = True
+    near = np.where(between, np.inf, apart(unit(sums), unit(sums)))
+    there = np.ones(count, bool)
+    while count:
+        i, j = divmod(int(near.argmin()), count)
+        if not near[i, j] <= limit:
             break
         sums[i] += sums[j]
         between[i] |= between[j]
         between[:, i] |= between[:, j]
-        chain[chain == j] = i
+        group[group == j], there[j] = i, False
         row = apart(unit(sums[[i]]), unit(sums))[0]
-        row[between[i]] = np.inf
-        row[i] = np.inf
-        row[~np.isin(np.arange(len(row)), chain)] = np.inf
+        row[between[i] | ~there] = np.inf
         near[i] = near[:, i] = row
         near[j] = near[:, j] = np.inf
-        count -= 1
-    return np.unique(chain, return_inverse=True)[1].astype(np.int64)
+    return np.unique(group, return_inverse=True)[1].astype(np.int64)

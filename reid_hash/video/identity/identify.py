@@ -13,7 +13,8 @@ from reid_hash.distances import query_values
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.video.crops import Crop, CropOptions, cut, network_input
 from reid_hash.video.events import Events
-from reid_hash.video.identity.recognition import People
+from reid_hash.video.identity.recognition import Found, People
+from reid_hash.video.identity.second import think_again
 from reid_hash.video.identity.tracks import Key, Shot, Track, Tracks
 from reid_hash.video.source import Address
 from reid_hash.video.stages import Stopwatch
@@ -37,12 +38,14 @@ class IdentifyOptions:
         tracker: see `tracker.TRACKERS`.
         lost: seconds for which somebody may be out of sight before the track ends.
         shapes: whether the detector finds shapes that several people may share.
+        again: at the end, look at all tracks together once more; see `think_again`.
     """
 
     crops: CropOptions = field(default_factory=CropOptions)
     tracker: str = "bytetrack"
     lost: float = LOST
     shapes: bool = False
+    again: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +93,7 @@ class Identifier:
         self._trackers = [
             Tracker(rate, options.tracker, options.lost, options.shapes) for rate in fps
         ]
+        self._before = people.numbers()
         self.tracks = Tracks()
         self.watch = Stopwatch()
         self._open: set[Key] = set()
@@ -122,6 +126,9 @@ class Identifier:
                 if not any(crop_code is doubt for doubt in people[row].code.doubts):
                     self._take(people[row], frame, crop, tracked.boxes[row])
             self._open |= {track.key for track in people}
+            for track in people:
+                if track.identity is not None:
+                    self._people.saw(track.identity, self._cameras[camera].name, frame.time)
             for tracker_id in tracked.ended:
                 self._end(self.tracks.of_tracker(camera, tracker_id))
         # copies: it is drawn by another thread, when more may be known
@@ -132,6 +139,8 @@ class Identifier:
         with self.watch("search"):
             for key in sorted(self._open):
                 self._end(self.tracks.all[key])
+            if self._options.again:
+                self._think_again()
 
     def _encode(self, crops: list[Crop]) -> list[tuple[Codes, NDArray[np.float32]]]:
         if not crops:
@@ -171,28 +180,38 @@ class Identifier:
         descriptor = track.code.descriptor()
         code = descriptor.code
         if track.identity is None:
-            found = self._people.find(descriptor, self.tracks.taken(track))
+            camera = self._cameras[track.key[0]].name
+            taken = self.tracks.taken(track)
+            found = self._people.find(descriptor, taken, camera, track.first)
             track.remember(found)
             track.written = track.code.offered
+            sighting = self._sighting(track)
             if found.identity is not None:
                 identity = found.identity
-                self._people.join(code, self._sighting(track), identity)
+                self._people.join(code, sighting, identity)
             elif track.code.offered < DECIDE:
                 # too little to say that it is nobody known: it can be found, but has no identity
-                self._people.keep(code, self._sighting(track))
+                self._people.keep(code, sighting)
+                self._note_added(track)
                 self._watch_for(track, descriptor)
                 return
             else:
                 track.started = True
-                identity = self._people.start(code, self._sighting(track))
+                identity = self._people.start(code, sighting)
+            self._note_added(track)
             self.tracks.assign(track, identity)
             kind = "new" if track.started else "join"
-            self._say(kind, track, distance=found.distance, limit=found.limit)
+            self._say(kind, track, **_facts(found))
             self._learn(track, descriptor)
         else:
             self._people.join(code, self._sighting(track), track.identity)
+            self._note_added(track)
         track.written = track.code.offered
         self._watch_for(track, descriptor)
+
+    def _note_added(self, track: Track) -> None:
+        if self._people.added is not None:
+            track.sightings.append(self._people.added)
 
     def _end(self, track: Track) -> None:
         self._open.discard(track.key)
@@ -211,7 +230,10 @@ class Identifier:
         own = track.identity
         assert own is not None
         tracks = self.tracks.of(own)
-        found = self._people.find(track.code.descriptor(), {own} | self.tracks.taken(*tracks))
+        taken = {own} | self.tracks.taken(*tracks)
+        first = min(tracks, key=lambda one: one.first)
+        camera = self._cameras[first.key[0]].name
+        found = self._people.find(track.code.descriptor(), taken, camera, first.first)
         if found.identity is None:
             return
         # people who were seen together are two, whichever of their tracks that was
@@ -222,7 +244,17 @@ class Identifier:
         track.started = False
         self._people.merge(found.identity, own)
         self.tracks.merge(found.identity, own)
-        self._say("merge", track, other=own, distance=found.distance, limit=found.limit)
+        self._say("merge", track, other=own, **_facts(found))
+
+    def _think_again(self) -> None:
+        """Look at all tracks together, and give those to others that are theirs after all."""
+        for move in think_again(self.tracks, self._before):
+            before = [track.identity for track in move.tracks]
+            ids = [one for track in move.tracks for one in track.sightings]
+            owner = self._people.give(ids, move.identity)
+            for track, other in zip(move.tracks, before, strict=True):
+                self.tracks.move(track, owner)
+                self._say("moved", track, other=other)
 
     def _learn(self, track: Track, descriptor: TrackDescriptor) -> None:
         """Whoever was seen beside it is somebody else: a distance between strangers."""
@@ -275,3 +307,8 @@ class Identifier:
             name=None if identity is None else self._people.label(identity),
             **facts,
         )
+
+
+def _facts(found: Found) -> dict[str, float | None]:
+    """What an event says of a decision."""
+    return {"distance": found.distance, "limit": found.limit, "place": found.place}

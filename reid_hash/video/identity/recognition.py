@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from reid_hash.codes import Codes
 from reid_hash.distances import asymmetric, by_certainty, weighted
 from reid_hash.gallery.base import AnyGallery
+from reid_hash.gallery.network.kept import Knowledge
 from reid_hash.gallery.sighting import Filter, Match, Sighting
 from reid_hash.video.track_code import TrackDescriptor
 
@@ -27,6 +29,9 @@ CODE_BOUNDS = (0.22, 0.26)
 
 _QUARTILES = 1.349  # standard deviations between the quartiles of a normal distribution
 _KEPT = 2000  # distances between strangers: a camera that runs for weeks must not fill memory
+
+_SLOPE = 45.0  # nats per share of the bit weights' sum, where nothing was learned of distances
+_PLACE = (-12.0, 4.0)  # nats that place and time may count: a look that is strange stays so
 
 _DEPTH = 48
 """Sightings that are looked through: those of people who cannot be meant must leave some over."""
@@ -152,12 +157,67 @@ class Found(NamedTuple):
             there is none.
         limit: up to which distance it counts.
         matches: the nearest sightings of people it may be, by such distances.
+        place: nats that place and time speak for the person, against the average one of the
+            gallery; None where nothing is known of the cameras.
     """
 
     identity: int | None
     distance: float | None
     limit: float
     matches: list[Match]
+    place: float | None = None
+
+
+class Whereabouts:
+    """Where everybody was seen last, and how likely each is to be somewhere now.
+
+    Args:
+        knowledge: of the cameras.
+        seen: newest first, sightings to begin with.
+    """
+
+    def __init__(self, knowledge: Knowledge, seen: Iterable[Sighting] = ()) -> None:
+        self._network = knowledge.network
+        looks = knowledge.appearance
+        self.slope = _SLOPE if looks is None else looks.slope
+        self._last: dict[int, tuple[str, float]] = {}
+        for one in seen:
+            if one.identity is not None and one.time is not None:
+                self._last.setdefault(one.identity, (one.camera, one.time))
+
+    def knows(self, camera: str) -> bool:
+        """Whether a camera is in the network."""
+        return camera in self._network.cameras
+
+    def saw(self, identity: int, camera: str, time: float) -> None:
+        """Note that somebody is before a camera."""
+        self._last[identity] = camera, time
+
+    def forget(self, identity: int) -> None:
+        """An identity is another's now."""
+        self._last.pop(identity, None)
+
+    def places(
+        self, identities: Sequence[int], camera: str, time: float, count: int
+    ) -> dict[int, float]:
+        """Nats that place and time speak for each, against the average of `count` identities."""
+        if not self.knows(camera):
+            return dict.fromkeys(identities, 0.0)
+        by_camera: dict[str, list[int]] = {}
+        for one, (where, _) in self._last.items():
+            by_camera.setdefault(where, []).append(one)
+        found: dict[int, float] = {}
+        for where, there in by_camera.items():
+            gaps = time - np.array([self._last[one][1] for one in there])
+            logs = self._network.log_density(where, camera, gaps)
+            found |= dict(zip(there, logs.tolist(), strict=True))
+        longest = float(self._network.log_density("", camera, 86_400.0))
+        others = max(count - len(found), 0)
+        known = np.array([*found.values(), longest])
+        weights = np.array([*[1.0] * len(found), others])
+        mean = float(np.log((np.exp(known) * weights).sum() / max(weights.sum(), 1.0)))
+        low, high = _PLACE
+        return {one: min(max(found.get(one, longest) - mean, low), high) for one in identities}
 
 
 class People:
@@ -167,13 +227,23 @@ class People:
         gallery: open for writing; of the encoder's model.
         bits: how many of the bits are compared.
         limit: up to which distance a sighting is of the person who is searched for.
+        whereabouts: of everybody; None where nothing is known of the cameras.
 
     Attributes:
         none: no code, of the gallery's length.
+        added: id of the sighting that was added last; None where none was.
     """
 
-    def __init__(self, gallery: AnyGallery, bits: int, limit: Limit) -> None:
+    def __init__(
+        self,
+        gallery: AnyGallery,
+        bits: int,
+        limit: Limit,
+        whereabouts: Whereabouts | None = None,
+    ) -> None:
         self.gallery, self.bits, self.limit = gallery, bits, limit
+        self.whereabouts = whereabouts
+        self.added: int | None = None
         self._names = {one.id: one.name for one in gallery.people.identities()}
         self.none, _ = gallery.codes(ids=[])
 
@@ -183,6 +253,10 @@ class People:
     def fit(self, codes: Codes) -> Codes:
         """Codes at the gallery's length, where it keeps only their first bits."""
         return codes.prefix(self.gallery.bits) if codes.bits > self.gallery.bits else codes
+
+    def numbers(self) -> set[int]:
+        """The numbers of all identities."""
+        return set(self._names)
 
     def label(self, identity: int) -> str:
         """What an identity is called: its name, or its number as #12."""
@@ -205,12 +279,23 @@ class People:
         values = descriptor.values[: self.bits]
         return by_certainty(asymmetric(values[None], stored)[0], values, stored)
 
-    def find(self, descriptor: TrackDescriptor, taken: set[int]) -> Found:
+    def find(
+        self,
+        descriptor: TrackDescriptor,
+        taken: set[int],
+        camera: str = "",
+        time: float | None = None,
+    ) -> Found:
         """Search for somebody.
+
+        Where the cameras are known, the limit moves with what place and time say of each
+        candidate: those who are expected here may look less alike, others must look more so.
 
         Args:
             descriptor: of the person's track, at the gallery's length.
             taken: identities that it cannot be, because they were seen beside it.
+            camera: that sees the person.
+            time: since when.
         """
         size = len(self.gallery)
         limit = self.limit.distance(size)
@@ -218,12 +303,22 @@ class People:
         free = [match for match in near if match.sighting.identity not in taken]
         if len(near) == _DEPTH and not free:  # all of them of people beside it
             free = self._search(descriptor, taken)
-        named = [match for match in free if match.sighting.identity is not None]
-        if not named:
+        nearest: dict[int, float] = {}
+        for match in free:
+            if match.sighting.identity is not None:
+                nearest.setdefault(match.sighting.identity, match.distance)
+        if not nearest:
             return Found(None, None, limit, free)
-        nearest = named[0]
-        within = nearest.distance <= limit
-        return Found(nearest.sighting.identity if within else None, nearest.distance, limit, free)
+        places: dict[int, float] = {}
+        if self.whereabouts is not None and time is not None:
+            count = len(self._names)
+            places = self.whereabouts.places(list(nearest), camera, time, count)
+        nats = self.whereabouts.slope if self.whereabouts is not None else 1.0
+        unit = float(self.none.weights[: self.bits].sum()) / nats  # distance of a nat
+        best = min(nearest, key=lambda one: nearest[one] - unit * places.get(one, 0.0))
+        reach = limit + unit * places.get(best, 0.0)
+        within = nearest[best] <= reach
+        return Found(best if within else None, nearest[best], reach, free, places.get(best))
 
     def _search(self, descriptor: TrackDescriptor, taken: set[int]) -> list[Match]:
         """The nearest sightings but those of some identities."""
@@ -241,18 +336,36 @@ class People:
     def start(self, code: Codes, sighting: Sighting) -> int:
         """Make a new identity of a sighting; gives its number."""
         number = self.gallery.new_identity()
-        self.gallery.add(code, [replace(sighting, identity=number)])
+        self._add(code, replace(sighting, identity=number))
         self._names[number] = None
         return number
 
     def keep(self, code: Codes, sighting: Sighting) -> None:
         """Add a sighting of nobody known."""
-        self.gallery.add(code, [sighting])
+        self._add(code, sighting)
 
     def join(self, code: Codes, sighting: Sighting, identity: int) -> None:
         """Add a sighting to an identity."""
-        self.gallery.add(code, [replace(sighting, identity=identity)])
+        self._add(code, replace(sighting, identity=identity))
+
+    def _add(self, code: Codes, sighting: Sighting) -> None:
+        (self.added,) = self.gallery.add(code, [sighting]).tolist()
+
+    def saw(self, identity: int, camera: str, time: float) -> None:
+        """Note that somebody is before a camera."""
+        if self.whereabouts is not None:
+            self.whereabouts.saw(identity, camera, time)
+
+    def give(self, sightings: Sequence[int], identity: int | None) -> int:
+        """Say of whom sightings are after all: an identity, or a new one; gives its number."""
+        number = self.gallery.new_identity() if identity is None else identity
+        self._names.setdefault(number, None)
+        self.gallery.people.assign(sightings, number)
+        return number
 
     def merge(self, kept: int, other: int) -> int:
         """Make two identities one; gives its number."""
+        if self.whereabouts is not None:
+            self.whereabouts.forget(other)
+        self._names.pop(other, None)
         return self.gallery.people.merge(kept, other)

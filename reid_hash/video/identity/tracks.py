@@ -58,6 +58,9 @@ class Track:
         beside: in how many frames each other track of the same camera was seen with this one.
         watched: name of the watched image whose person this looks like; "" where there is none.
         written: `code.offered` when a sighting was last written to the gallery; 0 before.
+        sightings: ids of its sightings in the gallery.
+        place: nats that place and time spoke for the identity when it was decided; None where
+            nothing is known of the cameras.
     """
 
     key: Key
@@ -74,6 +77,8 @@ class Track:
     beside: dict[Key, int] = field(default_factory=dict, repr=False)
     watched: str = ""
     written: int = 0
+    sightings: list[int] = field(default_factory=list, repr=False)
+    place: float | None = None
 
     @property
     def others(self) -> set[Key]:
@@ -83,6 +88,7 @@ class Track:
     def remember(self, found: Found) -> None:
         """Keep what a search found."""
         self.matches, self.distance, self.limit = found.matches, found.distance, found.limit
+        self.place = found.place
 
 
 class Tracks:
@@ -150,6 +156,14 @@ class Tracks:
         """Say whose track it is."""
         track.identity = identity
         self._of.setdefault(identity, set()).add(track.key)
+
+    def move(self, track: Track, identity: int) -> None:
+        """Give a track to another identity."""
+        if track.identity is not None:
+            self._of.get(track.identity, set()).discard(track.key)
+            if not self._of.get(track.identity):
+                self._of.pop(track.identity, None)
+        self.assign(track, identity)
 
     def merge(self, kept: int, other: int) -> None:
         """Give all tracks of `other` to `kept`."""

@@ -69,7 +69,7 @@ def test_a_prefix_of_weighted_bits_is_compared(tmp_path, of_codes):
     with Gallery.create(tmp_path / "g", BITS, weights, "m") as gallery:
         people = People(gallery, 12, LearnedLimit(float(weights[:12].sum()), 0.05, of_codes))
         query = descriptor(np.tanh(random.normal(size=BITS)))
-        assert people.find(query, set()) == (None, None, people.limit.distance(0), [])
+        assert people.find(query, set()) == (None, None, people.limit.distance(0), [], None)
         stored = Codes.from_outputs(outputs, weights, "m")
         for i in range(len(stored)):
             people.start(stored[[i]], Sighting(camera="a"))
