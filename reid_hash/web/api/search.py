@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from reid_hash.calibration import Kind
+from reid_hash.calibration import NAMES, Kind
 from reid_hash.codes import Codes
 from reid_hash.gallery.answers import answers
 from reid_hash.gallery.base import AnyGallery
@@ -81,22 +81,6 @@ def _check(service: Service, asked: schemas.Search | schemas.SearchByFile) -> No
         raise Problem(422, "too-many-bits", f"the gallery's codes have {bits} bits")
     if asked.asymmetric and not asked.weighted:
         raise Problem(409, "contradiction", "asymmetric distances are weighted")
-    if asked.far is not None:
-        kind: Kind = "weighted" if asked.weighted else "hamming"
-        with service.reading() as gallery:
-            _check_calibrated(gallery, asked, "asymmetric" if asked.asymmetric else kind)
-
-
-def _check_calibrated(
-    gallery: AnyGallery, asked: schemas.Search | schemas.SearchByFile, kind: Kind
-) -> None:
-    """Problem where no threshold is known for the length and the kind of query."""
-    length, calibration = asked.bits or gallery.bits, gallery.calibration
-    if calibration is None or (length, kind) not in calibration.tables:
-        raise Problem(
-            *(409, "not-calibrated", f"no threshold for {kind} queries of {length} bits is known"),
-            "see `reid-hash gallery calibrate`",
-        )
 
 
 def _search(
@@ -141,8 +125,6 @@ def _search(
             if asked.asymmetric:
                 values[rows] = encoded.values
                 real += rows
-    if real and asked.far is not None:
-        _check_calibrated(gallery, asked, "asymmetric")
     found: dict[int, Answer] = {}
     coded = [i for i in range(len(queries)) if i not in set(real)]
     if coded:
@@ -166,6 +148,15 @@ def _find(
     k = asked.k + more
     if asked.far is None:  # then nobody need count what is searched
         return gallery.find(query, k, bits=asked.bits, weighted=asked.weighted, **where)
+    kind: Kind = "weighted" if asked.weighted else "hamming"
+    if not isinstance(query, Codes):
+        kind = "asymmetric"
+    length, calibration = asked.bits or gallery.bits, gallery.calibration
+    if calibration is None or (length, kind) not in calibration.tables:
+        raise Problem(
+            *(409, "not-calibrated", f"no calibration of {length} bits for {NAMES[kind]}"),
+            "see `reid-hash gallery calibrate`",
+        )
     names = [""] * len(query)
     return answers(gallery, query, names, k, asked.bits, asked.weighted, asked.far, where)
 
