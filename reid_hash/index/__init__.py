@@ -1,4 +1,4 @@
-"""Indexes over packed codes: weighted, plain Hamming, and IVF; how they search is in `_engine`.
+"""Indexes over packed codes: weighted, plain Hamming and IVF. The search code is in `_engine`.
 
 >>> import numpy as np
 >>> from reid_hash.codes import Codes

@@ -1,4 +1,4 @@
-"""What every index over codes offers, and what it checks."""
+"""The interface that every index over codes implements, and the checks they share."""
 
 import operator
 from typing import NamedTuple, Protocol
@@ -14,11 +14,11 @@ _MOST = 2**63 - 1  # ids are int64, as FAISS has them
 
 
 class Matches(NamedTuple):
-    """The nearest codes of each query, by (distance, id), both ascending.
+    """The nearest codes of each query, sorted by (distance, id), both ascending.
 
     Attributes:
-        distances: [queries, found] float64. `found` is k, or how many codes were searched where
-            these are fewer; infinity where an approximate search found fewer still.
+        distances: [queries, found] float64. `found` is k, or the number of codes searched if that
+            is smaller. An approximate search that finds fewer codes fills up with infinity.
         ids: [queries, found] int64; -1 where the distance is infinite.
     """
 
@@ -27,25 +27,25 @@ class Matches(NamedTuple):
 
 
 class CodeIndex(Protocol):
-    """An index over codes of one model and one length."""
+    """Index over codes of one model and one length."""
 
     bits: int
 
     def __len__(self) -> int:
-        """How many codes can be found."""
+        """Number of codes in the index."""
         ...
 
     def add(self, codes: Codes, ids: NDArray[np.int64]) -> None:
         """Append codes.
 
         Args:
-            codes: of the index's length and model.
-            ids: [n] int64 ≥ 0, ascending, all above those already there.
+            codes: codes of the index's length and model.
+            ids: [n] int64 ≥ 0, ascending, all above the ids already in the index.
         """
         ...
 
     def remove(self, ids: NDArray[np.int64]) -> int:
-        """Take codes out; ids that are not there are skipped. Returns how many went."""
+        """Remove codes and return how many were removed; ids not in the index are skipped."""
         ...
 
     def search(
@@ -54,22 +54,23 @@ class CodeIndex(Protocol):
         """Find the k nearest codes of each query.
 
         Args:
-            query: codes, or real values [queries, bits] in -1 … 1 (`distances.query_values`).
-            k: how many to find, ≥ 1; all where there are fewer.
-            only: [m] int64 ascending: search among these ids only; all when left out.
+            query: codes, or asymmetric queries [queries, bits] float in -1 … 1
+                (`distances.query_values`).
+            k: number of codes to find, ≥ 1; capped at the number of codes searched.
+            only: [m] int64, ascending: ids to search among. Default: all.
         """
         ...
 
 
 def described(index: CodeIndex, model: str, *facts: str) -> str:
-    """An index in one line, for its `repr`."""
+    """Describe an index in one line, for its `repr`."""
     number = f"{len(index):,} code{'' if len(index) == 1 else 's'} of {index.bits} bits"
     named = (f"model {visible(model)}",) if model else ()
     return f"{type(index).__name__}({', '.join((number, *facts, *named))})"
 
 
 def check_ids(ids: NDArray[np.int64], count: int, last: int) -> NDArray[np.int64]:
-    """Raise CodeError unless there are `count` ids that ascend from above `last`."""
+    """Return the ids, or raise CodeError unless there are `count`, ascending from above `last`."""
     given = np.asarray(ids)
     if given.shape != (count,) or not (np.issubdtype(given.dtype, np.integer) or not count):
         raise CodeError(f"{count} codes take {count} integer ids, not an array {given.shape}")
@@ -82,7 +83,7 @@ def check_ids(ids: NDArray[np.int64], count: int, last: int) -> NDArray[np.int64
 
 
 def check_search(k: int, only: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-    """Raise CodeError unless k is an integer ≥ 1; returns the ids to search among, sorted."""
+    """Return the ids to search among, sorted; raise CodeError unless k is an integer ≥ 1."""
     try:
         operator.index(k)
     except TypeError as error:
@@ -93,7 +94,7 @@ def check_search(k: int, only: NDArray[np.int64] | None) -> NDArray[np.int64] | 
 
 
 def signed_ids(ids: ArrayLike) -> NDArray[np.int64]:
-    """Ids as int64; CodeError where one is too large for it, which would wrap below 0."""
+    """Convert ids to int64; raise CodeError for one too large, which would wrap below 0."""
     given = np.asarray(ids)
     if given.dtype.kind == "f" and given.size:
         raise CodeError(f"ids are integers, not {given.dtype}")
@@ -101,10 +102,10 @@ def signed_ids(ids: ArrayLike) -> NDArray[np.int64]:
         raise CodeError(f"the id {int(given.max())} is above the largest, {_MOST}")
     try:
         return given.astype(np.int64)
-    except (OverflowError, TypeError, ValueError) as error:  # of objects
+    except (OverflowError, TypeError, ValueError) as error:  # object arrays
         raise CodeError(f"ids are integers of 0 to {_MOST}") from error
 
 
 def no_matches(queries: int, k: int) -> Matches:
-    """The answer of an index without codes."""
+    """Return the answer of an index without codes."""
     return Matches(np.full((queries, k), np.inf), np.full((queries, k), -1, np.int64))

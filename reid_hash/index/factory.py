@@ -1,4 +1,4 @@
-"""Make an index by its name, or read one of any kind from its file."""
+"""Make an index by name, or read an index of any kind from its file."""
 
 import os
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from reid_hash.index.ivf import IvfWeightedIndex
 from reid_hash.index.weighted import WeightedIndex
 
 IndexName = Literal["weighted", "weighted-multihash", "weighted-ivf", "flat", "ivf"]
-"""`weighted`, the same with hash tables, and `flat` are exact; `weighted-ivf` and `ivf` are not.
-`flat` and `ivf` rank by plain Hamming distance."""
+"""`weighted`, `weighted-multihash` (with hash tables) and `flat` are exact; `weighted-ivf` and
+`ivf` are approximate. `flat` and `ivf` rank by plain Hamming distance."""
 
 
 def make_index(name: IndexName, codes: Codes, threads: int | None = None) -> CodeIndex:
@@ -22,11 +22,11 @@ def make_index(name: IndexName, codes: Codes, threads: int | None = None) -> Cod
 
     Args:
         name: one of `IndexName`.
-        codes: of the length, weights and model; how many does not matter.
-        threads: that search at a time; when left out, the processors of this process, 8 at most.
+        codes: any number of codes with the length, weights and model that the index will hold.
+        threads: number of search threads. Default: this process's processors, at most 8.
 
     Raises:
-        CodeError: there is no such index.
+        CodeError: no index has this name.
 
     Example:
         >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
@@ -46,10 +46,10 @@ def make_index(name: IndexName, codes: Codes, threads: int | None = None) -> Cod
 
 
 def read_index(path: str | os.PathLike[str], threads: int | None = None) -> CodeIndex:
-    """Read an index of any kind from the file that its `write` made.
+    """Read an index of any kind from a file that its `write` made.
 
     Raises:
-        CodeError: the file is missing, damaged or no index.
+        CodeError: the file is missing, damaged or not an index.
     """
     readers: dict[str, Callable[[str | os.PathLike[str], int | None], CodeIndex]] = {
         "weighted": WeightedIndex.read,

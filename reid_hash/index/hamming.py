@@ -33,24 +33,24 @@ from reid_hash.index.base import (
 
 Kind = Literal["flat", "ivf"]
 
-_TRAIN = 20_000  # codes from which on an index of kind "ivf" has clusters; below, it compares all
-_PER_LIST = 32  # codes to train on for each cluster
+_TRAIN = 20_000  # codes; an "ivf" index below this size compares all codes, above it makes clusters
+_PER_LIST = 32  # training codes per cluster
 _PROBES = 32
-_GROWN = 4  # clusters are made anew when there are so many times as many codes
+_GROWN = 4  # clusters are rebuilt when the index has grown by this factor
 
 
 class _SharedLock:
-    """Searches share it, changes hold it alone; a waiting change goes before later searches."""
+    """Lock that searches share and changes hold alone; a waiting change precedes later searches."""
 
     def __init__(self) -> None:
         self._state = threading.Condition()
         self._readers = 0
-        self._writers = 0  # that hold it or wait for it
+        self._writers = 0  # changes that hold the lock or wait for it
         self._turn = threading.Lock()
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Hold it beside others; not within `shared` itself."""
+        """Hold the lock together with other searches. Not reentrant."""
         with self._state:
             self._state.wait_for(lambda: not self._writers)
             self._readers += 1
@@ -63,7 +63,7 @@ class _SharedLock:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold it alone."""
+        """Hold the lock alone."""
         with self._state:
             self._writers += 1
         try:
@@ -78,19 +78,20 @@ class _SharedLock:
 
 
 class HammingIndex:
-    """Finds codes by the number of differing bits; weights play no part.
+    """Index by plain Hamming distance: the number of differing bits, unweighted.
 
     Args:
-        bits: length of a code.
-        kind: "flat" compares all codes and is exact, ties by id. "ivf" looks at the most promising
-            clusters of codes, from 20,000 codes on, and is approximate.
-        probes: how many clusters a query looks at, 32 when left out.
-        model: fingerprint of the network whose codes these are; of the first codes when left out.
-        threads: that search at a time, each its own queries; when left out, the processors of this
-            process, 8 at most.
+        bits: code length.
+        kind: "flat" compares all codes and is exact, with ties broken by id. "ivf" is approximate:
+            from 20,000 codes on it compares only the most promising clusters.
+        probes: number of clusters that a query searches. Default: 32.
+        model: fingerprint of the network that made the codes. Default: that of the first codes
+            added.
+        threads: number of search threads, each for its own queries. Default: this process's
+            processors, at most 8.
 
     Raises:
-        CodeError: there is no such kind.
+        CodeError: `kind` is unknown.
 
     Example:
         >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
@@ -122,21 +123,21 @@ class HammingIndex:
         self._make(self._like.packed)
 
     def __len__(self) -> int:
-        """How many codes there are."""
+        """Number of codes in the index."""
         return len(self._ids)
 
     def __repr__(self) -> str:
         return described(self, self._like.model, self._kind)
 
     def add(self, codes: Codes, ids: NDArray[np.int64]) -> None:
-        """Append codes. Waits for searches that are under way.
+        """Append codes, after searches in progress have ended.
 
         Args:
-            codes: of the index's length and model.
-            ids: [n] int64 ≥ 0, ascending, all above those that were ever there.
+            codes: codes of the index's length and model.
+            ids: [n] int64 ≥ 0, ascending, all above any id ever added.
 
         Raises:
-            CodeError: codes of another length or model, or ids out of order.
+            CodeError: the codes have another length or model, or the ids are out of order.
         """
         with self._lock.alone():
             codes.check_comparable(self._like)
@@ -152,9 +153,9 @@ class HammingIndex:
             self._last = int(ids[-1]) if len(ids) else self._last
 
     def remove(self, ids: NDArray[np.int64]) -> int:
-        """Take codes out; ids that are not there are skipped. Returns how many went.
+        """Remove codes and return how many were removed; ids not in the index are skipped.
 
-        An index with clusters is built anew.
+        An index with clusters is rebuilt.
         """
         with self._lock.alone():
             gone = np.isin(self._ids, signed_ids(ids))
@@ -172,16 +173,16 @@ class HammingIndex:
         k: int,
         only: NDArray[np.int64] | None = None,
     ) -> Matches:
-        """Find the k nearest codes of each query, those equally far by id.
+        """Find the k nearest codes of each query, with ties broken by id.
 
         Args:
             query: codes of the index's length and model.
-            k: how many to find, ≥ 1.
-            only: [m] int64: search among these ids only, which is exact with every kind; all when
-                left out.
+            k: number of codes to find, ≥ 1.
+            only: [m] int64: ids to search among, exactly whatever the kind. Default: all.
 
         Raises:
-            CodeError: the query is of another length or model, or of real values, or k < 1.
+            CodeError: the query has another length or model, the query is asymmetric (floats), or
+                k < 1.
         """
         only = check_search(k, only)
         if not isinstance(query, Codes):
@@ -207,10 +208,10 @@ class HammingIndex:
         )
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the index to a file, whole or not at all.
+        """Write the index to a file atomically.
 
         Raises:
-            ReidHashError: it could not be written.
+            ReidHashError: the file could not be written.
         """
         with self._lock.shared():
             header = {
@@ -227,10 +228,10 @@ class HammingIndex:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], threads: int | None = None) -> "HammingIndex":
-        """Read what `write` wrote.
+        """Read an index that `write` wrote.
 
         Raises:
-            CodeError: the file is missing, damaged or of another kind.
+            CodeError: the file is missing, damaged or holds an index of another kind.
         """
         header, arrays = read_index_file(path, "hamming")
         with whole_index(path):
@@ -259,7 +260,7 @@ class HammingIndex:
 
 
 def _appended(ids: NDArray[np.int64], new: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Ids and new ones, in the same memory if there is room behind them: it grows by halves."""
+    """Append ids in place if their array has spare room; otherwise reallocate with half as much."""
     total = len(ids) + len(new)
     room = ids.base
     if not isinstance(room, np.ndarray) or len(room) < total or not room.flags.writeable:
@@ -270,12 +271,12 @@ def _appended(ids: NDArray[np.int64], new: NDArray[np.int64]) -> NDArray[np.int6
 
 
 def _make_binary(kind: Kind, packed: NDArray[np.uint8], probes: int) -> Any:
-    """A `faiss.IndexBinary` over packed codes, which knows them by their places.
+    """Make a `faiss.IndexBinary` over packed codes, identified by their positions.
 
     Args:
-        kind: of the index.
+        kind: kind of the index.
         packed: [n, width] uint8.
-        probes: as for `HammingIndex`.
+        probes: number of clusters to search, as for `HammingIndex`.
     """
     _check_ties()
     width = packed.shape[1]
@@ -293,7 +294,7 @@ def _make_binary(kind: Kind, packed: NDArray[np.uint8], probes: int) -> Any:
 
 
 def _stored(index: Any) -> NDArray[np.uint8]:
-    """The packed codes of a binary index, [n, width] uint8; a view where they lie in order."""
+    """Packed codes of a binary index, [n, width] uint8; a view if they are stored in order."""
     if isinstance(index, faiss.IndexBinaryIVF):
         packed = np.empty((index.ntotal, index.code_size), np.uint8)
         for number in range(index.nlist):
@@ -311,9 +312,9 @@ def _stored(index: Any) -> NDArray[np.uint8]:
 
 @cache
 def _check_ties() -> None:
-    """Whether `IndexBinaryFlat` keeps, of codes equally far, those that came first.
+    """Check that `IndexBinaryFlat` keeps the earliest of several equally distant codes.
 
-    It does so since its heap orders by distance and place; tried once a process on 300 codes.
+    It does, because its heap orders by (distance, position). Tried once a process on 300 codes.
     """
     packed = np.random.default_rng(0).integers(0, 4, (300, 1), np.uint8)
     index = faiss.IndexBinaryFlat(8)

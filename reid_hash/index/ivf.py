@@ -1,4 +1,4 @@
-"""Approximate search by weighted distance that looks at few of the codes."""
+"""Approximate search by weighted Hamming distance that compares only a few of the codes."""
 
 import os
 import tempfile
@@ -29,13 +29,13 @@ from reid_hash.index._engine.segments import Buffer, Searchable, Store
 from reid_hash.index._engine.threads import faiss_threads, thread_count
 from reid_hash.index.base import Matches, check_ids, described, signed_ids
 
-_TRAIN = 20_000  # codes from which on clusters are worth their making
-_GROWN = 4  # clusters are made anew when a fourth as many codes have come since
-_LONGEST = 1024  # bits: the sum of 256 tables of 8 bits fits into 16
+_TRAIN = 20_000  # codes; clustering fewer does not pay
+_GROWN = 4  # clusters are rebuilt once a fourth as many codes have been added since
+_LONGEST = 1024  # bits: the sum of 256 8-bit table entries fits into 16 bits
 
 
 class _Codes(NamedTuple):
-    """All codes at a moment: those in clusters, if there are any yet, and those that came since."""
+    """All codes at one moment: the clustered ones, if any, and those added since."""
 
     lists: Lists | None
     store: Store
@@ -50,28 +50,28 @@ class _Codes(NamedTuple):
 
 
 class IvfWeightedIndex:
-    """Finds near codes by weighted Hamming distance among the most promising clusters of codes.
+    """Approximate index by weighted Hamming distance over the most promising clusters of codes.
 
-    Approximate by design: a near code in a cluster that is not probed is missed. What is found has
-    its exact distance, and is what `WeightedIndex` would find among the codes of the `probes`
-    clusters; `bench_search` measures how many of the nearest these hold. Below 20,000 codes all are
-    compared.
+    A near code in a cluster that is not probed is missed. Codes that are found have their exact
+    distance, and are those that `WeightedIndex` would find within the probed clusters;
+    `bench_search` measures the recall. Below 20,000 codes, a search compares all of them.
 
-    Clusters lie in a file that is mapped into memory, a temporary one until `write`. They are made
-    when there are enough codes, and made anew when a quarter has been added; codes that came since
-    are all compared. A search sees the index as it was when it began.
+    The clusters are in a memory-mapped file, a temporary one until `write`. They are made once
+    there are enough codes, and rebuilt when a quarter has been added. Codes added since are all
+    compared. A search sees the index as it was when the search began.
 
     Args:
-        weights: [bits] ≥ 0, 1024 bits at most.
-        lists: how many clusters; when left out, about the square root of the number of codes.
-        probes: how many of them a query looks at; when left out, the square root of their number.
-            More find more and take longer.
-        model: fingerprint of the network whose codes these are; of the first codes when left out.
-        threads: that search at a time; when left out, the processors of this process, 8 at most.
-        seed: of the clustering.
+        weights: [bits] ≥ 0, at most 1024 bits.
+        lists: number of clusters. Default: about the square root of the number of codes.
+        probes: number of clusters that a query searches. Default: the square root of the number of
+            clusters. More probes find more and take longer.
+        model: fingerprint of the network that made the codes. Default: that of the first codes
+            added.
+        threads: number of search threads. Default: this process's processors, at most 8.
+        seed: seed of the clustering.
 
     Raises:
-        CodeError: the weights are no weights, or too many.
+        CodeError: the weights are invalid, or more than 1024.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class IvfWeightedIndex:
         self._writing = threading.Lock()
 
     def __len__(self) -> int:
-        """How many codes there are."""
+        """Number of codes in the index."""
         return self._codes.size
 
     def __repr__(self) -> str:
@@ -107,11 +107,11 @@ class IvfWeightedIndex:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that the codes take, without their ids."""
+        """Memory used by the codes, without their ids, in bytes."""
         return sum(segment.nbytes for segment in self._codes.segments)
 
     def add(self, codes: Codes, ids: NDArray[np.int64]) -> None:
-        """Append codes; see `WeightedIndex.add`. Makes clusters when enough have come."""
+        """Append codes as `WeightedIndex.add` does; make clusters once there are enough codes."""
         with self._writing:
             codes.check_comparable(self._like)
             ids = check_ids(ids, len(codes), self._last)
@@ -125,10 +125,10 @@ class IvfWeightedIndex:
                 self._codes = self._clustered()
 
     def remove(self, ids: NDArray[np.int64]) -> int:
-        """Take codes out; ids that are not there are skipped. Returns how many went.
+        """Remove codes and return how many were removed; ids not in the index are skipped.
 
-        Removing codes of clusters writes the clusters anew, which takes about a second for a
-        million codes.
+        Removing clustered codes rewrites the clusters, which takes about a second for a million
+        codes.
         """
         with self._writing:
             before = len(self)
@@ -145,19 +145,19 @@ class IvfWeightedIndex:
         k: int,
         only: NDArray[np.int64] | None = None,
     ) -> Matches:
-        """Find k near codes of each query; see `WeightedIndex.search`, which finds the nearest.
+        """Find k near codes of each query. Arguments are those of `WeightedIndex.search`.
 
-        Where fewer than a sixteenth of the codes may be found (`only`), these are all compared.
+        If `only` leaves fewer than a sixteenth of the codes, all of these are compared.
         """
         codes = self._codes
         width = codes.store.width
         return self._engine.search(codes.segments, self._like, width, width, query, k, only)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the index to a file, whole or not at all.
+        """Write the index to a file atomically.
 
         Raises:
-            ReidHashError: it could not be written.
+            ReidHashError: the file could not be written.
         """
         with self._writing:
             lists, store = self._codes
@@ -176,10 +176,10 @@ class IvfWeightedIndex:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], threads: int | None = None) -> "IvfWeightedIndex":
-        """Read what `write` wrote; clusters are searched in the file itself.
+        """Read an index that `write` wrote; its clusters are searched in the file itself.
 
         Raises:
-            CodeError: the file is missing, damaged or of another kind.
+            CodeError: the file is missing, damaged or holds an index of another kind.
         """
         header, arrays = read_index_file(path, "weighted-ivf")
         with whole_index(path):
@@ -204,7 +204,7 @@ class IvfWeightedIndex:
             return index
 
     def _clustered(self) -> _Codes:
-        """All codes in clusters made anew."""
+        """Put all codes into new clusters."""
         lists, store = self._codes
         held = [] if lists is None else [(lists.packed(), lists.ids[lists.order])]
         held += [(segment.packed(), segment.ids) for segment in store.all]
@@ -219,7 +219,7 @@ class IvfWeightedIndex:
         return _Codes(made, store._replace(segments=(), buffer=Buffer.empty(store.width)))
 
     def _without(self, lists: Lists, ids: NDArray[np.int64]) -> Lists | None:
-        """The same clusters without the codes of some ids."""
+        """Copy the clusters without the codes of the given ids."""
         kept = ~np.isin(lists.ids[lists.order], ids)
         if not kept.any():
             return None
@@ -229,7 +229,7 @@ class IvfWeightedIndex:
         return self._mapped(cluster_arrays(codes, lists.ids[lists.order][kept], owner, len(sizes)))
 
     def _mapped(self, arrays: dict[str, NDArray[Any]]) -> Lists:
-        """Clusters in a temporary file, which is gone when nobody uses it any more."""
+        """Put clusters into a temporary file that goes away with its last user."""
         with tempfile.TemporaryDirectory(prefix="reid_hash-") as folder:
             path = Path(folder) / "lists"
             write_index_file(path, {"kind": "weighted-ivf"}, arrays)

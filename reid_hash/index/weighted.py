@@ -1,4 +1,4 @@
-"""Exact search by weighted Hamming distance, or with real-valued queries, at fast-scan speed."""
+"""Exact search by weighted Hamming or asymmetric distance, at fast-scan speed."""
 
 import copy
 import os
@@ -25,41 +25,43 @@ from reid_hash.index._engine.segments import Buffer, Segment, Store
 from reid_hash.index._engine.threads import thread_count
 from reid_hash.index.base import Matches, check_ids, described, signed_ids
 
-_MOST_SCANNED = 128  # bytes: the sum of 256 tables of 8 bits fits into 16
+_MOST_SCANNED = 128  # bytes: the sum of 256 8-bit table entries fits into 16 bits
 
 
 class _Shelf:
-    """Where an index and its prefixes find the codes: the store is replaced, never changed."""
+    """The codes that an index and its prefixes share; the store is replaced, never changed."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.last = -1  # the highest id that was ever there
+        self.last = -1  # the highest id ever added
         self.writing = threading.Lock()
 
 
 class WeightedIndex:
-    """Finds the codes with the smallest weighted Hamming distance, exactly, ties by id.
+    """Exact index by weighted Hamming distance, with ties broken by id.
 
-    Codes are kept once, in `bits / 8` bytes each, in the order that FAISS's 4-bit fast scan reads.
-    It finds candidates by distances that are rounded to 8 bits a table; how far to look follows
-    from the rounding, and where what was fetched does not reach so far, more is. Exact distances
-    decide.
+    Codes are stored once, in `bits / 8` bytes each, in the order that FAISS's 4-bit fast scan
+    reads. Fast scan finds candidates by distances rounded to 8 bits a table. The rounding bounds
+    how many candidates are needed; if the first fetch does not reach that bound, more are fetched.
+    Exact distances then decide.
 
-    A search sees the index as it was when it began, and does not wait while another thread adds.
+    A search sees the index as it was when the search began, and does not wait while another
+    thread adds codes.
 
     Args:
-        weights: [bits] ≥ 0, what a differing bit adds to the distance.
-        model: fingerprint of the network whose codes these are; of the first codes when left out.
-        threads: that search at a time; when left out, the processors of this process, 8 at most.
-        scan_bits: how many bits fast scan compares, rounded up to bytes. Fewer are faster where
-            the others hardly change which codes are near (`choose_scan_bits`); the answers are
-            exact all the same. All, and 1024 at most, when left out.
-        hash_tables: keep tables of where each two bytes of the codes have which value: 6 bytes more
-            for each 2 of a code. Queries with k codes very near (other pictures of the same scene)
-            are answered by looking these up, many times as fast; the others as without.
+        weights: [bits] ≥ 0, the cost of each differing bit.
+        model: fingerprint of the network that made the codes. Default: that of the first codes
+            added.
+        threads: number of search threads. Default: this process's processors, at most 8.
+        scan_bits: number of leading bits that fast scan compares, rounded up to whole bytes. Fewer
+            are faster if the remaining bits hardly change which codes are near
+            (`choose_scan_bits`); the answers stay exact. Default: all, at most 1024.
+        hash_tables: keep a hash table for every two bytes of the code, which costs 6 more bytes
+            per two bytes. Queries with k very near codes (other pictures of the same scene) are
+            answered from these tables, many times faster; other queries take as long as without.
 
     Raises:
-        CodeError: the weights are no weights.
+        CodeError: the weights are invalid.
 
     Example:
         >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]], weights=[2, 0.5])
@@ -90,16 +92,16 @@ class WeightedIndex:
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """What a differing bit adds to the distance, [bits] float32."""
+        """Cost of each differing bit, [bits] float32."""
         return self._like.weights
 
     @property
     def model(self) -> str:
-        """Fingerprint of the network whose codes these are; empty where it is unknown."""
+        """Fingerprint of the network that made the codes; empty if unknown."""
         return self._like.model
 
     def __len__(self) -> int:
-        """How many codes can be found."""
+        """Number of codes in the index."""
         return self._shelf.store.size
 
     def __repr__(self) -> str:
@@ -108,18 +110,18 @@ class WeightedIndex:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that the codes take, without their ids."""
+        """Memory used by the codes, without their ids, in bytes."""
         return sum(segment.nbytes for segment in self._shelf.store.all)
 
     def add(self, codes: Codes, ids: NDArray[np.int64]) -> None:
         """Append codes.
 
         Args:
-            codes: of the index's length and model. Their weights do not matter.
-            ids: [n] int64 ≥ 0, ascending, all above those that were ever there.
+            codes: codes of the index's length and model. Their weights are ignored.
+            ids: [n] int64 ≥ 0, ascending, all above any id ever added.
 
         Raises:
-            CodeError: codes of another length or model, or ids out of order.
+            CodeError: the codes have another length or model, or the ids are out of order.
         """
         self._check_whole()
         shelf = self._shelf
@@ -132,7 +134,7 @@ class WeightedIndex:
                 self._like = Codes.empty(self.bits, self.weights, codes.model)
 
     def remove(self, ids: NDArray[np.int64]) -> int:
-        """Take codes out; ids that are not there are skipped. Returns how many went."""
+        """Remove codes and return how many were removed; ids not in the index are skipped."""
         self._check_whole()
         with self._shelf.writing:
             before = len(self)
@@ -140,10 +142,10 @@ class WeightedIndex:
             return before - len(self)
 
     def set_weights(self, weights: ArrayLike) -> None:
-        """Weigh the same codes otherwise. Takes no time: weights are a matter of the query.
+        """Change the weights. Takes no time: stored codes do not depend on them.
 
         Raises:
-            CodeError: the weights are no weights, or not one a bit.
+            CodeError: the weights are invalid, or their number is not `bits`.
         """
         exact = exact_weights(weights)
         if len(exact) != self.bits:
@@ -151,14 +153,14 @@ class WeightedIndex:
         self._like = Codes.empty(self.bits, exact, self.model)
 
     def prefix(self, bits: int) -> "WeightedIndex":
-        """The same codes, now and later, by their first `bits` bits; for searching only.
+        """View the first `bits` bits of the same codes, present and future. For searching only.
 
         Raises:
             CodeError: `bits` is out of range.
         """
         if not 1 <= bits <= self.bits:
             raise CodeError(f"{bits} bits asked of an index of {self.bits}; choose 1 to it")
-        view = copy.copy(self)  # shares the codes, and what was learned of searches
+        view = copy.copy(self)  # shares the codes and the learned fetch sizes
         view.bits, view._whole = bits, False
         view._like = self._like.prefix(bits)
         return view
@@ -172,13 +174,13 @@ class WeightedIndex:
         """Find the k nearest codes of each query.
 
         Args:
-            query: codes; or real values [queries, bits], clipped to -1 … 1 and compared as
-                `distances.asymmetric` does, which costs no more.
-            k: how many to find, ≥ 1.
-            only: [m] int64: search among these ids only; all when left out.
+            query: codes, or asymmetric queries [queries, bits] float, clipped to -1 … 1 and
+                compared as `distances.asymmetric` does, which costs no more.
+            k: number of codes to find, ≥ 1.
+            only: [m] int64: ids to search among. Default: all.
 
         Raises:
-            CodeError: the query is of another length or model, or k < 1.
+            CodeError: the query has another length or model, or k < 1.
         """
         store = self._shelf.store
         return self._engine.search(
@@ -186,14 +188,14 @@ class WeightedIndex:
         )
 
     def write(self, path: str | os.PathLike[str], mode: int | None = None) -> None:
-        """Write the index to a file, whole or not at all.
+        """Write the index to a file atomically.
 
         Args:
-            path: the file.
-            mode: its permissions; those of an ordinary `open` when left out.
+            path: destination file.
+            mode: its permission bits. Default: those of an ordinary `open`.
 
         Raises:
-            ReidHashError: it could not be written.
+            ReidHashError: the file could not be written.
         """
         store = self._shelf.store
         header = {
@@ -218,10 +220,10 @@ class WeightedIndex:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], threads: int | None = None) -> "WeightedIndex":
-        """Read what `write` wrote. Ids, and what is not scanned, stay in the file until needed.
+        """Read an index that `write` wrote. Ids and unscanned bytes stay in the file until needed.
 
         Raises:
-            CodeError: the file is missing, damaged or of another kind.
+            CodeError: the file is missing, damaged or holds an index of another kind.
         """
         header, arrays = read_index_file(path, "weighted")
         with whole_index(path):

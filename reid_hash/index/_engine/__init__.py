@@ -1,1 +1,1 @@
-"""How the indexes search: segments, tables of a query, fast scan, hash tables."""
+"""The search engine behind the indexes: segments, query tables, fast scan, hash tables."""

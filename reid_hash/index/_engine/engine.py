@@ -1,4 +1,4 @@
-"""Searches among segments: queries in batches, chunks of them on threads, the fetch learned."""
+"""Search over segments: batches of queries, chunks of them on threads, adaptive fetch sizes."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -14,25 +14,25 @@ from reid_hash.index._engine.segments import Scanned, Searchable
 from reid_hash.index._engine.threads import faiss_threads, pool
 from reid_hash.index.base import Matches, check_search, no_matches
 
-_CHUNK = 16  # queries in a call of fast scan: a pass over long codes, two over short ones
-_BATCH = 256  # queries whose tables and candidates are held at a time
-_SMALL = 2**19  # codes times queries from which on handing work to threads pays
-_SPARE = 1.25  # what to fetch more than was needed before
-_FORGET = 0.95  # for each chunk of queries that needed less
+_CHUNK = 16  # queries per fast-scan call: one pass over long codes, two over short ones
+_BATCH = 256  # queries whose tables and candidates are in memory at once
+_SMALL = 2**19  # codes times queries; below, handing work to threads costs more than it saves
+_SPARE = 1.25  # fetch this factor more than the last search needed
+_FORGET = 0.95  # shrink the fetch by this factor for each chunk of queries that needed less
 
 Slots = Sequence[NDArray[np.int64] | None]
 
 
 class Engine:
-    """What searches of one index share.
+    """State shared by all searches of one index.
 
     Args:
-        threads: that search at a time.
+        threads: number of search threads.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        # How many codes of a segment to fetch, learned, for each length of code and k.
+        # Codes to fetch per segment, learned for each (code length, k).
         self._fetch: dict[tuple[int, int], float] = {}
 
     def search(
@@ -45,16 +45,16 @@ class Engine:
         k: int,
         only: NDArray[np.int64] | None,
     ) -> Matches:
-        """The k nearest codes of each query, as `CodeIndex.search`.
+        """Find the k nearest codes of each query, as `CodeIndex.search` does.
 
         Args:
-            segments: all codes, or those that are worth a look.
-            like: codes of the length, weights and model that count.
-            width: bytes of a stored code; further bits than `like` has are free.
-            scanned: how many of these fast scan compares.
-            query: codes, or real values [queries, bits].
-            k: how many to find, ≥ 1.
-            only: ids to search among.
+            segments: the segments to search.
+            like: codes with the length, weights and model of the stored ones.
+            width: bytes per stored code; bits beyond the length of `like` cost nothing.
+            scanned: number of leading bytes that fast scan compares.
+            query: codes, or asymmetric queries [queries, bits] float.
+            k: number of codes to find, ≥ 1.
+            only: ids to search among. Default: all.
         """
         only = check_search(k, only)
         if not isinstance(query, Codes):
@@ -65,7 +65,7 @@ class Engine:
         possible = sum(len(p if s is None else s) for p, s in zip(segments, slots, strict=True))
         wanted = min(k, possible)
         matches = no_matches(len(query), wanted)
-        for start in range(0, max(len(query), 1), _BATCH):  # once at least, for its checks
+        for start in range(0, max(len(query), 1), _BATCH):  # at least once, to check the query
             some = query if len(query) <= _BATCH else query[start : start + _BATCH]
             queries = query_tables(some, like, width, scanned)
             if not wanted:
@@ -90,7 +90,7 @@ class Engine:
     def _looked_up(
         self, segments: Sequence[Searchable], queries: QueryTables, k: int, fetch: int
     ) -> Iterator[tuple[NDArray[np.int64], Matches]]:
-        """(queries, matches) of those that the hash tables can answer."""
+        """Yield (rows, matches) for the queries that the hash tables can answer."""
         chunks = [(i, queries.rows(slice(i, i + _CHUNK))) for i in range(0, len(queries), _CHUNK)]
         if self.threads == 1 or len(chunks) == 1:
             answers = (_from_tables(segments, chunk, k, fetch) for _, chunk in chunks)
@@ -106,9 +106,9 @@ class Engine:
     def _answers(
         self, segments: Sequence[Searchable], slots: Slots, queries: QueryTables, k: int, fetch: int
     ) -> Iterator[tuple[int, Answer]]:
-        """One chunk of queries after the other: (first query, answer)."""
+        """Yield (first query, answer) for one chunk of queries after another."""
         size = _CHUNK
-        if len(segments) < self.threads:  # too few to share among threads: share the queries
+        if len(segments) < self.threads:  # too few segments to share: share the queries
             size = min(_CHUNK, -(-len(queries) // self.threads))
         chunks = [(i, queries.rows(slice(i, i + size))) for i in range(0, len(queries), size)]
         pairs = list(zip(segments, slots, strict=True))
@@ -130,7 +130,7 @@ class Engine:
                 ]
                 yield first, nearest(segments, slots, found, chunk, k, fetch)
                 return
-            # all queries look at one segment before the next, so that it stays in the shared cache
+            # All queries scan one segment before the next, so that it stays in the shared cache.
             looking = [
                 [workers.submit(look, segment, chunk, k, fetch, some) for _, chunk in chunks]
                 for segment, some in pairs
@@ -145,10 +145,10 @@ class Engine:
     def _scanned(
         self, segments: Sequence[Searchable], queries: QueryTables, fetches: Sequence[int]
     ) -> list[Scanned | None]:
-        """Fast scan of each segment for one chunk of queries, this thread taking its share.
+        """Fast-scan each segment for one chunk of queries; the calling thread takes a share.
 
-        Threads scan and do nothing else: each hand-over of Python's lock takes as long as the scan
-        of 50,000 codes.
+        Worker threads only scan: each hand-over of Python's lock takes as long as scanning 50,000
+        codes.
         """
 
         def some(share: int) -> list[Scanned | None]:
@@ -167,7 +167,7 @@ class Engine:
 def _from_tables(
     segments: Sequence[Searchable], queries: QueryTables, k: int, fetch: int
 ) -> Probed:
-    """What the hash tables tell of a chunk of queries, with the codes that are in none."""
+    """Answer queries from the hash tables, plus a scan of the segments without tables."""
     tabled = [segment for segment in segments if segment.tables is not None]
     rows, matches = probe(tabled, queries, k)
     others = [segment for segment in segments if segment.tables is None]
@@ -191,14 +191,14 @@ def _ranked(
     fetch: int,
     looking: Sequence[Future[Found]],
 ) -> Answer:
-    """`nearest` when all looks are done, which began before: it waits for none to get a turn."""
+    """Call `nearest` on finished looks, all submitted earlier, so waiting cannot deadlock."""
     return nearest(segments, slots, [future.result() for future in looking], queries, k, fetch)
 
 
 def among(
     segments: Sequence[Searchable], only: NDArray[np.int64]
 ) -> tuple[list[Searchable], list[NDArray[np.int64] | None]]:
-    """The segments that hold some of these ids (ascending), and the places where they hold them."""
+    """Return the segments that hold some of the ids (ascending), and their positions there."""
     holding: list[Searchable] = []
     slots: list[NDArray[np.int64] | None] = []
     for segment in segments:

@@ -1,4 +1,4 @@
-"""One file for an index: a line of JSON and arrays that can be mapped into memory."""
+"""File format of an index: one line of JSON, then arrays that can be memory-mapped."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ _WRONG = (
     *(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError),
     *(OverflowError, RecursionError, AssertionError, RuntimeError),
 )
-"""What reading an index whose header is wrong may raise, FAISS included."""
+"""Exceptions that reading an index with a wrong header may raise, FAISS's included."""
 
 
 def write_index_file(
@@ -32,16 +32,16 @@ def write_index_file(
     arrays: Mapping[str, NDArray[Any]],
     mode: int | None = None,
 ) -> None:
-    """Write an index file, whole or not at all.
+    """Write an index file atomically.
 
     Args:
-        path: the file.
-        header: what JSON can hold; the key "arrays" is taken.
-        arrays: any shapes; of fixed-size types.
-        mode: permissions of the file; those of an ordinary `open` when left out.
+        path: destination file.
+        header: JSON-serializable values; the key "arrays" is reserved.
+        arrays: arrays by name, of any shape and of fixed-size types.
+        mode: permission bits of the file. Default: those of an ordinary `open`.
 
     Raises:
-        ReidHashError: it could not be written.
+        ReidHashError: the file could not be written.
     """
     table, size = {}, 0
     for name, array in arrays.items():
@@ -53,7 +53,7 @@ def write_index_file(
         file.write(_MAGIC + len(text).to_bytes(8, "little") + text)
         for array in arrays.values():
             data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-            for start in range(0, len(data), _BLOCK):  # of a mapped file, a little at a time
+            for start in range(0, len(data), _BLOCK):  # in blocks: the array may be a mapped file
                 file.write(data[start : start + _BLOCK].data)
             file.write(bytes(-len(data) % _ALIGNED))
 
@@ -64,15 +64,15 @@ def read_index_file(
     """Map an index file into memory.
 
     Args:
-        path: the file.
-        kind: what the header's "kind" must be; any when left out.
+        path: the index file.
+        kind: required value of the header's "kind". Default: any.
 
     Returns:
-        (header, arrays); the arrays are read-only views of the file. The header also says at
-        which byte the first of them starts, as "start".
+        (header, arrays). The arrays are read-only views of the file. The header's "start" is the
+        byte offset of the first array.
 
     Raises:
-        CodeError: the file is missing, cut short, or holds something else.
+        CodeError: the file is missing, truncated, or not an index of this kind.
     """
     with whole_index(path):
         with Path(path).open("rb") as file:
@@ -105,13 +105,13 @@ def _view(mapped: mmap.mmap, start: int, entry: Mapping[str, Any]) -> NDArray[An
 
 @contextlib.contextmanager
 def whole_index(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what reading a damaged index raises inside the block into a CodeError of one line.
+    """Turn any error from reading a damaged index inside the block into a one-line CodeError.
 
-    A checksum tells that a file is as it was written, not that it was written by this toolkit.
+    A checksum proves that a file is unchanged, not that this toolkit wrote it.
     """
     try:
         yield
-    except CodeError:  # is a ValueError, and says already what is wrong
+    except CodeError:  # a ValueError that already says what is wrong
         raise
     except FileNotFoundError as error:
         raise CodeError(f"no such file: {path}") from error
@@ -123,13 +123,13 @@ def whole_index(path: str | os.PathLike[str]) -> Iterator[None]:
 def check_array(
     arrays: Mapping[str, NDArray[Any]], name: str, kind: type[np.generic], *shape: int | None
 ) -> NDArray[Any]:
-    """An array of an index; ValueError where it is missing or of another type or shape.
+    """Return an array of an index; ValueError if it is missing or has another type or shape.
 
     Args:
-        arrays: by name.
-        name: of the array.
-        kind: type of its elements.
-        shape: what it must be; None is any length.
+        arrays: the arrays by name.
+        name: name of the array.
+        kind: required element type.
+        shape: required shape; None allows any length.
     """
     array = arrays[name]
     fits = len(shape) == array.ndim and all(
@@ -141,8 +141,8 @@ def check_array(
 
 
 def check_ascending(ids: NDArray[np.int64], last: int, highest: int) -> int:
-    """The last of some ids; ValueError where they do not ascend from above `last` to `highest`."""
-    for start in range(0, len(ids), _BLOCK // 8):  # they may be in the file still
+    """Return the last id; ValueError unless the ids ascend from above `last` to `highest`."""
+    for start in range(0, len(ids), _BLOCK // 8):  # in blocks: ids may still be in the file
         block = ids[start : start + _BLOCK // 8]
         if block[0] <= last or (np.diff(block) <= 0).any():
             raise ValueError("its ids do not ascend")

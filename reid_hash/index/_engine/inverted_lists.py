@@ -1,4 +1,4 @@
-"""Codes in clusters, of which a search looks at the most promising only."""
+"""Clustered codes (inverted lists); a search compares only the most promising clusters."""
 
 import os
 from collections.abc import Iterator
@@ -23,22 +23,22 @@ from reid_hash.index._engine.segments import Scanned, Searchable
 
 _ID_BYTES = 8
 
-_SAMPLE = 32  # codes to train on for each cluster; more make the lists hardly better
-_ROUNDS = 8  # of k-means
-_BLOCK = 2**15  # codes handled at a time
+_SAMPLE = 32  # training codes per cluster; more hardly improves the lists
+_ROUNDS = 8  # k-means iterations
+_BLOCK = 2**15  # codes processed at a time
 
 
 class Lists(Searchable):
-    """Codes in a file with what `cluster_arrays` made, searched where they lie.
+    """Clustered codes in a file made from `cluster_arrays`, searched through a memory map.
 
     Args:
-        path: the file. It may be deleted while it is in use, where the system allows that.
-        probes: how many lists a query looks at; `default_probes` when left out.
+        path: the file. It may be deleted while in use if the operating system allows that.
+        probes: number of lists that a query searches. Default: `default_probes`.
     """
 
     def __init__(self, path: str | os.PathLike[str], probes: int | None = None) -> None:
         self.header, self.arrays = read_index_file(path, "weighted-ivf")
-        with whole_index(path):  # FAISS reads where these say, and looks at nothing
+        with whole_index(path):  # FAISS trusts these offsets and does not check them
             self.ids: NDArray[np.int64] = check_array(self.arrays, "ids", np.int64, None)
             self._means: NDArray[np.float32] = check_array(
                 self.arrays, "means", np.float32, None, None
@@ -66,10 +66,10 @@ class Lists(Searchable):
         self._inverted.read_only, self._inverted.prefetch_nthread = True, 0
         self._inverted.totsize = os.path.getsize(path)
         self._inverted.do_mmap()
-        # FAISS's own mapping of the file: of two, the process would have two copies of the pages
+        # Share FAISS's own mapping: with a second one the process would hold the pages twice.
         mapped = faiss.rev_swig_ptr(self._inverted.ptr, self._inverted.totsize)
         self._region: NDArray[np.uint8] = mapped[start : start + self._layout.total]
-        self._quantizer = faiss.IndexFlatL2(bits)  # of no use: lists are chosen in `scan`
+        self._quantizer = faiss.IndexFlatL2(bits)  # a placeholder: `scan` chooses the lists
         self._ivf = faiss.IndexIVFPQFastScan(self._quantizer, bits, lists, bits // 4, 4)
         faiss.copy_array_to_vector(unit_centroids(self._width), self._ivf.pq.centroids)
         self._ivf.replace_invlists(self._inverted, False)
@@ -78,12 +78,12 @@ class Lists(Searchable):
 
     @property
     def width(self) -> int:
-        """Bytes of a code."""
+        """Bytes per code."""
         return self._width
 
     @property
     def clusters(self) -> int:
-        """How many lists there are."""
+        """Number of lists."""
         return len(self._means)
 
     @cached_property
@@ -92,21 +92,21 @@ class Lists(Searchable):
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the codes take, without ids."""
+        """Memory used by the codes, without ids, in bytes."""
         return int(self._layout.padded.sum()) * self._width
 
     @property
     def work(self) -> int:
-        """How many codes a query is compared with, about."""
+        """Approximate number of codes that a query is compared with."""
         lists = len(self._means)
         return int(len(self) * self._probes // lists)
 
     def scan(self, vectors: NDArray[np.float32], fetch: int) -> Scanned:
-        """The nearest codes of the most promising lists, as `Segment.scan`."""
-        # What the codes of a list cost on average, but for what is the same for all lists.
+        """Scan the most promising lists for the nearest codes, as `Segment.scan` does."""
+        # Average cost of the codes of each list, up to a constant that all lists share.
         expected = (1 - 2 * vectors) @ self._means.T
         chosen = np.argpartition(expected, self._probes - 1, axis=1)[:, : self._probes]
-        nothing = np.zeros(chosen.shape, np.float32)  # distances of lists: of use to residuals only
+        nothing = np.zeros(chosen.shape, np.float32)  # distances to lists: for residuals only
         return Scanned(*self._ivf.search_preassigned(vectors, fetch, chosen, nothing))
 
     def nibbles(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -122,7 +122,7 @@ class Lists(Searchable):
             yield self.nibbles(self.order[start : start + _BLOCK])
 
     def packed(self) -> NDArray[np.uint8]:
-        """The codes in the order of their ids, [n, width] uint8."""
+        """Codes in the order of their ids, [n, width] uint8."""
         packed = np.empty((len(self), self._width), np.uint8)
         for size, padded, begin, first in zip(*self._layout[:4], strict=True):
             blocks = self._region[begin : begin + padded * self._width]
@@ -133,14 +133,14 @@ class Lists(Searchable):
 
 
 class Layout(NamedTuple):
-    """Where lists lie. The blocks of a list are followed by 8 bytes for each lane: its place.
+    """Byte layout of the lists. Each list's blocks are followed by 8 bytes per lane: its position.
 
     Attributes:
-        sizes: [lists] int64, codes in each.
-        padded: [lists] int64, lanes in each: multiples of 32.
-        begins: [lists] int64, the byte where each begins.
-        firsts: [lists] int64, the place of each list's first code.
-        total: bytes of all lists.
+        sizes: [lists] int64, number of codes in each list.
+        padded: [lists] int64, number of lanes in each list, a multiple of 32.
+        begins: [lists] int64, byte offset of each list.
+        firsts: [lists] int64, position of each list's first code.
+        total: size of all lists in bytes.
     """
 
     sizes: NDArray[np.int64]
@@ -151,7 +151,7 @@ class Layout(NamedTuple):
 
 
 def lay_out(sizes: NDArray[np.int64], width: int) -> Layout:
-    """The layout of lists of these sizes, of codes of `width` bytes."""
+    """Lay out lists of the given sizes for codes of `width` bytes."""
     padded = -(-sizes // LANES) * LANES
     ends = np.cumsum(padded * (width + _ID_BYTES))
     firsts = np.cumsum(sizes) - sizes
@@ -159,25 +159,25 @@ def lay_out(sizes: NDArray[np.int64], width: int) -> Layout:
 
 
 def default_lists(count: int) -> int:
-    """How many lists to make of so many codes: the power of two next to the square root."""
+    """Return the number of lists for `count` codes: the power of two nearest the square root."""
     return int(2 ** np.round(np.log2(count) / 2))
 
 
 def default_probes(lists: int) -> int:
-    """How many lists to look at: the square root of their number, for a recall@10 of about .95."""
+    """Return the number of lists to search: their square root, for a recall@10 of about 0.95."""
     return int(np.ceil(np.sqrt(lists)))
 
 
 def train(codes: Codes, lists: int, seed: int) -> NDArray[np.bool_]:
-    """Cluster centres by k-means on some of the codes.
+    """Train cluster centres by k-means on a sample of the codes.
 
     Args:
-        codes: at least as many as lists.
-        lists: how many clusters.
-        seed: of the sample and the k-means.
+        codes: at least as many codes as `lists`.
+        lists: number of clusters.
+        seed: seed of the sample and of k-means.
 
     Returns:
-        [lists, bits] bool.
+        [lists, bits] bool, the cluster centres.
     """
     sample = np.random.default_rng(seed).permutation(len(codes))[: _SAMPLE * lists]
     root = np.sqrt(codes.weights)
@@ -189,14 +189,14 @@ def train(codes: Codes, lists: int, seed: int) -> NDArray[np.bool_]:
 
 
 def assign(codes: Codes, centres: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The nearest centre of each code, as near as tables of 8 bits tell.
+    """Assign each code to its nearest centre, up to the precision of 8-bit tables.
 
     Args:
-        codes: by whose weights.
+        codes: n codes, compared by their own weights.
         centres: [lists, bits] bool, at least two.
 
     Returns:
-        [n] int64.
+        [n] int64, index of the nearest centre.
     """
     packed = np.packbits(centres, axis=1, bitorder="little")
     scanner = make_scanner(pack_blocks(packed), len(centres))
@@ -213,17 +213,17 @@ def assign(codes: Codes, centres: NDArray[np.bool_]) -> NDArray[np.int64]:
 def cluster_arrays(
     codes: Codes, ids: NDArray[np.int64], owner: NDArray[np.int64], lists: int
 ) -> dict[str, NDArray[Any]]:
-    """What is to be written of clustered codes.
+    """Prepare clustered codes for writing.
 
     Args:
         codes: n codes.
-        ids: [n] int64.
-        owner: [n] int64, the list of each.
-        lists: how many lists there are.
+        ids: [n] int64, the ids of the codes.
+        owner: [n] int64, the list of each code.
+        lists: number of lists.
 
     Returns:
-        Arrays by name: `means` [lists, 8 · width] float32, the shares of ones; `sizes` [lists];
-        `ids` [n] in the order of places; `region`, the lists.
+        Arrays by name: `means` [lists, 8 · width] float32, the share of ones per bit; `sizes`
+        [lists]; `ids` [n] in order of position; `region`, the lists' bytes.
     """
     order = np.argsort(owner, kind="stable")
     width = codes.packed.shape[1]

@@ -1,10 +1,10 @@
-"""The order in which FAISS's fast scan keeps 4-bit codes, so that we can write and read it.
+"""The order in which FAISS's fast scan stores 4-bit codes, read and written here.
 
-Fast scan compares 32 codes at a time. A block holds them sub-quantizer by sub-quantizer, and our
-sub-quantizers are the half bytes (nibbles) of the packed codes: 16 bytes for each nibble, whose
-lower halves belong to the first 16 codes of the block and whose upper halves to the other 16, both
-in the order `_ORDER`. Written out of packed codes, blocks take as many bytes as these; read back
-for single codes, nothing else need be kept to compute exact distances.
+Fast scan compares 32 codes at a time. A block stores them one sub-quantizer after another, and our
+sub-quantizers are the half bytes (nibbles) of the packed codes. Each nibble takes 16 bytes: their
+lower halves hold the first 16 codes of the block and their upper halves the other 16, both in the
+order `_ORDER`. Blocks take as many bytes as the packed codes, and single codes can be read back
+from them, so exact distances need no second copy.
 """
 
 import ctypes
@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 from reid_hash.errors import CodeError
 
 LANES = 32
-"""Codes in a block."""
+"""Codes per block."""
 
 PATTERNS = (np.arange(16)[:, None] >> np.arange(4)) & 1
-"""[16, 4]: the bits of each value of a nibble, the lowest first."""
+"""[16, 4]: the bits of each nibble value, lowest bit first."""
 
 _ORDER = np.array([0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15])
 _PLACE = np.argsort(_ORDER)
-_PACK_ROWS = 2**15  # codes packed at a time, so that temporary arrays stay in the cache
-# Groups of queries that share a pass over the blocks, a digit each: 8 of them, since a pass reads
-# all codes. Larger groups read a block less often, smaller ones keep more in registers, which short
-# codes gain from: the fastest measured for codes up to 8 bytes, and for longer ones.
+_PACK_ROWS = 2**15  # codes packed at a time; temporary arrays then stay in the cache
+# Groups of queries that share a pass over the blocks, one hex digit per group: 8 groups, since one
+# pass reads all codes. Larger groups read each block less often; smaller ones keep more in
+# registers, which helps short codes. Fastest measured for codes up to 8 bytes, and for longer ones.
 _QUERIES_AT_ONCE = (0x11111111, 0x22222222)
 _SHORT = 8
 _PAGE = 4096
@@ -37,13 +37,13 @@ _HUGE = 14  # MADV_HUGEPAGE of <linux/mman.h>
 
 
 def pack_blocks(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Bring packed codes into fast scan's order.
+    """Rearrange packed codes into fast scan's order.
 
     Args:
         packed: [n, width] uint8.
 
     Returns:
-        [ceil(n / 32), width, 32] uint8; missing codes of the last block are zero.
+        [ceil(n / 32), width, 32] uint8; unused lanes of the last block are zero.
     """
     count, width = packed.shape
     blocks = np.empty((-(-count // LANES), width, LANES), np.uint8)
@@ -64,7 +64,7 @@ def unpack_blocks(blocks: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
 
     Args:
         blocks: [blocks, width, 32] uint8.
-        count: how many codes there are; those behind are padding.
+        count: number of codes; the remaining lanes are padding.
 
     Returns:
         [count, width] uint8.
@@ -84,16 +84,16 @@ def unpack_blocks(blocks: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
 def block_nibbles(
     blocks: NDArray[np.uint8], begins: NDArray[np.int64], lanes: NDArray[np.int64], width: int
 ) -> NDArray[np.uint8]:
-    """The nibbles of single codes.
+    """Extract the nibbles of single codes.
 
     Args:
-        blocks: the bytes of blocks, of any shape, C-contiguous.
-        begins: [m] int64, the byte where the block of each code begins.
-        lanes: [m] int64, which code of its block each is, 0 … 31.
-        width: bytes of a code.
+        blocks: bytes of the blocks, of any shape, C-contiguous.
+        begins: [m] int64, byte offset of each code's block.
+        lanes: [m] int64, position of each code within its block, 0 … 31.
+        width: bytes per code.
 
     Returns:
-        [2 · width, m] uint8, in 0 … 15: nibble 2b is the lower half of byte b.
+        [2 · width, m] uint8 in 0 … 15; nibble 2b is the lower half of byte b.
     """
     first = begins + _PLACE[lanes & 15]
     both: NDArray[np.uint8] = blocks.reshape(-1).take(first + 16 * np.arange(2 * width)[:, None])
@@ -103,7 +103,7 @@ def block_nibbles(
 
 
 def row_nibbles(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The nibbles of packed codes, [n, width] → [2 · width, n] uint8, as `block_nibbles`."""
+    """Extract the nibbles of packed codes, [n, width] → [2 · width, n] uint8."""
     nibbles = np.empty((2 * packed.shape[1], len(packed)), np.uint8)
     nibbles[0::2] = packed.T & 15
     nibbles[1::2] = packed.T >> 4
@@ -111,23 +111,23 @@ def row_nibbles(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def make_scanner(blocks: NDArray[np.uint8], count: int) -> Any:
-    """A `faiss.IndexPQFastScan` over blocks; it holds them itself, `blocks_of` gives them.
+    """Make a `faiss.IndexPQFastScan` that owns a copy of the blocks (see `blocks_of`).
 
-    Its sub-quantizers' 16 centroids are the bit patterns themselves, unweighted: L2 distance from
-    a component x to a bit c in {0, 1} is x² + c (1 - 2x), so that x = (1 - d) / 2 makes a one cost
-    d more than a zero, whatever d is. Weights and real-valued queries are thus matters of the
-    query vector, and one index serves all weights.
+    Its sub-quantizers' 16 centroids are the unweighted bit patterns. The L2 distance from a
+    component x to a bit c in {0, 1} is x² + c (1 - 2x), so x = (1 - d) / 2 makes a one cost d more
+    than a zero, for any d. Weights and asymmetric queries therefore only change the query vector,
+    and one index serves all weights.
 
     Args:
         blocks: [ceil(count / 32), width, 32] uint8 from `pack_blocks`; copied.
-        count: how many codes there are.
+        count: number of codes.
     """
     _check_layout()
     return _make_scanner(blocks, count)
 
 
 def blocks_of(scanner: Any) -> NDArray[np.uint8]:
-    """The blocks that a scanner holds, [blocks, width, 32] uint8: a view, valid while it lives."""
+    """View a scanner's blocks, [blocks, width, 32] uint8; valid as long as the scanner."""
     width = scanner.M2 // 2
     if not scanner.codes.size():
         return np.empty((0, width, LANES), np.uint8)
@@ -136,7 +136,7 @@ def blocks_of(scanner: Any) -> NDArray[np.uint8]:
 
 
 def unit_centroids(width: int) -> NDArray[np.float32]:
-    """Centroids of product quantizers for packed codes of `width` bytes: the bit patterns."""
+    """Return product-quantizer centroids for codes of `width` bytes: the bit patterns."""
     return np.tile(PATTERNS.astype(np.float32).ravel(), 2 * width)
 
 
@@ -160,26 +160,25 @@ def _make_scanner(blocks: NDArray[np.uint8], count: int) -> Any:
 
 
 def _use_huge_pages(memory: NDArray[np.uint8]) -> None:
-    """Ask for huge pages, before the memory is first written to; does nothing where there are none.
+    """Ask for huge pages before the memory is first written to; a no-op where unsupported.
 
-    One query reads codes as fast as they come from memory; with pages of 2 MiB in place of 4 KiB
-    they come a tenth faster (measured, `docs/search.md`). NumPy asks for them itself, FAISS does
-    not.
+    A single query is limited by memory bandwidth, and pages of 2 MiB instead of 4 KiB make it a
+    tenth faster (measured, `docs/search.md`). NumPy asks for huge pages itself, FAISS does not.
 
     Args:
-        memory: contiguous.
+        memory: contiguous array.
     """
     if sys.platform != "linux" or memory.nbytes < 2**21:
         return
     start = -(-memory.ctypes.data // _PAGE) * _PAGE
     stop = (memory.ctypes.data + memory.nbytes) // _PAGE * _PAGE
-    # A hint: whether it was taken does not matter.
+    # Only a hint: ignore whether the system took it.
     ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(stop - start), _HUGE)
 
 
 @cache
 def _check_layout() -> None:
-    """Compare with what FAISS itself makes of packed codes, once a process."""
+    """Compare our layout with FAISS's own packing, once a process."""
     packed = np.random.default_rng(0).integers(0, 256, (70, 3), np.uint8)
     quantizer = _quantizer(3)
     quantizer.add_sa_codes(packed)

@@ -1,9 +1,9 @@
-"""Exact search by hash tables: what is very near is found without looking at all codes.
+"""Exact search by hash tables, which finds very near codes without comparing all of them.
 
-Split a code into chunks of 16 bits. The distance of a stored code from a query is the sum of what
-its chunks cost. If all codes have been looked at whose chunk c costs less than b_c, for each c,
-then all others are at least as far as the sum of the b_c: should the k-th nearest of those looked
-at be nearer, it is the answer (Norouzi et al. 2014, there for plain Hamming distances).
+Split a code into chunks of 16 bits. The distance of a stored code is the sum of its chunks' costs.
+Suppose that, for each chunk c, every code whose chunk costs less than b_c has been compared. Any
+other code is then at least the sum of the b_c away. If the k-th nearest compared code is nearer
+than that, the answer is final (Norouzi et al. 2014, for plain Hamming distance).
 """
 
 from collections.abc import Sequence
@@ -18,32 +18,32 @@ from reid_hash.index._engine.query_tables import QueryTables
 from reid_hash.index._engine.segments import Searchable
 from reid_hash.index.base import Matches
 
-_SHARE = 200  # tables are left alone where they would give more than this share (1 / 200)
-_MOST = 2**16  # or more codes than these, which are held in memory for 16 queries at once
+_SHARE = 200  # skip the tables if they would return more than this share (1 / 200) of the codes
+_MOST = 2**16  # or more codes than this: those of 16 queries are in memory at once
 
-_BITS = 16  # of a chunk
-_NEVER = 1e300  # what a bit costs that no code has
+_BITS = 16  # bits per chunk
+_NEVER = 1e300  # cost of a padding bit, which no code has
 _GATHER = 2**14  # codes whose distances are summed at a time
-_HALVINGS = 8  # of the range in which a limit is looked for
+_HALVINGS = 8  # bisection steps in the search for a limit
 
-# What may differ from the nearest value of a chunk: nothing, one bit, or two.
+# Bits that may differ from the nearest value of a chunk: none, one, or two.
 _FLIPS = [(), *combinations(range(_BITS), 1), *combinations(range(_BITS), 2)]
 _MASKS = np.array([sum(1 << bit for bit in flips) for flips in _FLIPS], np.int64)
 _OF_MASK = np.array([[bit in flips for bit in range(_BITS)] for flips in _FLIPS], np.float64).T
 
 
 class ChunkTables(NamedTuple):
-    """The values of each chunk by what they cost a query, cheapest first.
+    """The values of each chunk, ordered by their cost to a query, cheapest first.
 
     Attributes:
         values: [queries, chunks, masks] int64.
-        steps: [queries, chunks, masks + 1] float64: what each costs above the cheapest; from
-            `usable` on a lower bound of what all others do.
-        usable: [queries, chunks]: how many values come in the right order.
-        least: [queries] float64: the least possible distance.
-        nearest: [queries, 8 · words] uint8: the code that has it.
-        sums: [queries, bits + 1] float64: what so many differing bits cost at least.
-        by_byte: [width, queries, 256] float64: what each value of each byte costs.
+        steps: [queries, chunks, masks + 1] float64: cost of each value above the cheapest. From
+            index `usable` on, a lower bound of the cost of all remaining values.
+        usable: [queries, chunks]: how many values are in the right order.
+        least: [queries] float64: the smallest possible distance.
+        nearest: [queries, 8 · words] uint8: the code at that distance.
+        sums: [queries, bits + 1] float64: the least cost of each number of differing bits.
+        by_byte: [width, queries, 256] float64: cost of each value of each byte.
     """
 
     values: NDArray[np.int64]
@@ -55,14 +55,14 @@ class ChunkTables(NamedTuple):
     by_byte: NDArray[np.float64]
 
     def bound(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[queries]: what all codes cost at least, above `least`, that have none of the first
+        """Bound the cost above `least`, [queries], of any code that has none of the first
         `counts` [queries, chunks] values."""
         taken = np.take_along_axis(self.steps, counts[..., None], axis=2)
         return np.asarray(taken.sum(axis=(1, 2)))
 
     def within(self, reach: NDArray[np.float64], first: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many values [queries, chunks] to look up for `bound` to be above `reach`: in all
-        chunks those up to one cost, and at least `first`. Where that cannot be had, too few."""
+        """Number of values [queries, chunks] to look up for `bound` to exceed `reach`: per chunk,
+        up to one cost, and at least `first`. Too few if `reach` cannot be exceeded."""
         counts = first
         if (self.bound(first) > reach).all():
             return counts
@@ -78,12 +78,12 @@ class ChunkTables(NamedTuple):
         return counts
 
     def least_of(self, codes: NDArray[np.uint8], owners: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[m]: what codes [m, 8 · words] cost at least, by the number of their bits that differ."""
+        """Bound the distances of codes [m, 8 · words] from below by their differing bits: [m]."""
         words = codes.view(np.uint64) ^ self.nearest.view(np.uint64)[owners]
         return np.asarray(self.sums[owners, np.bitwise_count(words).sum(axis=1, dtype=np.int64)])
 
     def exact(self, codes: NDArray[np.uint8], owners: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[m]: the distances of codes [m, 8 · words] from their queries."""
+        """Compute the distances of codes [m, 8 · words] from the queries that own them: [m]."""
         width, queries, _ = self.by_byte.shape
         table = 256 * queries * np.arange(width)[:, None]
         distances = np.empty(len(codes))
@@ -95,11 +95,11 @@ class ChunkTables(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """What tables tell of the nearest codes.
+    """Queries that the hash tables could answer.
 
     Attributes:
-        rows: [m] int64, the queries that they are enough for.
-        matches: of these.
+        rows: [m] int64, the answered queries.
+        matches: the answers to these queries.
     """
 
     rows: NDArray[np.int64]
@@ -107,19 +107,19 @@ class Probed(NamedTuple):
 
 
 def probe(segments: Sequence[Searchable], queries: QueryTables, k: int) -> Probed:
-    """Look the nearest codes up, where few must be looked at to be sure of them.
+    """Look up the nearest codes of the queries for which a few look-ups prove the answer.
 
     Args:
-        segments: all codes that count, with tables.
-        queries: their tables.
-        k: how many are wanted, at most as many as there are.
+        segments: the segments to search, all with hash tables.
+        queries: tables of the queries.
+        k: number of codes to find, at most as many as there are.
     """
     tables = [segment.tables for segment in segments if segment.tables is not None]
     by_chunk = chunk_tables(queries, tables[0].starts.shape[0])
     most = min(sum(map(len, segments)) / _SHARE, _MOST)
     nothing = np.zeros_like(by_chunk.usable)
 
-    # What equals the query in a chunk: the k-th of it says how far to look.
+    # First the codes that equal the query in a chunk: the k-th of them says how far to look.
     taken, near = _look_up(tables, by_chunk, nothing, np.minimum(1, by_chunk.usable), most)
     near = _once(near)
     reach = _kth(near, len(queries), k)
@@ -137,19 +137,19 @@ def probe(segments: Sequence[Searchable], queries: QueryTables, k: int) -> Probe
 
 
 class _Near(NamedTuple):
-    """Codes with their exact distances from the queries `owners`; `places` count on from segment to
-    segment."""
+    """Codes with their exact distances from the queries `owners`; `places` are numbered through all
+    segments."""
 
     owners: NDArray[np.int64]
     places: NDArray[np.int64]
     distances: NDArray[np.float64]
 
     def of(self, which: NDArray[np.generic]) -> "_Near":
-        """Some of them."""
+        """Select some of the codes."""
         return _Near(self.owners[which], self.places[which], self.distances[which])
 
     def and_(self, more: "_Near") -> "_Near":
-        """These and others."""
+        """Append more codes."""
         return _Near(
             np.concatenate([self.owners, more.owners]),
             np.concatenate([self.places, more.places]),
@@ -165,18 +165,19 @@ def _look_up(
     most: float,
     reach: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.int64], _Near]:
-    """The codes that have the values from `start` to `stop` [queries, chunks].
+    """Look up the codes with the values from `start` to `stop` [queries, chunks].
 
     Args:
-        tables: the tables.
-        by_chunk: the values.
-        start: how many of each chunk's values have been looked up.
-        stop: how many shall be.
-        most: a query that would find more codes is left as it is.
-        reach: [queries], distances above the least possible that matter; all when left out.
+        tables: hash tables of the segments.
+        by_chunk: the ordered values of each chunk.
+        start: number of values already looked up in each chunk.
+        stop: number of values to have looked up afterwards.
+        most: a query that would find more codes than this is skipped.
+        reach: [queries], the largest distance above the smallest possible that matters. Default:
+            unlimited.
 
     Returns:
-        (how many have been looked up, the codes, some of them several times).
+        (number of values looked up, the codes found). A code may occur several times.
     """
     order = np.arange(by_chunk.values.shape[2])
     which = np.nonzero((order >= start[..., None]) & (order < stop[..., None]))
@@ -204,14 +205,14 @@ def _look_up(
 
 
 def _once(near: _Near) -> _Near:
-    """Each code once for each query, in the order of queries."""
+    """Remove repeated codes of each query; the result is sorted by query."""
     key = near.owners * (near.places.max(initial=0) + 1) + near.places
     order = np.argsort(key)
     return near.of(order[np.diff(key[order], prepend=-1) != 0])
 
 
 def _kth(near: _Near, queries: int, k: int) -> NDArray[np.float64]:
-    """[queries]: the k-th smallest distance; infinite where there are fewer."""
+    """Return the k-th smallest distance of each query, [queries]; infinite if fewer were found."""
     bounds = np.searchsorted(near.owners, np.arange(queries + 1))
     kth = np.full(queries, np.inf)
     for query in np.flatnonzero(np.diff(bounds) >= k):
@@ -223,7 +224,7 @@ def _kth(near: _Near, queries: int, k: int) -> NDArray[np.float64]:
 def _nearest(
     segments: Sequence[Searchable], near: _Near, rows: NDArray[np.int64], k: int
 ) -> Matches:
-    """The k nearest of the queries `rows`, by (distance, id)."""
+    """Return the k nearest codes of the queries `rows`, by (distance, id)."""
     begin = np.cumsum([0, *map(len, segments)])
     segment_of = np.searchsorted(begin, near.places, side="right") - 1
     ids = np.empty(len(near.places), np.int64)
@@ -236,9 +237,9 @@ def _nearest(
 
 
 def chunk_tables(queries: QueryTables, chunks: int) -> ChunkTables:
-    """Order the values of each of `chunks` chunks of the codes by what they cost each query."""
+    """Order the values of each of `chunks` chunks by their cost to each query."""
     tables = queries.tables
-    excess = tables[:, :, [1, 2, 4, 8]] - tables[:, :, :1]  # of a one, for each bit
+    excess = tables[:, :, [1, 2, 4, 8]] - tables[:, :, :1]  # extra cost of a one, for each bit
     excess = excess.transpose(1, 0, 2).reshape(len(queries), -1)
     padded = np.full((len(queries), chunks * _BITS), _NEVER)
     padded[:, : excess.shape[1]] = excess
@@ -247,7 +248,7 @@ def chunk_tables(queries: QueryTables, chunks: int) -> ChunkTables:
     nearest[:, : 2 * chunks] = np.packbits(padded < 0, axis=1, bitorder="little")
 
     steps = flips @ _OF_MASK
-    # Three bits cost at least this: what costs more than it is not known to come in order.
+    # Three bits cost at least this; values that cost more may be out of order.
     limit = np.partition(flips, 2, axis=2)[..., :3].sum(axis=2, keepdims=True)
     order = np.argsort(steps, axis=2, kind="stable")
     steps = np.take_along_axis(steps, order, axis=2)

@@ -1,4 +1,4 @@
-"""What a stored bit costs a query: the tables behind weighted and asymmetric distances."""
+"""Cost of each stored bit to a query: the tables behind weighted and asymmetric distances."""
 
 from typing import NamedTuple
 
@@ -9,26 +9,26 @@ from reid_hash.codes import Codes, unpack, weight_quantum
 from reid_hash.errors import CodeError
 from reid_hash.index._engine.layout import PATTERNS
 
-_NO_SCALE = 1e-200  # below, a query tells no two codes apart that float64 could
+_NO_SCALE = 1e-200  # below this scale, no two codes differ in float64
 
 _PATTERNS = PATTERNS.T.astype(np.float64)
 
 
 class QueryTables(NamedTuple):
-    """Distances of queries to any packed code, exactly (`tables`) and by fast scan (the rest).
+    """Distances of queries to packed codes: exact (`tables`), and by fast scan (other fields).
 
-    A distance is the sum of one cost for each bit, which depends on whether the stored bit is zero
-    or one. Costs are multiples of the weights' quantum (`codes.exact_weights`), so their sums are
-    exact in any order, and equal distances are ties.
+    A distance is a sum with one cost per bit, which depends on whether the stored bit is zero or
+    one. Costs are multiples of the weights' quantum (`codes.exact_weights`), so their sums are
+    exact in any order, and equal distances are true ties.
 
-    Fast scan compares the first `scanned` bytes by tables of 8 bits. With s the distance that it
-    reports, `offset + scale · s` is at most the distance, and, where all bytes are scanned,
-    `offset + scale · s + 2 · margin` at least that. Proof in docs/search.md.
+    Fast scan compares the first `scanned` bytes by 8-bit tables. If it reports s, then
+    `offset + scale · s` is at most the distance. If all bytes are scanned,
+    `offset + scale · s + 2 · margin` is at least the distance. Proof in docs/search.md.
 
     Attributes:
-        tables: [2 · width, queries, 16] float64: what each value of each nibble costs.
+        tables: [2 · width, queries, 16] float64: cost of each value of each nibble.
         vectors: [queries, 8 · scanned] float32, the query vectors of fast scan.
-        scale: [queries] float64; zero where all codes are equally far in what is scanned.
+        scale: [queries] float64; zero if all codes are equally distant in the scanned bytes.
         offset: [queries] float64.
         margin: [queries] float64.
     """
@@ -39,11 +39,11 @@ class QueryTables(NamedTuple):
     offset: NDArray[np.float64]
     margin: NDArray[np.float64]
 
-    def __len__(self) -> int:  # of queries
+    def __len__(self) -> int:  # number of queries
         return len(self.vectors)
 
     def rows(self, rows: slice | NDArray[np.int64]) -> "QueryTables":
-        """The tables of some of the queries."""
+        """Select the tables of some of the queries."""
         return QueryTables(
             self.tables[:, rows],
             self.vectors[rows],
@@ -53,21 +53,21 @@ class QueryTables(NamedTuple):
         )
 
     def lower(self, scanned: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Lower bounds of distances [queries, m] from what fast scan reports."""
+        """Compute lower bounds of distances [queries, m] from what fast scan reports."""
         bounds = scanned * self.scale[:, None]
         bounds += self.offset[:, None]
-        if not self.scale.all():  # where nothing tells codes apart, FAISS divides by zero
+        if not self.scale.all():  # with a zero scale, FAISS divides by zero
             bounds[self.scale == 0] = self.offset[self.scale == 0, None]
         return bounds
 
     def distances(
         self, nibbles: NDArray[np.uint8], rows: NDArray[np.int64] | int
     ) -> NDArray[np.float64]:
-        """Exact distances of codes.
+        """Compute the exact distances of codes.
 
         Args:
             nibbles: [2 · width, m] uint8.
-            rows: [m] int64, the query that each code is compared with; or one for all.
+            rows: [m] int64, the query that each code is compared with, or one query for all.
 
         Returns:
             [m] float64.
@@ -85,15 +85,16 @@ def query_tables(
     """Make the tables of queries.
 
     Args:
-        query: codes: bit k costs `like.weights[k]` where it differs. Or real values [queries,
-            bits], clipped to -1 … 1: a stored bit s, taken as -1 or 1, costs that times
-            (q - s)² / 4, as `distances.asymmetric` has it: the same for q = -1 and q = 1.
-        like: codes of the length, weights and model that are stored; how many does not matter.
-        width: bytes of a stored code, which may be longer than the query's: further bits are free.
-        scanned: bytes of a stored code that fast scan compares.
+        query: codes, or asymmetric queries [queries, bits] float, clipped to -1 … 1. A code's
+            bit k costs `like.weights[k]` if it differs. Against an asymmetric query q, a stored bit
+            s in {-1, 1} costs the weight times (q - s)² / 4, as in `distances.asymmetric`, which is
+            the same for q = ±1.
+        like: codes with the length, weights and model of the stored ones; any number.
+        width: bytes per stored code, which may be longer than the query; further bits cost nothing.
+        scanned: number of leading bytes that fast scan compares.
 
     Raises:
-        CodeError: the query is of another length or model, or not a number.
+        CodeError: the query has another length or model, or contains NaN.
     """
     like.check_weighted()
     bits, w = like.bits, like.weights.astype(np.float64)
@@ -109,7 +110,7 @@ def query_tables(
     costs = np.zeros((len(of_zero), 8 * width, 2))
     costs[:, :bits, 0], costs[:, :bits, 1] = of_zero, of_one
 
-    # A nibble costs what its zeros do, and the differences where it has ones.
+    # A nibble's cost is that of all zeros, plus the difference for each one.
     by_nibble = costs.reshape(len(costs), 2 * width, 4, 2).transpose(1, 0, 2, 3)
     tables = (by_nibble[..., 1] - by_nibble[..., 0]) @ _PATTERNS
     tables += by_nibble[..., 0].sum(axis=2)[..., None]
@@ -117,7 +118,7 @@ def query_tables(
 
 
 def check_values(values: NDArray[np.floating], bits: int) -> NDArray[np.float64]:
-    """Real-valued queries as float64 in -1 … 1, or CodeError."""
+    """Convert asymmetric queries to float64 in -1 … 1, or raise CodeError."""
     query = np.asarray(values, np.float64)
     if query.ndim != 2 or query.shape[1] != bits or not np.isfinite(query).all():
         raise CodeError(
@@ -130,7 +131,7 @@ def check_values(values: NDArray[np.floating], bits: int) -> NDArray[np.float64]
 def _scan(
     costs: NDArray[np.float64], bits: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Query vectors, scale, offset and margin of `QueryTables`, for the first `bits` bits."""
+    """Compute the other four fields of `QueryTables` for the first `bits` bits."""
     queries, tables = len(costs), bits // 4
     excess = costs[:, :bits, 1] - costs[:, :bits, 0]
     scale = np.abs(excess).max(axis=1, initial=0.0)
@@ -138,11 +139,11 @@ def _scan(
     unit = np.divide(excess, scale[:, None], where=scale[:, None] > 0, out=np.zeros_like(excess))
     vectors = ((1 - unit) / 2).astype(np.float32)
 
-    # FAISS shifts every table to begin at 0, multiplies all by 255 / the largest span, and rounds.
+    # FAISS shifts every table to start at 0, multiplies all by 255 / the largest span, and rounds.
     x = vectors.astype(np.float64)
     span = np.abs(1 - 2 * x).reshape(queries, tables, 4).sum(axis=2).max(axis=1, initial=0.0)
     shifts = np.minimum(x**2, (1 - x) ** 2).sum(axis=1)
-    # Half a step a table, and more than float32 can lose on top in the tables and in their sum.
+    # Half a step per table, and more than float32 can lose in the tables and in their sum.
     steps = tables * (0.5 + 2.0**-8) + tables**2 * 2.0**-14
     margin = scale * span / 255 * steps + 1e-12 * costs.max(axis=2).sum(axis=1)
     offset = costs.min(axis=2).sum(axis=1) - scale * shifts - margin

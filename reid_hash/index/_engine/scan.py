@@ -1,4 +1,4 @@
-"""The exact nearest codes of a few queries: fast scan, a bound, and exact distances."""
+"""Exact search for a few queries: fast scan, a bound, then exact distances."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -10,9 +10,9 @@ from reid_hash.index._engine.query_tables import QueryTables
 from reid_hash.index._engine.segments import Scanned, Searchable
 from reid_hash.index.base import Matches
 
-_WIDEN = 4  # how many times as many codes are fetched where a bound did not hold
-_WHOLE = 4  # a segment is compared exactly, all of it, when this share (1 / 4) of it is asked for
-_FEW = 16  # the same when no more than this share (1 / 16) of it may be found
+_WIDEN = 4  # fetch this many times as many codes if a bound did not hold
+_WHOLE = 4  # compare a whole segment exactly if at least 1 / 4 of it is asked for
+_FEW = 16  # or if at most 1 / 16 of it may be found
 _GATHER = 2**15  # codes whose nibbles are gathered at a time
 
 
@@ -20,9 +20,9 @@ class Found(NamedTuple):
     """Codes of one segment that may be near some queries.
 
     Attributes:
-        lower: [queries, m] float64, at most their distances; infinite where there is none.
-        slots: [queries, m] int64, their places in the segment.
-        outside: [queries] float64: all other codes of the segment are at least so far.
+        lower: [queries, m] float64, lower bounds of their distances; infinite for unused entries.
+        slots: [queries, m] int64, their positions in the segment.
+        outside: [queries] float64, lower bound of the distance of every other code in the segment.
     """
 
     lower: NDArray[np.float64]
@@ -30,17 +30,17 @@ class Found(NamedTuple):
     outside: NDArray[np.float64]
 
     def rows(self, rows: NDArray[np.int64]) -> "Found":
-        """What was found for some of the queries."""
+        """Select what was found for some of the queries."""
         return Found(self.lower[rows], self.slots[rows], self.outside[rows])
 
 
 class Answer(NamedTuple):
-    """The nearest codes, and what it took to be sure of them.
+    """The nearest codes, and the effort it took to prove them.
 
     Attributes:
-        matches: for all queries.
-        needed: the most codes of one segment that could not be told from the k nearest without
-            their exact distances; to fetch so many at once spares a second scan.
+        matches: answers to all queries.
+        needed: largest number of codes of one segment that only exact distances could tell from
+            the k nearest. Fetching this many at once avoids a second scan.
     """
 
     matches: Matches
@@ -48,12 +48,12 @@ class Answer(NamedTuple):
 
 
 def to_fetch(segment: Searchable, fetch: int, slots: NDArray[np.int64] | None) -> int:
-    """How many codes fast scan is to report; 0 where all had better be compared exactly.
+    """Return how many codes fast scan should report; 0 if comparing all exactly is better.
 
     Args:
-        segment: the codes.
-        fetch: how many of those that may be found.
-        slots: [m] int64 ascending, the codes that may be found; all when left out.
+        segment: the segment to search.
+        fetch: number of codes wanted from those that may be found.
+        slots: [m] int64 ascending, positions that may be found. Default: all.
     """
     share = 1.0
     if slots is not None:
@@ -73,12 +73,12 @@ def look(
     """Find codes of a segment that may be among the k nearest.
 
     Args:
-        segment: the codes.
-        queries: their tables.
-        k: how many are wanted of all segments together.
-        fetch: how many to take from fast scan.
-        slots: [m] int64 ascending, the codes that may be found; all when left out.
-        scanned: what fast scan reported, where it was asked before.
+        segment: the segment to search.
+        queries: tables of the queries.
+        k: number of codes to find in all segments together.
+        fetch: number of codes to take from fast scan.
+        slots: [m] int64 ascending, positions that may be found. Default: all.
+        scanned: result of fast scan, if it has already run.
     """
     if scanned is None and (reported := to_fetch(segment, fetch, slots)):
         scanned = segment.scan(queries.vectors, reported)
@@ -86,7 +86,7 @@ def look(
         return _compare(segment, queries, min(k, len(segment if slots is None else slots)), slots)
     places = scanned.places
     lower = queries.lower(scanned.distances)
-    if (places[:, -1] < 0).any():  # the last are missing first
+    if (places[:, -1] < 0).any():  # missing codes show in the last column first
         lower[places < 0] = np.inf
     outside = lower[:, -1].copy()
     if slots is not None:
@@ -104,15 +104,15 @@ def nearest(
     k: int,
     fetch: int,
 ) -> Answer:
-    """Rank what `look` found; look again, for more, where a code that is outside could be nearer.
+    """Rank what `look` found; look again for more codes if one outside could be nearer.
 
     Args:
-        segments: all codes.
-        slots: for each segment, as for `look`.
-        found: for each segment, with this `fetch`.
-        queries: their tables.
-        k: at most as many as may be found.
-        fetch: as it was for `look`.
+        segments: the segments to search.
+        slots: positions that may be found in each segment, as for `look`.
+        found: what `look` found in each segment with this `fetch`.
+        queries: tables of the queries.
+        k: number of codes to find, at most as many as may be found.
+        fetch: the `fetch` that `look` was given.
     """
     distances = np.full((len(queries), k), np.inf)
     ids = np.full((len(queries), k), -1, np.int64)
@@ -142,7 +142,7 @@ def _needed(found: Found, farthest: NDArray[np.float64]) -> int:
 def _rank(
     segments: Sequence[Searchable], found: Sequence[Found], queries: QueryTables, k: int
 ) -> Matches:
-    """The k nearest of what was found, by (distance, id)."""
+    """Return the k nearest of the found codes, by (distance, id)."""
     if len(queries) == 1 and not any(segment.tailed for segment in segments):
         return _rank_one(segments, found, queries, k)
     lower = np.concatenate([each.lower for each in found], axis=1)
@@ -162,7 +162,7 @@ def _rank(
     rows, columns = np.nonzero((lower <= cut[:, None]) & np.isfinite(lower))
     exact, ids = _exact(segments, owner[columns], slots[rows, columns], rows, queries)
 
-    # One key for (row, distance), exact: a distance is less than 2^34 times its quantum.
+    # One exact sort key for (row, distance): a distance is less than 2^34 times its quantum.
     key = exact + rows * np.exp2(np.floor(np.log2(exact.max(initial=1e-300))) + 1)
     order = np.argsort(key)
     if (np.diff(key[order]) == 0).any():
@@ -179,13 +179,13 @@ def _rank(
 def _rank_one(
     segments: Sequence[Searchable], found: Sequence[Found], queries: QueryTables, k: int
 ) -> Matches:
-    """`_rank` for one query: the same answer, in half the time, which counts where scans are short.
+    """Rank one query as `_rank` does, in half the time, which matters for short scans.
 
     Args:
-        segments: all codes, fast scan seeing all of their bits.
-        found: for each segment.
-        queries: the tables of one query.
-        k: how many are wanted.
+        segments: the segments to search, with all of their bits scanned.
+        found: what `look` found in each segment.
+        queries: tables of the one query.
+        k: number of codes to find.
     """
     lower = np.concatenate([each.lower[0] for each in found])
     k_or_all = min(k, len(lower)) - 1
@@ -215,7 +215,7 @@ def _exact(
     rows: NDArray[np.int64],
     queries: QueryTables,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Exact distances and ids of single codes, given by segment and place."""
+    """Compute exact distances and ids of single codes, given by segment and position."""
     distances, ids = np.empty(len(rows)), np.empty(len(rows), np.int64)
     order = np.argsort(owner, kind="stable")
     bounds = np.searchsorted(owner[order], np.arange(len(segments) + 1))
@@ -230,7 +230,7 @@ def _exact(
 def _compare(
     segment: Searchable, queries: QueryTables, k: int, slots: NDArray[np.int64] | None
 ) -> Found:
-    """The k nearest codes of a segment from all their exact distances."""
+    """Find the k nearest codes of a segment by computing all exact distances."""
     blocks: Iterable[NDArray[np.uint8]] = (
         segment.ranges()
         if slots is None
@@ -249,6 +249,6 @@ def _compare(
     for row, of_row in enumerate(distances):
         farthest = np.partition(of_row, k - 1)[k - 1] if k else 0.0
         nearer, tied = np.flatnonzero(of_row < farthest), np.flatnonzero(of_row == farthest)
-        places[row] = np.concatenate([nearer, tied])[:k]  # of those tied, the lowest ids
+        places[row] = np.concatenate([nearer, tied])[:k]  # among ties, the lowest ids
     lower = np.take_along_axis(distances, places, axis=1)
     return Found(lower, places if slots is None else slots[places], np.full(len(queries), np.inf))

@@ -1,9 +1,9 @@
-"""All codes of an index, as a sequence of immutable segments and a buffer of the newest codes.
+"""All codes of an index: a sequence of immutable segments and a buffer of the newest codes.
 
-Codes arrive in the buffer; when it is full it becomes a segment that fast scan can search, and
-segments of similar size are joined, so that n codes make about log n segments and every code is
-rewritten about log n times. Joined segments are new ones: a search that began before still has the
-old ones, so what a reader sees never changes.
+New codes go to the buffer. A full buffer becomes a segment that fast scan can search, and segments
+of similar size are merged, so n codes make about log n segments and every code is rewritten about
+log n times. Merging makes a new segment; a search already running keeps the old ones, so what a
+reader sees never changes.
 """
 
 from abc import ABC, abstractmethod
@@ -27,25 +27,25 @@ from reid_hash.index._engine.layout import (
 )
 
 BUFFER = 512
-"""Codes that are kept in plain order; all of them are compared exactly with every query."""
+"""Capacity of the buffer in codes; every query is compared exactly with all of them."""
 
 TABLED = 2**16
-"""Codes from which on a segment may have hash tables: each begins with 65,536 numbers."""
+"""Least codes of a segment with hash tables: each table begins with 65,536 numbers."""
 
 LARGEST = 2**21
-"""The most codes in a segment. Larger ones are slower to join, smaller ones cost more calls."""
+"""Most codes in a segment. Larger segments are slower to merge, smaller ones cost more calls."""
 
-_SPLIT = 2**19  # from so many codes on, four segments serve several threads better than one
+_SPLIT = 2**19  # codes; from here on, four segments serve several threads better than one
 _SHARES = 4
 _RANGE = 2**15  # codes whose nibbles are unpacked at a time
 
 
 class Scanned(NamedTuple):
-    """What fast scan reports, nearest first.
+    """Result of fast scan, nearest first.
 
     Attributes:
-        distances: [queries, fetch] float32, in its own scale (`QueryTables`).
-        places: [queries, fetch] int64; -1 where there was nothing more to compare with.
+        distances: [queries, fetch] float32, in fast scan's own scale (`QueryTables`).
+        places: [queries, fetch] int64 positions; -1 if there were fewer codes.
     """
 
     distances: NDArray[np.float32]
@@ -53,12 +53,12 @@ class Scanned(NamedTuple):
 
 
 class Searchable(ABC):
-    """Codes that a search may look at.
+    """Codes that can be searched.
 
     Attributes:
-        ids: [n] int64, one a code; ascending but where `order` says otherwise.
+        ids: [n] int64, one per code, ascending unless `order` says otherwise.
         tailed: whether fast scan sees only some of the bits.
-        tables: to look near codes up in, where they are kept.
+        tables: hash tables for looking up near codes, or None.
     """
 
     ids: NDArray[np.int64]
@@ -67,24 +67,24 @@ class Searchable(ABC):
 
     @property
     def order(self) -> NDArray[np.int64] | None:
-        """[n] int64: the codes' places in the order of their ids; None where they lie in it."""
+        """Positions of the codes sorted by id, [n] int64; None if they are stored in that order."""
         return None
 
     @property
     @abstractmethod
     def nbytes(self) -> int:
-        """Bytes that the codes take, without ids."""
+        """Memory used by the codes, without ids, in bytes."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def work(self) -> int:
-        """How many codes a query is compared with."""
+        """Number of codes that a query is compared with."""
         return len(self)
 
     def places(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where those of some ids (ascending) lie that are here, in their order."""
+        """Positions of the given ids (ascending) in this segment; ids not stored are skipped."""
         ids = self.ids if self.order is None else self.ids[self.order]
         first, last = np.searchsorted(wanted, ids[[0, -1]])
         some = wanted[first : last + 1]
@@ -93,31 +93,31 @@ class Searchable(ABC):
         return places if self.order is None else self.order[places]
 
     def scan(self, vectors: NDArray[np.float32], fetch: int) -> Scanned | None:
-        """Fast scan's `fetch` nearest codes; None where all had better be compared exactly.
+        """Return fast scan's `fetch` nearest codes, or None if comparing all exactly is better.
 
         Args:
             vectors: [queries, bits] float32 from `QueryTables`.
-            fetch: how many, at most as many as there are.
+            fetch: number of codes to report, at most as many as there are.
         """
         return None
 
     @abstractmethod
     def nibbles(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The nibbles [2 · width, m] of the codes in some places."""
+        """Return the nibbles [2 · width, m] of the codes at the given positions."""
 
     @abstractmethod
     def ranges(self) -> Iterator[NDArray[np.uint8]]:
-        """The nibbles [2 · width, m] of all codes in the order of their ids, m at a time."""
+        """Yield the nibbles [2 · width, m] of all codes in order of id, m codes at a time."""
 
 
 class Segment(Searchable):
-    """Codes with their ids: the first `scanned` bytes in fast scan's order, the rest in rows.
+    """Immutable codes with their ids: `scanned` bytes in fast scan's order, the rest in rows.
 
     Args:
-        blocks: [blocks, scanned, 32] uint8 as `pack_blocks` makes them; copied.
-        tail: [n, width - scanned] uint8.
+        blocks: [blocks, scanned, 32] uint8 from `pack_blocks`; copied.
+        tail: [n, width - scanned] uint8, the bytes that are not scanned.
         ids: [n] int64, ascending.
-        tables: of the same codes.
+        tables: hash tables of the same codes, or None.
     """
 
     def __init__(
@@ -136,14 +136,14 @@ class Segment(Searchable):
     def build(
         cls, packed: NDArray[np.uint8], ids: NDArray[np.int64], scanned: int, tables: bool = False
     ) -> "Segment":
-        """Make a segment of packed codes [n, width]; with tables if wanted and there are many."""
+        """Build a segment from packed codes [n, width]; only large ones get hash tables."""
         tail = np.ascontiguousarray(packed[:, scanned:])
         made = HashTables.build(packed) if tables and len(packed) >= TABLED else None
         return cls(pack_blocks(packed[:, :scanned]), tail, ids, made)
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the codes take, without their ids."""
+        """Memory used by the codes, without their ids, in bytes."""
         tables = 0 if self.tables is None else self.tables.nbytes
         return self.blocks.nbytes + self.tail.nbytes + tables
 
@@ -151,12 +151,12 @@ class Segment(Searchable):
         shape = (len(vectors), fetch)
         distances, places = np.empty(shape, np.float32), np.empty(shape, np.int64)
         pointers = map(faiss.swig_ptr, (distances, places))
-        # FAISS's own function: its wrapper checks again what is right, for a tenth of a short scan
+        # FAISS's own function: its wrapper repeats our checks, a tenth of the time of a short scan
         self.scanner.search_c(len(vectors), faiss.swig_ptr(vectors), fetch, *pointers)
         return Scanned(distances, places)
 
     def packed(self) -> NDArray[np.uint8]:
-        """The codes, [n, width] uint8."""
+        """Codes, [n, width] uint8."""
         return np.concatenate([unpack_blocks(self.blocks, len(self)), self.tail], axis=1)
 
     def nibbles(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -176,12 +176,12 @@ class Segment(Searchable):
 
 
 class Buffer(Searchable):
-    """Codes in plain order. Appending makes a new buffer in the same memory, behind this one.
+    """Codes in plain order. Appending makes a new buffer that extends this one's memory.
 
     Args:
-        rows: [BUFFER, width] uint8, shared; those from `count` on belong to later buffers.
+        rows: [BUFFER, width] uint8, shared; rows from `count` on belong to later buffers.
         row_ids: [BUFFER] int64, shared.
-        count: how many of the rows are this buffer's.
+        count: number of rows in this buffer.
     """
 
     def __init__(self, rows: NDArray[np.uint8], row_ids: NDArray[np.int64], count: int) -> None:
@@ -190,28 +190,28 @@ class Buffer(Searchable):
 
     @property
     def free(self) -> int:
-        """How many codes more it has room for."""
+        """Number of codes that still fit."""
         return len(self._rows) - len(self)
 
     @classmethod
     def empty(cls, width: int) -> "Buffer":
-        """A buffer without codes."""
+        """Make a buffer without codes."""
         return cls(np.zeros((BUFFER, width), np.uint8), np.zeros(BUFFER, np.int64), 0)
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the codes take, without their ids."""
+        """Memory used by the codes, without their ids, in bytes."""
         return self._rows.nbytes if len(self) else 0
 
     def append(self, packed: NDArray[np.uint8], ids: NDArray[np.int64]) -> "Buffer":
-        """A buffer that holds these as well. May be called once for each buffer."""
+        """Return a buffer with these codes appended. Call at most once per buffer."""
         end = len(self) + len(ids)
         self._rows[len(self) : end] = packed
         self._row_ids[len(self) : end] = ids
         return Buffer(self._rows, self._row_ids, end)
 
     def packed(self) -> NDArray[np.uint8]:
-        """The codes, [n, width] uint8."""
+        """Codes, [n, width] uint8."""
         return self._rows[: len(self)]
 
     def nibbles(self, slots: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -222,12 +222,12 @@ class Buffer(Searchable):
 
 
 class Store(NamedTuple):
-    """All codes of an index at a moment. Adding and removing make a new store.
+    """All codes of an index at one moment. Adding and removing make a new store.
 
     Attributes:
-        width: bytes of a code.
-        scanned: how many of these fast scan compares.
-        segments: ids ascend within them and from one to the next.
+        width: bytes per code.
+        scanned: number of leading bytes that fast scan compares.
+        segments: the segments; ids ascend within each and from one to the next.
         buffer: the newest codes.
         tables: whether large segments have hash tables.
     """
@@ -240,16 +240,16 @@ class Store(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many codes there are."""
+        """Number of codes."""
         return sum(map(len, self.all))
 
     @property
     def all(self) -> tuple[Segment | Buffer, ...]:
-        """The segments, and the buffer if there is anything in it."""
+        """The segments, and the buffer unless it is empty."""
         return (*self.segments, self.buffer) if len(self.buffer) else self.segments
 
     def add(self, packed: NDArray[np.uint8], ids: NDArray[np.int64]) -> "Store":
-        """Append codes [n, width] with ids [n] that lie above all others."""
+        """Append codes [n, width] with ids [n] above all others."""
         if len(ids) <= self.buffer.free:
             return self._replace(buffer=self.buffer.append(packed, ids))
         if len(self.buffer):
@@ -267,7 +267,7 @@ class Store(NamedTuple):
         return self._replace(segments=segments, buffer=Buffer.empty(self.width))
 
     def remove(self, ids: NDArray[np.int64]) -> "Store":
-        """Leave out the codes of some ids; segments that hold one of them are made anew."""
+        """Drop the codes of the given ids; segments that held any of them are rebuilt."""
         segments: list[Segment] = []
         for segment in self.segments:
             keep = np.isin(segment.ids, ids, invert=True)
@@ -284,7 +284,7 @@ class Store(NamedTuple):
         return Segment.build(packed, ids, self.scanned, self.tables)
 
     def _join(self, segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
-        """Join the last segment with those before it that are hardly larger."""
+        """Merge the last segment with preceding ones less than twice its size."""
         first = len(segments) - 1
         total = len(segments[first])
         while first:

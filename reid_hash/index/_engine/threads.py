@@ -1,4 +1,4 @@
-"""Threads for FAISS and NumPy, both of which let other threads run while they compute."""
+"""Thread pools for FAISS and NumPy, both of which release Python's lock while they compute."""
 
 import os
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from functools import cache
 
 import faiss
 
-_MOST = 8  # memory is the limit from some number of threads on
-_MOST_ASKED = 1024  # OpenMP ends the process where it cannot make as many as it is asked for
+_MOST = 8  # beyond this many threads, memory is the limit
+_MOST_ASKED = 1024  # OpenMP aborts the process if it cannot create as many threads as asked
 
 
 def processors() -> int:
-    """How many threads to use where nothing is said: the processors this process may use."""
+    """Return the default number of threads: the processors available to this process, at most 8."""
     try:
         available = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
@@ -22,19 +22,19 @@ def processors() -> int:
 
 
 def thread_count(asked: int | None) -> int:
-    """How many threads to use: those asked for, within reason, or `processors`."""
+    """Return the requested number of threads, kept within limits; default: `processors`."""
     return processors() if asked is None else max(1, min(asked, _MOST_ASKED))
 
 
 @cache
 def pool(threads: int) -> ThreadPoolExecutor:
-    """Worker threads, kept for the next search; each runs FAISS on its own processor only."""
+    """Return a cached pool of worker threads; each runs FAISS on one thread."""
     return ThreadPoolExecutor(threads, "search", faiss.omp_set_num_threads, (1,))
 
 
 @contextmanager
 def faiss_threads(threads: int) -> Iterator[None]:
-    """Let FAISS use so many threads for what the calling thread asks within the block."""
+    """Let FAISS use this many threads for the calling thread within the block."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(threads)
     try:
