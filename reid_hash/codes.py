@@ -1,13 +1,13 @@
-"""Packed binary codes with bit weights: the value that the whole toolkit speaks.
+"""Packed binary codes with bit weights: the data type that the whole toolkit works on.
 
 A code of `bits` bits is stored in ceil(bits / 8) bytes. Bit k is bit k % 8 of byte k // 8
-("little" bit order), and bit 0 is the most significant one *in meaning*, so that the first b
-bits of a code are a code of b bits: b / 8 bytes cut from the front. For most networks that is the
-order of falling weight; a network whose prefixes were trained (`model.order: given`) keeps the
-order of its training, in which a later bit may weigh more.
+("little" bit order). Bit 0 is the most significant one *in meaning*, so the first b bits of a code
+are themselves a code: the first b / 8 bytes. For most networks this is the order of falling
+weight. A network whose prefixes were trained (`model.order: given`) keeps the order of its
+training, in which a later bit may weigh more.
 
-Bits carry weights, what a differing bit adds to the weighted Hamming distance (`distances`). They
-are kept as multiples of a power of two small enough that every sum of them is exact in float64.
+A bit's weight is the cost of a difference in that bit to the weighted Hamming distance
+(`distances`). Weights are multiples of a power of two, so small that every sum is exact in float64.
 """
 
 import os
@@ -22,24 +22,24 @@ from reid_hash.utils.files import replacing
 from reid_hash.utils.npz import NpzFile
 from reid_hash.utils.visible import visible
 
-_LONGEST = 2**16  # bytes of a name: 4 a character, and no path has 16,384
+_LONGEST = 2**16  # bytes of a name: 4 per character, and no path has 16,384
 MOST_BITS = 2**20
-"""Length of the longest code: far above any that is trained, and weights of it take 8 MB."""
-_WEIGHT_DIGITS = 24  # binary digits of the largest weight that are kept: float32's precision
+"""Length of the longest code, far above any that is trained; its weights take 8 MB."""
+_WEIGHT_DIGITS = 24  # binary digits kept of the largest weight: float32's precision
 
 
 def pack(bits: ArrayLike) -> NDArray[np.uint8]:
-    """Pack the signs of real outputs, or booleans, into bytes.
+    """Pack booleans, or the signs of network outputs, into bytes.
 
     Args:
-        bits: [n, bits] bool, or real numbers of which those > 0 are ones (Zhang et al. 2015,
+        bits: [n, bits] bool, or float outputs; those > 0 become ones (Zhang et al. 2015,
             r = sign(v)).
 
     Returns:
         [n, ceil(bits / 8)] uint8, little bit order; the padding bits of the last byte are zero.
 
     Raises:
-        CodeError: these are no matrix, or a number is NaN or infinite.
+        CodeError: `bits` is not a matrix, or contains NaN or infinity.
 
     Example:
         >>> pack([[1.5, -0.2, 0.3]])
@@ -62,11 +62,11 @@ def pack(bits: ArrayLike) -> NDArray[np.uint8]:
 
 
 def unpack(packed: NDArray[np.uint8], bits: int) -> NDArray[np.bool_]:
-    """Give the bits of packed codes.
+    """Unpack codes into bits.
 
     Args:
-        packed: [n, ceil(bits / 8)] uint8 as `pack` makes them.
-        bits: length of a code.
+        packed: [n, ceil(bits / 8)] uint8 from `pack`.
+        bits: code length.
 
     Returns:
         [n, bits] bool.
@@ -79,11 +79,11 @@ def unpack(packed: NDArray[np.uint8], bits: int) -> NDArray[np.bool_]:
 
 
 def exact_weights(weights: ArrayLike) -> NDArray[np.float32]:
-    """Round weights to multiples of 2^-24 of the next power of two above the largest.
+    """Round weights to multiples of 2^-24 times the next power of two above the largest.
 
-    Sums of such numbers are exact in float64 (24 binary digits each, up to 2^29 of them), which
-    makes weighted distances independent of the order of summation. The relative change is at most
-    2^-24 of the largest weight, float32's own precision.
+    Sums of such numbers are exact in float64 (up to 2^29 numbers of 24 binary digits), so weighted
+    distances do not depend on the order of summation. The error is at most 2^-24 of the largest
+    weight, which is float32's own precision.
 
     Args:
         weights: [bits] real, finite, ≥ 0, not all zero.
@@ -106,7 +106,7 @@ def exact_weights(weights: ArrayLike) -> NDArray[np.float32]:
 
 
 def weight_quantum(weights: NDArray[np.floating]) -> float:
-    """The power of two that `exact_weights` rounds to multiples of.
+    """Return the power of two that the weights from `exact_weights` are multiples of.
 
     Args:
         weights: [bits] ≥ 0, not all zero.
@@ -116,15 +116,15 @@ def weight_quantum(weights: NDArray[np.floating]) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """Codes of n images, most significant bit first.
+    """Binary codes of n images, most significant bit first.
 
     Attributes:
         packed: [n, ceil(bits / 8)] uint8, little bit order, zero padding bits.
-        bits: length of a code, ≥ 1.
-        weights: [bits] float32 ≥ 0, what a differing bit adds to the weighted distance (the
-            paper's w_k²). Given as any sequence; all ones when left out.
-        model: fingerprint of the network that made the codes; codes of different networks cannot
-            be compared. Empty where it is unknown.
+        bits: code length, ≥ 1.
+        weights: [bits] float32 ≥ 0, the cost of each differing bit in the weighted distance (the
+            paper's w_k²). Any sequence is accepted. Default: all ones.
+        model: fingerprint of the network that made the codes; codes of different networks are not
+            comparable. Empty if unknown.
 
     Example:
         >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
@@ -139,10 +139,10 @@ class Codes:
     weights: NDArray[np.float32] = None  # type: ignore[assignment]
     model: str = ""
 
-    __array_ufunc__ = None  # an array == codes asks the codes, not each element
+    __array_ufunc__ = None  # `array == codes` then calls `Codes.__eq__`, not each element's
 
     def __array__(self, *_: object, **__: object) -> NDArray[np.generic]:
-        """Refuse: NumPy would take codes, of which each is again codes, for nested sequences."""
+        """Refuse: NumPy would read codes as nested sequences, since each item is codes again."""
         raise CodeError("codes are no array; their bytes are `packed`, their bits `unpack()`")
 
     def __post_init__(self) -> None:
@@ -172,13 +172,13 @@ class Codes:
     def from_outputs(
         cls, outputs: ArrayLike, weights: ArrayLike | None = None, model: str = ""
     ) -> "Codes":
-        """Binarise real network outputs [n, bits]: ones where they are > 0."""
+        """Binarise network outputs [n, bits] float: those > 0 become ones."""
         packed = pack(outputs)
         return cls(packed, np.shape(outputs)[1], weights, model)  # type: ignore[arg-type]
 
     @classmethod
     def empty(cls, bits: int, weights: ArrayLike | None = None, model: str = "") -> "Codes":
-        """Make codes of no images, to compare others with."""
+        """Make codes of no images, for comparison with others."""
         packed = np.empty((0, max(0, -(-min(bits, MOST_BITS + 1) // 8))), np.uint8)
         return cls(packed, bits, weights, model)  # type: ignore[arg-type]
 
@@ -191,10 +191,11 @@ class Codes:
         """Select codes.
 
         Args:
-            rows: one index, for codes of length 1; or a slice, a list of indices or a mask.
+            rows: one index, which selects codes of length 1; or a slice, a list of indices, or a
+                mask.
 
         Raises:
-            IndexError: an index is out of range, or a mask is of another length.
+            IndexError: an index is out of range, or a mask has another length.
         """
         if not isinstance(rows, slice):
             rows = np.asarray(rows) if np.size(rows) else np.zeros(0, np.int64)
@@ -204,7 +205,7 @@ class Codes:
         return self._like(self.packed[rows], self.bits)
 
     def _like(self, packed: NDArray[np.uint8], bits: int) -> "Codes":
-        """Codes with the first of these weights, which may be 0 alone in a prefix."""
+        """Make codes with the leading weights of this object; a prefix's may all be 0."""
         weights = self.weights[:bits]
         if weights.any():
             return Codes(packed, bits, weights, self.model)
@@ -213,7 +214,7 @@ class Codes:
         return codes
 
     def check_weighted(self) -> None:
-        """Raise CodeError where all weights are 0, so that a weighted distance tells nothing."""
+        """Raise CodeError if all weights are 0, since weighted distances would then be all 0."""
         if not self.weights.any():
             raise CodeError(
                 f"the weights of these {self.bits} bits are all 0: compare them by the plain "
@@ -221,7 +222,7 @@ class Codes:
             )
 
     def __eq__(self, other: object) -> bool:
-        """Whether these are the same bits in the same order, with the same weights and model."""
+        """Compare bits, their order, weights and model."""
         return (
             isinstance(other, Codes)
             and (self.bits, self.model) == (other.bits, other.model)
@@ -239,12 +240,12 @@ class Codes:
         return f"Codes({number} of {self.bits} bits, {kind}{model})"
 
     def prefix(self, bits: int) -> "Codes":
-        """The first `bits` bits with their weights: a code of that length.
+        """Return the first `bits` bits with their weights: a code of that length.
 
-        Where these weights are all 0 it has a plain Hamming distance, and no weighted one.
+        If these weights are all 0, the code has a plain Hamming distance but no weighted one.
 
         Args:
-            bits: 1 … self.bits. Multiples of 8 are cut without looking at a bit.
+            bits: 1 … self.bits. Multiples of 8 are cut as bytes, without touching any bit.
 
         Raises:
             CodeError: `bits` is out of range.
@@ -260,7 +261,7 @@ class Codes:
         return self._like(packed, bits)
 
     def shortened(self, bits: int) -> "Codes":
-        """Cut codes that are longer than `bits` to that length; others are returned as they are.
+        """Cut codes longer than `bits` to that length; return shorter ones unchanged.
 
         Raises:
             CodeError: `bits` is below 1.
@@ -268,19 +269,19 @@ class Codes:
         return self if self.bits <= bits else self.prefix(bits)
 
     def unpack(self) -> NDArray[np.bool_]:
-        """The bits, [n, bits] bool."""
+        """Unpack the codes into bits, [n, bits] bool."""
         return unpack(self.packed, self.bits)
 
     def reweighted(self, weights: ArrayLike) -> "Codes":
-        """The same bits with other weights, [bits] real ≥ 0 as `exact_weights` takes them."""
+        """Return the same bits with other weights [bits] ≥ 0, as `exact_weights` takes them."""
         return Codes(self.packed, self.bits, np.asarray(weights), self.model)
 
     def unweighted(self) -> "Codes":
-        """The same bits, each of weight 1."""
+        """Return the same bits, each of weight 1."""
         return Codes(self.packed, self.bits, model=self.model)
 
     def check_comparable(self, other: "Codes") -> None:
-        """Raise CodeError unless both are of the same length and the same network."""
+        """Raise CodeError unless both have the same length and come from the same network."""
         if self.bits != other.bits:
             raise CodeError(
                 f"codes of {self.bits} bits cannot be compared with codes of {other.bits} bits; "
@@ -296,12 +297,12 @@ class Codes:
 def save_codes(
     path: str | os.PathLike[str], codes: Codes, names: Sequence[str] | None = None
 ) -> None:
-    """Write codes to an .npz file: arrays `packed`, `bits`, `weights`, `model`, `names`.
+    """Write codes to an .npz file with arrays `packed`, `bits`, `weights`, `model` and `names`.
 
     Args:
-        path: the file; written whole or not at all.
-        codes: what to write.
-        names: what each code is the code of, such as a file name; one a code.
+        path: destination file, written atomically.
+        codes: the codes.
+        names: one name per code, such as an image's file name.
     """
     if names is not None and len(names) != len(codes):
         raise CodeError(f"{len(names)} names for {len(codes)} codes")
@@ -317,13 +318,13 @@ def save_codes(
 
 
 def load_codes(path: str | os.PathLike[str]) -> tuple[Codes, list[str]]:
-    """Read what `save_codes` wrote. Never unpickles.
+    """Read codes that `save_codes` wrote. Never unpickles.
 
     Returns:
-        (codes, names); names is empty where none were saved.
+        (codes, names); names is empty if none were saved.
 
     Raises:
-        CodeError: the file is missing, damaged or holds something else.
+        CodeError: the file is missing, damaged or not a file of codes.
     """
     try:
         with NpzFile(path) as file:
@@ -340,6 +341,6 @@ def load_codes(path: str | os.PathLike[str]) -> tuple[Codes, list[str]]:
         raise CodeError(f"no such file: {path}") from error
     except CodeError:
         raise
-    except Exception as error:  # zipfile, zlib and NumPy each have their own for damaged files
+    except Exception as error:  # zipfile, zlib and NumPy raise their own for damaged files
         raise CodeError(f"{path} holds no codes, or is damaged: {one_line(error)}") from error
     return codes, names

@@ -1,12 +1,12 @@
-"""Distances between codes, and of a query that keeps its real values to codes.
+"""Distances between codes, and from asymmetric queries to codes.
 
-Weighted Hamming distance (Zhang et al. 2015): the sum of the weights of the bits that differ. Every
-sum is exact in float64 (`codes.exact_weights`), so equal distances are equal in every order of
-summation and on every machine, and ties are ties: metrics and searches may rely on it.
+Weighted Hamming distance (Zhang et al. 2015) is the sum of the weights of the differing bits. Sums
+are exact in float64 (`codes.exact_weights`), hence equal in every order of summation and on every
+machine, and ties are true ties. Metrics and searches rely on this.
 
-Asymmetric ranking: the gallery holds bits, which is what must be small; the query is made afresh
-and need not be cut to signs. With look-up tables made for each query the search costs the same
-(Jégou et al., PAMI 2011, call it asymmetric distance computation).
+An asymmetric query keeps its float values instead of being cut to signs, while the gallery, which
+must be small, holds bits. With look-up tables made for each query, the search costs the same
+(Jégou et al., PAMI 2011: asymmetric distance computation).
 """
 
 from collections.abc import Iterator
@@ -18,21 +18,21 @@ from reid_hash.codes import Codes, unpack, weight_quantum
 from reid_hash.errors import CodeError
 
 BLOCK_BYTES = 64 * 2**20
-"""Memory that a blocked distance computation may hold at a time, in bytes."""
+"""Memory that one block of a distance computation may use, in bytes."""
 
 
 def hamming(query: Codes, gallery: Codes) -> NDArray[np.uint16]:
     """Count the differing bits between every query and every gallery code.
 
     Args:
-        query: one code (`codes[0]`) or many.
+        query: one code (`codes[0]`) or several.
         gallery: codes of the same length and model.
 
-    Returns:
-        [n_query, n_gallery] uint16, in 0 … bits. `hamming_blocks` gives the same in blocks.
+        Returns:
+        [n_query, n_gallery] uint16, in 0 … bits. `hamming_blocks` yields the same in blocks.
 
     Raises:
-        CodeError: these are no codes, or codes of different lengths or models.
+        CodeError: an argument is not codes, or the codes differ in length or model.
 
     Example:
         >>> codes = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]])
@@ -53,15 +53,15 @@ def weighted(query: Codes, gallery: Codes) -> NDArray[np.float64]:
     """Sum the weights of the differing bits, exactly, between every query and every gallery code.
 
     Args:
-        query: one code (`codes[0]`) or many; their weights do not matter.
-        gallery: codes of the same length and model; their weights count.
+        query: one code (`codes[0]`) or several; its weights are ignored.
+        gallery: codes of the same length and model; its weights are used.
 
-    Returns:
-        [n_query, n_gallery] float64, in 0 … sum of the weights. `weighted_blocks` gives the same
+        Returns:
+        [n_query, n_gallery] float64, in 0 … sum of the weights. `weighted_blocks` yields the same
         in blocks.
 
-    Raises:
-        CodeError: these are no codes, or codes of different lengths or models, or the gallery's
+        Raises:
+        CodeError: an argument is not codes, the codes differ in length or model, or the gallery's
             weights are all 0.
 
     Example:
@@ -80,16 +80,16 @@ def weighted(query: Codes, gallery: Codes) -> NDArray[np.float64]:
 def hamming_blocks(
     query: Codes, gallery: Codes, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[tuple[slice, NDArray[np.uint16]]]:
-    """Hamming distances, a block of queries at a time.
+    """Compute Hamming distances, one block of queries at a time.
 
     Args:
-        query: the codes that rows stand for.
-        gallery: the codes that columns stand for; same length and model.
-        block_bytes: memory, in bytes, for the block and what it takes to compute it. At least one
-            query is computed at a time, which takes about 19 bytes for each gallery code.
+        query: codes, one per row of the distances.
+        gallery: codes of the same length and model, one per column.
+        block_bytes: memory for a block and its computation, in bytes. A block has at least one
+            query, which takes about 19 bytes per gallery code.
 
     Yields:
-        (rows, distances): a slice of the queries and [rows, n_gallery] uint16.
+        (rows, distances): a slice of the queries, and [rows, n_gallery] uint16.
     """
     _check_codes(query, gallery)
     query_words, gallery_words = _words(query.packed), _words(gallery.packed)
@@ -104,18 +104,19 @@ def hamming_blocks(
 def weighted_blocks(
     query: Codes, gallery: Codes, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Weighted Hamming distances, a block of queries at a time. The gallery's weights count.
+    """Compute weighted Hamming distances by the gallery's weights, one block of queries at a time.
 
-    With x, y in {0, 1}: sum_k w_k (x_k + y_k - 2 x_k y_k), one matrix product a block.
+    With x, y in {0, 1}, the distance is sum_k w_k (x_k + y_k - 2 x_k y_k): one matrix product per
+    block.
 
     Args:
-        query: the codes that rows stand for.
-        gallery: the codes that columns stand for; same length and model.
-        block_bytes: memory, in bytes, for the block; the unpacked gallery (8 · bits bytes for each
-            code) comes on top.
+        query: codes, one per row of the distances.
+        gallery: codes of the same length and model, one per column.
+        block_bytes: memory for a block, in bytes, besides the unpacked gallery (8 · bits bytes per
+            code).
 
     Yields:
-        (rows, distances): a slice of the queries and [rows, n_gallery] float64.
+        (rows, distances): a slice of the queries, and [rows, n_gallery] float64.
     """
     _check_codes(query, gallery)
     gallery.check_weighted()
@@ -132,35 +133,35 @@ def weighted_blocks(
 
 
 def query_values(outputs: ArrayLike) -> NDArray[np.float32]:
-    """Real values of a query, of its network's outputs v: o(v) = 2 / (1 + exp(-v)) - 1.
+    """Convert network outputs v to the values of an asymmetric query: 2 / (1 + exp(-v)) - 1.
 
-    The tanh-like layer with slope 1: the slope at the end of training is nearly a sign, and ranks
-    worse (held-out CUHK03 identities, 64 bits, rank-1 .42 against .44).
+    This is the tanh-like layer with slope 1. The slope at the end of training is almost a sign
+    function and ranks worse (held-out CUHK03 identities, 64 bits, rank-1 .42 against .44).
 
     Args:
-        outputs: [n, bits] real; their signs are the code.
+        outputs: [n, bits] float; their signs are the code.
 
     Returns:
-        [n, bits] float32 in (-1, 1), of the same signs.
+        [n, bits] float32 in (-1, 1), with the same signs.
     """
     return np.tanh(np.asarray(outputs, np.float32) / 2)
 
 
 def asymmetric(values: ArrayLike, gallery: Codes) -> NDArray[np.float64]:
-    """Distance of real values q in [-1, 1] to signs s: the sum over the bits of w (q - s)² / 4.
+    """Compute distances from asymmetric queries q to signs s: sum over bits of w (q - s)² / 4.
 
-    For q = ±1 it is the weighted Hamming distance. Each bit's part is rounded as the weights are
-    (`codes.exact_weights`), so that sums are exact and equal codes are exactly tied.
+    For q = ±1 this is the weighted Hamming distance. Each bit's term is rounded like the weights
+    (`codes.exact_weights`), so sums are exact and equal codes are exactly tied.
 
     Args:
-        values: [n_query, bits] real; what is outside [-1, 1] is taken to its ends.
-        gallery: codes of that length; their weights count.
+        values: [n_query, bits] float, clipped to [-1, 1].
+        gallery: codes of that length; its weights are used.
 
     Returns:
         [n_query, n_gallery] float64, in 0 … sum of the weights.
 
     Raises:
-        CodeError: the values are not [n, bits] finite numbers, or the weights are all 0.
+        CodeError: the values are not a finite [n, bits] matrix, or the weights are all 0.
 
     Example:
         >>> gallery = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
@@ -177,7 +178,7 @@ def asymmetric(values: ArrayLike, gallery: Codes) -> NDArray[np.float64]:
     query = np.clip(given, -1, 1)
     weights = gallery.weights.astype(np.float64)
     quantum = weight_quantum(weights)
-    # where the bit is 0, and what a 1 takes off: w (q + 1)² / 4 - w (q - 1)² / 4 = w q
+    # cost of a 0, and what a 1 costs less: w (q + 1)² / 4 - w (q - 1)² / 4 = w q
     of_zeros = (np.round((query + 1) ** 2 / 4 * weights / quantum) * quantum).sum(1)
     of_ones = np.round(query * weights / quantum) * quantum
     distances: NDArray[np.float64] = of_ones @ gallery.unpack().T.astype(np.float64)
@@ -186,20 +187,21 @@ def asymmetric(values: ArrayLike, gallery: Codes) -> NDArray[np.float64]:
 
 
 def by_certainty(distances: ArrayLike, values: ArrayLike, like: Codes) -> NDArray[np.float64]:
-    """Asymmetric distances of one query on the scale of Hamming distances.
+    """Convert one query's asymmetric distances to the scale of Hamming distances.
 
-    A differing bit counts w |q|, how sure the query is of it, times what makes all bits together
-    count the sum of the weights. An asymmetric distance has a part that no code avoids, w (1 -
-    |q|)² / 4 a bit, and which differs from query to query: without it, one limit serves them all.
+    An asymmetric distance contains w (1 - |q|)² / 4 per bit, which no code avoids and which varies
+    between queries. On this scale, a differing bit costs w |q| (|q| being the query's certainty),
+    normalised so that all bits together cost the sum of the weights. One threshold then suits all
+    queries.
 
     Args:
         distances: [n] from `asymmetric`.
-        values: [bits] real, the query that they are of.
-        like: codes of that length; their weights count.
+        values: [bits] float, the query that the distances belong to.
+        like: codes of that length; its weights are used.
 
     Returns:
-        [n] float64, in 0 … sum of the weights. Half of that, as far as strangers are, for a query
-        that is sure of nothing (mean |q| up to 1e-4), which rounding would decide.
+        [n] float64, in 0 … sum of the weights. For a query without any certainty (mean |q| up to
+        1e-4), which rounding would decide, half the sum: as far as strangers are.
 
     Example:
         >>> gallery = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
@@ -219,12 +221,12 @@ def by_certainty(distances: ArrayLike, values: ArrayLike, like: Codes) -> NDArra
 
 
 def from_certainty(threshold: float, values: ArrayLike, like: Codes) -> float:
-    """The asymmetric distance of one query that `by_certainty` takes to `threshold`.
+    """Convert a threshold on the scale of `by_certainty` to one query's asymmetric distance.
 
     Args:
-        threshold: on the scale of Hamming distances; below 0 where nothing is near enough.
-        values: [bits] real, the query.
-        like: codes of that length; their weights count.
+        threshold: on the scale of Hamming distances; below 0 if nothing is near enough.
+        values: [bits] float, the query.
+        like: codes of that length; its weights are used.
 
     Example:
         >>> gallery = Codes.from_outputs([[1.0, -1.0], [1.0, 1.0]], weights=[2.0, 0.5])
@@ -252,7 +254,7 @@ def _check_codes(query: Codes, gallery: Codes) -> None:
 
 
 def _words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """[n, bytes] uint8 → [n, words] uint64, zero-padded: popcount counts 8 bytes at a time."""
+    """Pack [n, bytes] uint8 into [n, words] uint64, zero-padded, for popcounts of 8 bytes."""
     width = -(-packed.shape[1] // 8) * 8
     padded = np.zeros((len(packed), width), np.uint8)
     padded[:, : packed.shape[1]] = packed
