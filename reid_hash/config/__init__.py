@@ -1,4 +1,4 @@
-"""Configurations of runs: their schema, and reading them from YAML files and single settings."""
+"""Configuration of a training run: the schema, and reading from YAML files and `--set`."""
 
 from reid_hash.config.reading import load_config
 from reid_hash.config.schema import Config

@@ -1,6 +1,6 @@
-"""Configurations from YAML files and single settings; what is wrong is named by its key.
+"""Read a configuration from YAML files and single settings; errors name the key.
 
-A run is described by one YAML file. `configs/` holds one a data set, `configs/paper/` the
+One YAML file describes a run. `configs/` has one file per data set, and `configs/paper/` the
 settings of Zhang et al. 2015. `--set section.key=value` changes single values.
 """
 
@@ -17,7 +17,7 @@ from reid_hash.errors import ConfigError
 
 
 def configs_folder() -> Path:
-    """The folder of the shipped configurations: in the wheel, or at the top of a checkout."""
+    """Return the folder of shipped configurations: in the wheel, or at the top of a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
@@ -28,16 +28,17 @@ def load_config(
     settings: Iterable[str] = (),
     base: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Read a configuration and change single values of it.
+    """Read a configuration and apply single settings.
 
     Args:
-        path: a YAML file, or a name below the shipped `configs/`, such as "cuhk03" or
-            "paper/cuhk03"; the defaults when left out.
-        settings: "section.key=value" each, the value in YAML; they win over the file.
-        base: used in place of a file.
+        path: a YAML file, or the name of a shipped configuration such as "cuhk03" or
+            "paper/cuhk03". Default: the schema's defaults.
+        settings: "section.key=value" strings, with the value in YAML; they override the file.
+        base: configuration to start from instead of a file.
 
     Raises:
-        ConfigError: no such file, not YAML, an unknown key, a value out of range.
+        ConfigError: the file does not exist or is not YAML, a key is unknown, or a value is out of
+            range.
 
     Example:
         >>> load_config(settings=["model.bits=64", "seed=3"]).model.bits
@@ -67,12 +68,12 @@ def load_config(
 
 
 def parse_config(values: Mapping[str, Any], source: str, changed: Collection[str] = ()) -> Config:
-    """Check values against the schema; ConfigError names the first key that is wrong.
+    """Validate values against the schema; ConfigError names the first wrong key.
 
     Args:
-        values: by section and key.
-        source: where they are from, for the message.
-        changed: keys, with their sections, that are from --set and not from `source`.
+        values: values by section and key.
+        source: origin of the values, for the message.
+        changed: keys, with their sections, that come from --set and not from `source`.
     """
     try:
         return Config.model_validate(values)
