@@ -1,6 +1,6 @@
 """Ranking metrics that are exact under ties, for codes and for any other distances.
 
-Build `TieGroups`, with `rank_codes` from packed codes or with `tie_groups` from a distance matrix,
+Build `TieGroups` with `rank_codes` from packed codes or with `tie_groups` from a distance matrix,
 then compute any metric from them:
 
     >>> import numpy as np

@@ -1,4 +1,4 @@
-"""Average precision of the first k images, and precision at levels of recall."""
+"""Average precision over the first k images, and precision at levels of recall."""
 
 from collections.abc import Sequence
 
@@ -16,20 +16,21 @@ from reid_hash.metrics.sums import (
 from reid_hash.metrics.ties import Ints, TieGroups
 
 RECALLS = tuple(level / 20 for level in range(21))
-"""Levels of recall at which a precision-recall curve is drawn."""
+"""Recall levels at which a precision-recall curve is drawn."""
 
 
 def average_precision_at(groups: TieGroups, k: int) -> Floats:
-    """Average precision of the first k images, the AP@k of the deep-hashing benchmarks.
+    """Compute the average precision of the first k images, AP@k of the deep-hashing benchmarks.
 
-    The sum of precision(i) over the relevant images at positions i ≤ k, divided by the number of
-    relevant images *among the first k* (not by all there are, nor by k); 0 where none is among
-    them. HashNet's and DPSH's mAP@5000 is its mean. For k ≥ gallery it is `average_precision`.
+    AP@k is the sum of precision(i) over the relevant images at positions i ≤ k, divided by the
+    number of relevant images *among the first k* (not by the number of all relevant images, nor by
+    k); 0 if there is none among them. HashNet's and DPSH's mAP@5000 is its mean. For k ≥ gallery it
+    equals `average_precision`.
 
-    Numerator and denominator both depend on how ties are broken, and only on the group that the
-    cut goes through: m of its t places are among the first k and hold h of its r relevant images
+    Numerator and denominator both depend on how ties are broken, but only within the group that
+    position k cuts: m of its t places are among the first k and hold h of its r relevant images
     with the hypergeometric probability C(r, h) C(t-r, m-h) / C(t, m). Given h, all orders of those
-    m places have the same chance, so the group adds T(h) = h a + h (h-1) b to the sum S of the
+    m places are equally likely, so the group adds T(h) = h a + h (h-1) b to the sum S of the
     groups before it, with
 
         a = (R+1) H / m,  b = (m - (s+1) H) / (m (m-1)),  H = 1/(s+1) + … + 1/(s+m).
@@ -38,11 +39,11 @@ def average_precision_at(groups: TieGroups, k: int) -> Floats:
     P(h) (S + T(h)) / (R + h).
 
     Args:
-        groups: of Q queries.
-        k: how many images are returned, ≥ 1.
+        groups: tie groups of Q queries.
+        k: number of returned images, ≥ 1.
 
     Returns:
-        [Q] float64 in 0 … 1, NaN where a query has no relevant image.
+        [Q] float64 in 0 … 1; NaN for a query without a relevant image.
 
     Raises:
         ConfigError: k is below 1.
@@ -77,20 +78,20 @@ def average_precision_at(groups: TieGroups, k: int) -> Floats:
 def _hypergeometric_inverse(
     offset: Ints, size: Ints, relevant: Ints, places: Ints
 ) -> tuple[Floats, Floats]:
-    """Means over h, the relevant images among some places of a group of `size`.
+    """Compute means over h, the number of relevant images among some places of a group of `size`.
 
-    The probabilities are stepped through from the likeliest h in both directions, for all groups
-    at once, until what is left cannot change the sums.
+    The probabilities are summed from the likeliest h outwards in both directions, for all groups
+    at once, until the remainder cannot change the sums.
 
     Returns:
-        (inverse, some): [n] mean of 1/(offset + h), where offset + h = 0 counts as 0; [n] chance
-        that offset + h > 0.
+        (inverse, some): [n] mean of 1/(offset + h), where offset + h = 0 counts as 0; [n]
+        probability that offset + h > 0.
     """
     others = size - relevant
     mode = (places + 1) * (relevant + 1) // (size + 2)
     mode = np.clip(mode, np.maximum(places - others, 0), np.minimum(places, relevant))
     total, inverse, none = (np.zeros(len(size)) for _ in range(3))
-    # As floats, exact here, all that follows is the processor's vector arithmetic.
+    # The integers are exact as floats, and float arithmetic is vectorised.
     integers = (relevant, places, mode, others - places, offset)
     r, m, start, rest, found = (part.astype(np.float64) for part in integers)
 
@@ -119,21 +120,21 @@ def _hypergeometric_inverse(
 def precision_at_recall(
     groups: TieGroups, recalls: Sequence[float] = RECALLS
 ) -> NDArray[np.float64]:
-    """Precision where a share of the relevant images has been found: the precision-recall curve.
+    """Compute the precision at given levels of recall: the precision-recall curve.
 
-    For recall x of n relevant images, j = ceil(x n), at least 1, and the precision is j divided by
+    For recall x of n relevant images, let j = ceil(x n), at least 1. The precision is j divided by
     the *expected* position of the j-th relevant image (Cooper's expected search length; Raghavan,
     Bollmann & Jung, TOIS 1989): s + (j - R) (t+1) / (r+1) inside a group of ties. Without ties
-    this is the textbook's j / position. With ties it is not the mean of j / position over their
-    orders, for which there is no closed form, but the mean position is exact. Nothing is
-    interpolated: the curve is not made to fall.
+    this is the textbook's j / position. With ties it differs from the mean of j / position over
+    their orders, which has no closed form; the mean position is exact. The curve is not
+    interpolated, so it may rise.
 
     Args:
-        groups: of Q queries.
-        recalls: levels in 0 … 1.
+        groups: tie groups of Q queries.
+        recalls: recall levels in 0 … 1.
 
     Returns:
-        [Q, len(recalls)] float64 in 0 … 1, NaN where a query has no relevant image.
+        [Q, len(recalls)] float64 in 0 … 1; NaN for a query without a relevant image.
 
     Raises:
         ConfigError: a level is out of range.
@@ -149,7 +150,7 @@ def precision_at_recall(
         raise ConfigError(f"recall is between 0 and 1, not {list(recalls)}")
     result = np.full((len(groups), len(levels)), np.nan)
     query = groups.query[groups.first]
-    # 0.15 · 20 is a little above 3 in floating point, and must not be rounded up to 4.
+    # 0.15 · 20 is slightly above 3 in floating point and must not be rounded up to 4.
     wanted = np.ceil(groups.n_relevant[query, None] * levels - 1e-9).astype(np.int64)
     wanted = np.maximum(wanted, 1)
     group = last_below(groups, groups.relevant_before, wanted)

@@ -1,4 +1,4 @@
-"""Graded relevance: how much an image is worth that shares several labels with the query."""
+"""Graded relevance: the gain of an image that shares several labels with the query."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,13 +10,13 @@ from reid_hash.metrics.ties import Ints, TieGroups
 
 
 def gain(shared: Ints) -> Floats:
-    """What an image is worth: 2^shared - 1, so 0 or 1 for single labels.
+    """Compute an image's gain 2^shared - 1, which is 0 or 1 for single labels.
 
     Burges et al. ("Learning to rank using gradient descent", ICML 2005); with shared labels as
-    grades Zhao et al. (DSRH, CVPR 2015).
+    grades, Zhao et al. (DSRH, CVPR 2015).
 
     Args:
-        shared: [...] labels that an image has in common with the query, ≥ 0.
+        shared: [...] number of labels that an image shares with the query, ≥ 0.
 
     Example:
         >>> gain(np.array([0, 1, 3]))
@@ -28,11 +28,11 @@ def gain(shared: Ints) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Gains:
-    """The gains that belong to `TieGroups` of G groups and Q queries.
+    """Gains that belong to `TieGroups` of g groups and Q queries.
 
     Attributes:
-        sums: [g] float64 > 0, the sum of the gains of a group's images.
-        shared: [Q, s + 1] int64, how many valid images of a query share 0 … s labels with it.
+        sums: [g] float64 > 0, sum of the gains of a group's images.
+        shared: [Q, s + 1] int64, number of a query's valid images that share 0 … s labels with it.
     """
 
     sums: Floats
@@ -40,7 +40,7 @@ class Gains:
 
     @classmethod
     def binary(cls, groups: TieGroups) -> "Gains":
-        """Gain 1 for each relevant image."""
+        """Make gains of 1 for each relevant image."""
         others = groups.n_valid - groups.n_relevant
         return cls(
             groups.relevant.astype(np.float64), np.stack([others, groups.n_relevant], axis=1)
@@ -48,19 +48,19 @@ class Gains:
 
 
 def ndcg_at(groups: TieGroups, k: int, gains: Gains | None = None) -> Floats:
-    """Normalised discounted cumulative gain of the first k images (Järvelin & Kekäläinen 2002).
+    """Compute normalised discounted cumulative gain at k (Järvelin & Kekäläinen 2002).
 
-    DCG is the sum of gain / log2(1 + position) over positions 1 … k, and NDCG divides it by the
-    DCG of the best order of the query's whole gallery. Each place of a group of ties holds the
-    mean gain of the group (McSherry & Najork 2008, section 2.6), which makes it exact.
+    DCG is the sum of gain / log2(1 + position) over positions 1 … k. NDCG divides it by the DCG of
+    the best order of the query's whole gallery. Each place of a group of ties holds the mean gain
+    of the group (McSherry & Najork 2008, section 2.6), which makes the result exact.
 
     Args:
-        groups: of Q queries.
-        k: how many images are returned, ≥ 1.
-        gains: of the same groups; 1 for each relevant image when left out.
+        groups: tie groups of Q queries.
+        k: number of returned images, ≥ 1.
+        gains: gains of the same groups. Default: 1 for each relevant image.
 
     Returns:
-        [Q] float64 in 0 … 1, NaN where a query has no relevant image.
+        [Q] float64 in 0 … 1; NaN for a query without a relevant image.
 
     Raises:
         ConfigError: k is below 1.
@@ -83,7 +83,7 @@ def ndcg_at(groups: TieGroups, k: int, gains: Gains | None = None) -> Floats:
 
 @lru_cache(maxsize=2)
 def _discounts(n: int) -> Floats:
-    """[n + 1] sum of 1 / log2(1 + i) over i = 1 … n."""
+    """Sum 1 / log2(1 + i) over i = 1 … n for all n at once: [n + 1]."""
     table = np.zeros(n + 1)
     table[1:] = np.cumsum(1 / np.log2(np.arange(2, n + 2)))
     table.flags.writeable = False

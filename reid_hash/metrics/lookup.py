@@ -1,4 +1,4 @@
-"""Look-ups in a hash table: everything within a Hamming radius is returned, in no order."""
+"""Hash look-ups: all images within a Hamming radius are returned, unordered."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from reid_hash.metrics.ties import Ints
 
 @dataclass(frozen=True, eq=False)
 class Ball:
-    """What lies within a radius of each query.
+    """Number of images within a radius of each query.
 
     Attributes:
         size: [Q] int64, images in the ball.
-        relevant: [Q] int64, relevant images in it.
-        n_relevant: [Q] int64, relevant images of each query anywhere.
+        relevant: [Q] int64, relevant images in the ball.
+        n_relevant: [Q] int64, relevant images of the query in the whole gallery.
     """
 
     size: Ints
@@ -25,12 +25,12 @@ class Ball:
 
 
 def ball(distances: NDArray[np.generic], relevant: NDArray[np.bool_], radius: float = 2) -> Ball:
-    """Count the images within a radius, from a matrix of distances.
+    """Count the images within a radius in a distance matrix.
 
     Args:
-        distances: [Q, G] real, such as `distances.hamming` gives.
+        distances: [Q, G] real, for example from `distances.hamming`.
         relevant: [Q, G] bool.
-        radius: that a distance may be equal to.
+        radius: largest distance inside the ball.
 
     Example:
         >>> ball(np.array([[0, 2, 3]]), np.array([[True, False, True]])).size
@@ -45,10 +45,10 @@ def ball(distances: NDArray[np.generic], relevant: NDArray[np.bool_], radius: fl
 
 
 def precision_within_radius(ball: Ball) -> Floats:
-    """Share of relevant images in the ball; an empty ball counts as 0, a failed look-up.
+    """Compute the share of relevant images in the ball; an empty ball, a failed look-up, gives 0.
 
     Returns:
-        [Q] float64 in 0 … 1, NaN where a query has no relevant image.
+        [Q] float64 in 0 … 1; NaN for a query without a relevant image.
 
     Example:
         >>> precision_within_radius(Ball(*np.array([[4, 0, 3], [1, 0, 0], [9, 9, 0]])))

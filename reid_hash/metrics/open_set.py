@@ -1,15 +1,15 @@
 """Open-set identification: TPIR at an FPIR (ISO/IEC 19795-1), exact under ties.
 
-A query is *mated* where an image of its identity is enrolled, that is in the gallery and left by
-the camera rule; it is a stranger's where its identity is not enrolled. The answer to a query is
-the nearest image, if that is within the threshold:
+A query is *mated* if an image of its identity is enrolled, meaning that it is in the gallery and
+the camera rule keeps it. The query is a *stranger's* if its identity is not enrolled. The answer to
+a query is the nearest image, provided that it is within the threshold:
 
-- FPIR: share of strangers' queries that are answered at all,
-- TPIR: share of mated queries that are answered, and with the right identity (rank 1).
+- FPIR: share of strangers' queries that get an answer,
+- TPIR: share of mated queries that get an answer of the right identity (rank 1).
 
-The threshold is the largest at which FPIR does not exceed what is allowed. Strangers at the same
-distance are answered together or not at all. Where the nearest images of a mated query tie, the
-answer is right with the share of the right ones among them: the expected value over their orders.
+The threshold is the largest at which FPIR does not exceed the allowed share. Strangers at the same
+distance are answered together or not at all. If the nearest images of a mated query tie, it counts
+with the share of right ones among them, which is the expected value over their orders.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,14 +27,13 @@ Floats = NDArray[np.float64]
 
 
 class OpenSet(NamedTuple):
-    """What a gallery answers to people who are in it and to people who are not.
+    """Answers of a gallery to people who are enrolled and to people who are not.
 
     Attributes:
-        tpir: share of mated queries answered rightly, NaN where there is no mated query.
-        fpir: share of strangers' queries answered, at most the allowed one; NaN where there is no
+        tpir: share of mated queries answered correctly; NaN without a mated query.
+        fpir: share of strangers' queries answered, at most the allowed share; NaN without a
             stranger.
-        threshold: a nearest image farther than this is no answer; infinity where every answer is
-            allowed.
+        threshold: largest distance that counts as an answer; infinity if every answer is allowed.
         mated: number of mated queries.
         strangers: number of strangers' queries.
     """
@@ -47,12 +46,12 @@ class OpenSet(NamedTuple):
 
 
 class Nearest(NamedTuple):
-    """The nearest image of each identity, for each query.
+    """Distance from each query to the nearest image of each identity.
 
     Attributes:
         identities: [I] int64, ascending.
-        distances: [Q, I] float64, infinity where the camera rule leaves none.
-        counts: [Q, I] int64, images of the identity at that distance.
+        distances: [Q, I] float64; infinity if the camera rule leaves no image of the identity.
+        counts: [Q, I] int64, number of the identity's images at that distance.
     """
 
     identities: Ints
@@ -67,20 +66,20 @@ def tpir_at_fpir(
     fpir: float = 0.01,
     valid: NDArray[np.bool_] | None = None,
 ) -> OpenSet:
-    """TPIR at an FPIR, of queries of which some have an image in the gallery and others none.
+    """Compute TPIR at an FPIR from queries with and without an image in the gallery.
 
-    Queries of which the camera rule drops all images of the same identity count as neither.
+    A query is ignored if the camera rule drops all images of its identity.
 
     Args:
         distances: [Q, G] real, smaller is nearer.
         query_labels: [Q] int, identity of each query.
-        gallery_labels: [G] int.
-        fpir: allowed share of strangers' queries that are answered, 0 … 1.
-        valid: [Q, G] bool, False where a camera rule drops the pair; all True when left out.
+        gallery_labels: [G] int, identity of each gallery image.
+        fpir: allowed share of strangers' queries that get an answer, 0 … 1.
+        valid: [Q, G] bool, False for pairs that a camera rule drops. Default: all True.
 
     Raises:
-        MetricError: shapes differ, or a distance is NaN or infinite.
-        ConfigError: `fpir` is no share.
+        MetricError: the shapes differ, or a distance is NaN or infinite.
+        ConfigError: `fpir` is not in 0 … 1.
 
     Example:
         >>> tpir_at_fpir([[1, 5], [2, 2], [3, 4]], [7, 8, 9], [7, 8], fpir=0.0)
@@ -93,7 +92,7 @@ def tpir_at_fpir(
 def nearest_of_identities(
     distances: ArrayLike, gallery_labels: ArrayLike, valid: NDArray[np.bool_] | None = None
 ) -> Nearest:
-    """Reduce distances to images to distances to identities; see `tpir_at_fpir`."""
+    """Reduce distances to images to distances to identities. Arguments as for `tpir_at_fpir`."""
     matrix, labels = np.array(distances, np.float64), np.asarray(gallery_labels)
     if matrix.ndim != 2 or labels.shape != matrix.shape[1:]:
         raise MetricError(f"labels {list(labels.shape)} do not fit distances {list(matrix.shape)}")
@@ -118,16 +117,16 @@ def nearest_of_identities(
 def open_set(
     nearest: Nearest, query_labels: ArrayLike, enrolled: ArrayLike, fpir: float = 0.01
 ) -> OpenSet:
-    """TPIR at an FPIR where only some of the identities are enrolled.
+    """Compute TPIR at an FPIR when only some of the identities are enrolled.
 
     Args:
-        nearest: of all identities.
-        query_labels: [Q] int.
-        enrolled: [E] int, the identities that are in the gallery.
-        fpir: allowed share of strangers' queries that are answered, 0 … 1.
+        nearest: distances to all identities.
+        query_labels: [Q] int, identity of each query.
+        enrolled: [E] int, the identities in the gallery.
+        fpir: allowed share of strangers' queries that get an answer, 0 … 1.
 
     Raises:
-        ConfigError: `fpir` is no share.
+        ConfigError: `fpir` is not in 0 … 1.
     """
     if not 0 <= fpir <= 1:
         raise ConfigError(f"an FPIR is a share between 0 and 1, not {fpir}")
@@ -144,7 +143,7 @@ def open_set(
     strange = np.sort(first[~known])
     allowed = int(np.floor(fpir * len(strange) + 1e-9))  # 0.29 × 100 is 28.999…
     limit = strange[allowed] if allowed < len(strange) else np.inf
-    # the largest distance below that of the first stranger who may not be answered
+    # the largest distance below that of the nearest stranger who may not be answered
     answered = first < limit
     answered |= np.isinf(limit) & np.isfinite(first)
     share = tied[rows[mated], own[mated]] / tied[mated].sum(axis=1)
@@ -171,34 +170,34 @@ def open_set_draws(
     seed: int = 0,
     fpir: float = 0.01,
 ) -> list[OpenSet]:
-    """Open-set figures of a closed-set benchmark, in which everyone is enrolled.
+    """Draw open-set problems from a closed-set benchmark, in which everyone is enrolled.
 
-    Each draw enrols a random half of the query identities (rounded up); the queries of the others
-    are strangers'. Identities that only the gallery has stay in it.
+    Each draw enrols a random half of the query identities, rounded up; queries of the other half
+    are strangers'. Identities that occur only in the gallery stay in it.
 
     Args:
-        blocks: (rows, [rows, G] distances) of consecutive queries; in one block for single-shot.
+        blocks: (rows, [rows, G] distances) of consecutive queries; a single block if single-shot.
         query_labels: [Q] int, identity of each query.
-        gallery_labels: [G] int.
+        gallery_labels: [G] int, identity of each gallery image.
         query_cameras: [Q] int.
         gallery_cameras: [G] int.
         camera_rule: one of `rules.CAMERA_RULES`.
-        single_shot: each draw also takes one gallery image of each identity and camera: the same
-            that `metrics.single_shot` takes in its draw of the same seed and number.
-        draws: how many, ≥ 1.
-        seed: of the draws.
-        fpir: allowed share of strangers' queries that are answered.
+        single_shot: also draw one gallery image per identity and camera, the same one that
+            `metrics.single_shot` draws for this seed and draw number.
+        draws: number of draws, ≥ 1.
+        seed: seed of the draws.
+        fpir: allowed share of strangers' queries that get an answer.
 
     Returns:
-        The figures of each draw.
+        The open-set figures of each draw.
 
     Raises:
-        MetricError, ConfigError: see `tpir_at_fpir`.
+        MetricError, ConfigError: as `tpir_at_fpir`.
     """
     labels, cameras = np.asarray(query_labels), np.asarray(query_cameras)
     in_gallery, seen_by = np.asarray(gallery_labels), np.asarray(gallery_cameras)
     identities = np.unique(labels)
-    # a generator of its own: the images drawn must be those of the closed-set figures
+    # A separate generator: the images drawn must equal those of the closed-set figures.
     rng = np.random.default_rng([seed, 1])
     halves = [rng.permutation(identities)[(len(identities) + 1) // 2 :] for _ in range(draws)]
 

@@ -1,7 +1,7 @@
 """Ranking metrics as expected values over all orders of tied images, in closed form.
 
-Each function takes `TieGroups` and gives one number a query, NaN where a query has no relevant
-image; `summarise` gives their means. `sums` has the equations of a group of tied images.
+Each function takes `TieGroups` and returns one number per query, NaN for a query without a relevant
+image; `summarise` returns the means. `sums` has the equations for a group of tied images.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,21 +21,21 @@ from reid_hash.metrics.sums import (
 from reid_hash.metrics.ties import Ints, TieGroups
 
 RANKS = (1, 5, 10, 20, 30)
-"""The ranks that papers on person re-identification print, and the whole toolkit with them."""
+"""Ranks that papers on person re-identification report, used throughout the toolkit."""
 
 
 def cmc(groups: TieGroups, ranks: Sequence[int] = RANKS) -> Floats:
-    """Cumulative match characteristic: the chance that a relevant image is among the first k.
+    """Compute the cumulative match characteristic: P(a relevant image is among the first k).
 
-    The m places that a group has among the first k hold none of its r relevant images with the
+    If m places of a group are among the first k, they hold none of its r relevant images with the
     hypergeometric probability C(t-r, m) / C(t, m).
 
     Args:
-        groups: of Q queries.
-        ranks: the k, each ≥ 1.
+        groups: tie groups of Q queries.
+        ranks: the values of k, each ≥ 1.
 
     Returns:
-        [Q, len(ranks)] float64 in 0 … 1, NaN where a query has no relevant image.
+        [Q, len(ranks)] float64 in 0 … 1; NaN for a query without a relevant image.
 
     Raises:
         ConfigError: a rank is below 1.
@@ -51,7 +51,7 @@ def cmc(groups: TieGroups, ranks: Sequence[int] = RANKS) -> Floats:
     first = groups.first
     size, relevant = groups.size[first, None], groups.relevant[first, None]
     places = np.clip(wanted - groups.before[first, None], 0, size)
-    # C(t-r, m) / C(t, m) is the same with m and r swapped: multiply the fewer factors.
+    # C(t-r, m) / C(t, m) is symmetric in m and r: multiply over the smaller.
     few, many = np.minimum(places, relevant), np.maximum(places, relevant)
     missed = np.ones(few.shape)
     for factor in range(int(few.max(initial=0))):
@@ -63,12 +63,12 @@ def cmc(groups: TieGroups, ranks: Sequence[int] = RANKS) -> Floats:
 
 
 def average_precision(groups: TieGroups) -> Floats:
-    """Average precision by steps: the mean, over the relevant images, of j / position of the j-th.
+    """Compute average precision by steps: the mean of j / position of the j-th relevant image.
 
-    The definition of information retrieval, also scikit-learn's and torchreid's.
+    This is the definition of information retrieval, scikit-learn and torchreid.
 
     Returns:
-        [Q] float64 in 0 … 1, NaN where a query has no relevant image.
+        [Q] float64 in 0 … 1; NaN for a query without a relevant image.
 
     Example:
         >>> from reid_hash.metrics import tie_groups
@@ -79,13 +79,13 @@ def average_precision(groups: TieGroups) -> Floats:
 
 
 def average_precision_trapezoid(groups: TieGroups) -> Floats:
-    """Average precision as the area below straight lines between points of the curve.
+    """Compute average precision as the area under straight lines between points of the curve.
 
     The definition of Market-1501's `compute_AP.m` (Zheng et al., ICCV 2015): the j-th relevant
     image at position p adds the mean of (j-1)/(p-1), taken as 1 at p = 1, and j/p.
 
     Returns:
-        [Q] float64 in 0 … 1, NaN where a query has no relevant image.
+        [Q] float64 in 0 … 1; NaN for a query without a relevant image.
 
     Example:
         >>> from reid_hash.metrics import tie_groups
@@ -96,18 +96,19 @@ def average_precision_trapezoid(groups: TieGroups) -> Floats:
     at_least_1 = np.maximum(before, 1)
     inverses = inverse_sum(groups, at_least_1 - 1, before + groups.size - 1)
     left = rise * groups.size + (groups.relevant_before - rise * before) * inverses
-    # A group that starts the list: 1 at position 1 and the slope at t-1 others, together r.
+    # The group at the start of the list: 1 at position 1 and the slope at t-1 others, together r.
     left = np.where(before == 0, groups.relevant, left) * (groups.relevant / groups.size)
     return per_query(groups, (left + precision_sum(groups)) / 2) / found(groups)
 
 
 def inverse_negative_penalty(groups: TieGroups) -> Floats:
-    """Relevant images / position of the last of them; its mean is mINP (Ye et al., TPAMI 2021).
+    """Compute n_relevant / position of the last relevant image; the mean is mINP (Ye et al., 2021).
 
-    The last relevant image is the m-th of its group with probability C(m-1, r-1) / C(t, r).
+    Source: Ye et al., TPAMI 2021. The last relevant image is the m-th of its group with probability
+    C(m-1, r-1) / C(t, r).
 
     Returns:
-        [Q] float64 in 0 … 1, NaN where a query has no relevant image.
+        [Q] float64 in 0 … 1; NaN for a query without a relevant image.
 
     Example:
         >>> from reid_hash.metrics import tie_groups
@@ -116,7 +117,7 @@ def inverse_negative_penalty(groups: TieGroups) -> Floats:
     """
     last = groups.last
     place, before, relevant = groups.size[last], groups.before[last], groups.relevant[last]
-    # One relevant image stands anywhere: the mean of 1/(s+1) … 1/(s+t). Otherwise sum over m.
+    # A single relevant image is anywhere: the mean of 1/(s+1) … 1/(s+t). Otherwise sum over m.
     inverse = inverse_sum(groups, before, before + place) / place
     several = np.flatnonzero(relevant > 1)
     inverse[several] = _mean_inverse_of_last(before[several], place[several], relevant[several])
@@ -126,21 +127,21 @@ def inverse_negative_penalty(groups: TieGroups) -> Floats:
 
 
 def _mean_inverse_of_last(before: Ints, size: Ints, relevant: Ints) -> Floats:
-    """[n] mean of 1 / (s + m) where m is the place of the last of r among t places."""
-    # Longest sums first, so that the queries still summing are a prefix.
+    """Compute the mean [n] of 1 / (s + m), m being the last of r relevant among t places."""
+    # Longest sums first, so that the queries still being summed are a prefix.
     order = np.argsort(relevant - size, kind="stable")
     end, place, relevant = (before + size)[order], size[order], relevant[order]
     terms = place - relevant + 1
     longest = int(terms.max(initial=0))
     running = np.searchsorted(-terms, -np.arange(longest)).tolist()
-    chance = relevant / place  # that the group's last place is relevant
+    chance = relevant / place  # probability that the group's last place is relevant
     total = np.zeros(len(order))
     for term in range(longest):
         now = slice(0, running[term])
         left = chance[now]  # a view
         total[now] += left / (end[now] - term)
         left *= (place[now] - relevant[now] - term) / (place[now] - 1 - term)
-        if term % 64 == 0 and left.max() < 1e-22:  # what is left cannot change the sum
+        if term % 64 == 0 and left.max() < 1e-22:  # the remainder cannot change the sum
             break
     result = np.empty(len(order))
     result[order] = total
@@ -148,10 +149,10 @@ def _mean_inverse_of_last(before: Ints, size: Ints, relevant: Ints) -> Floats:
 
 
 def precision_at(groups: TieGroups, k: int) -> Floats:
-    """Share of relevant images among the first k; places that a small gallery leaves empty count.
+    """Compute the share of relevant images among the first k; missing images count as irrelevant.
 
     Returns:
-        [Q] float64 in 0 … 1, NaN where a query has no relevant image.
+        [Q] float64 in 0 … 1; NaN for a query without a relevant image.
 
     Raises:
         ConfigError: k is below 1.
@@ -165,10 +166,10 @@ def precision_at(groups: TieGroups, k: int) -> Floats:
 
 
 def recall_at(groups: TieGroups, k: int) -> Floats:
-    """Share of the relevant images that are among the first k.
+    """Compute the share of the relevant images that are among the first k.
 
     Returns:
-        [Q] float64 in 0 … 1, NaN where a query has no relevant image.
+        [Q] float64 in 0 … 1; NaN for a query without a relevant image.
 
     Raises:
         ConfigError: k is below 1.
@@ -184,16 +185,16 @@ def recall_at(groups: TieGroups, k: int) -> Floats:
 def summarise(
     groups: TieGroups | Iterable[TieGroups], ranks: Sequence[int] = RANKS
 ) -> dict[str, float]:
-    """Means over the queries that have a relevant image.
+    """Average the metrics over the queries that have a relevant image.
 
     Args:
-        groups: of all queries, or of a block of queries after another.
-        ranks: of the CMC curve.
+        groups: tie groups of all queries, or an iterable of blocks of queries.
+        ranks: ranks of the CMC curve.
 
     Returns:
-        `rank<k>` for each of the ranks, `map` (steps), `map_trapezoid` and `minp` as fractions,
-        NaN where no query has a relevant image; `queries`, how many have one, and
-        `queries_without_match`, how many were left out.
+        `rank<k>` for each rank, `map` (steps), `map_trapezoid` and `minp` as fractions, NaN if no
+        query has a relevant image; `queries`, the number of queries with a relevant image;
+        `queries_without_match`, the number of queries without one.
 
     Example:
         >>> from reid_hash.metrics import tie_groups

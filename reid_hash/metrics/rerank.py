@@ -22,28 +22,28 @@ def rerank(
     k2: int = 6,
     lambda_: float = 0.3,
 ) -> Floats:
-    """Mix a distance with how little the reciprocal neighbourhoods of two images overlap.
+    """Re-rank by mixing a distance with the Jaccard distance of reciprocal neighbourhoods.
 
     Follows the authors' released code: every image of both sets is a neighbour of every other,
-    itself included; each row of distances is divided by its largest. Equally distant neighbours
-    are taken in the order of their index, queries first (a stable sort): the result depends on that
-    order where neighbours tie at rank k1 or k2. An image without any reciprocal neighbour, not even
-    itself because more than k1 others are identical, overlaps with nothing.
+    itself included, and each row of distances is divided by its maximum. Equally distant neighbours
+    are taken in order of index, queries first (a stable sort), so the result depends on that order
+    if neighbours tie at rank k1 or k2. An image without any reciprocal neighbour, not even itself
+    because more than k1 others are identical, overlaps with nothing.
 
     Args:
-        query_query: [Q, Q] real ≥ 0, symmetric. The authors give squared Euclidean distances;
-            Hamming distances are that already, up to a factor.
+        query_query: [Q, Q] real ≥ 0, symmetric. The authors pass squared Euclidean distances;
+            Hamming distances are those, up to a factor.
         query_gallery: [Q, G] real ≥ 0.
         gallery_gallery: [G, G] real ≥ 0, symmetric.
-        k1: neighbours of an image, ≥ 1 (section 3.2).
-        k2: neighbours whose encodings are averaged, 1 for none (section 3.4, eq. 11).
+        k1: number of neighbours of an image, ≥ 1 (section 3.2).
+        k2: number of neighbours whose encodings are averaged; 1: none (section 3.4, eq. 11).
         lambda_: weight of the original distance in 0 … 1 (eq. 12).
 
     Returns:
         [Q, G] float64 in 0 … 1, smaller is nearer.
 
     Raises:
-        MetricError: shapes do not fit together, a distance is NaN, or a k is below 1.
+        MetricError: the shapes do not match, a distance is NaN, or k1 or k2 is below 1.
 
     Example:
         >>> near, far = 0.1, 1.0
@@ -59,14 +59,14 @@ def rerank(
     ranking, largest = _nearest(distances, max(k1 + 1, k2))
     near = _reciprocal(ranking[:, : k1 + 1])
     nearer = _reciprocal(ranking[:, : round(k1 / 2) + 1])
-    # Eq. 5: a neighbour brings its own closer neighbours when more than two thirds are shared.
+    # Eq. 5: a neighbour adds its own closer neighbours if more than two thirds are shared.
     shared = near.multiply(near @ nearer.T).tocoo()
     sizes = np.asarray(nearer.sum(axis=1)).ravel()
     accepted = 3 * shared.data > 2 * sizes[shared.col]
     bringing = _matrix(shared.row[accepted], shared.col[accepted], len(ranking))
     expanded = (near + bringing @ nearer).tocoo()
     rows, columns = expanded.row.astype(np.int64), expanded.col.astype(np.int64)
-    # Eq. 7: membership falls with distance; it sums to 1 in a row.
+    # Eq. 7: membership falls with distance; each row sums to 1.
     membership = np.exp(-distances.at(rows, columns) / largest[rows])
     membership /= np.bincount(rows, membership, minlength=len(ranking))[rows]
     encoding = sp.csr_array((membership, (rows, columns)), shape=expanded.shape)
@@ -83,7 +83,7 @@ def rerank(
 
 
 class _Distances:
-    """The square matrix over queries and gallery together, never built as a whole."""
+    """The square distance matrix over queries and gallery together, never built as a whole."""
 
     def __init__(self, query: ArrayLike, cross: ArrayLike, gallery: ArrayLike) -> None:
         self.query_query = np.asarray(query)
@@ -101,7 +101,7 @@ class _Distances:
         return sum(self.query_gallery.shape)
 
     def rows(self, start: int, stop: int) -> Floats:
-        """[stop - start, Q + G] some rows."""
+        """Return some rows of the matrix: [stop - start, Q + G]."""
         split = self.n_query
         upper, lower = slice(start, min(stop, split)), slice(max(start - split, 0), stop - split)
         blocks = []
@@ -112,7 +112,7 @@ class _Distances:
         return np.block(blocks).astype(np.float64)
 
     def at(self, rows: Ints, columns: Ints) -> Floats:
-        """[n] single entries."""
+        """Return single entries of the matrix: [n]."""
         out = np.empty(len(rows))
         low, high = np.minimum(rows, columns), np.maximum(rows, columns)
         both, neither = high < self.n_query, low >= self.n_query
@@ -125,10 +125,10 @@ class _Distances:
 
 
 def _nearest(distances: _Distances, k: int) -> tuple[Ints, Floats]:
-    """[n, k] the nearest images of each, ties by index, and [n] each one's largest distance.
+    """Find the nearest images [n, k] of each image, ties by index, and its largest distance [n].
 
-    A stable sort of whole rows would do, but only the first k are wanted: all within the k-th
-    distance are picked first.
+    A stable sort of whole rows would do the same, but only the first k are wanted, so images within
+    the k-th distance are selected first.
     """
     n = len(distances)
     k = min(k, n)
@@ -137,11 +137,11 @@ def _nearest(distances: _Distances, k: int) -> tuple[Ints, Floats]:
         block = distances.rows(start, min(start + _BLOCK_ROWS, n))
         limit = np.partition(block, k - 1, axis=1)[:, k - 1, None]
         rows, columns = np.nonzero(block <= limit)
-        order = np.lexsort((block[rows, columns], rows))  # stable; columns are in order already
+        order = np.lexsort((block[rows, columns], rows))  # stable; columns are already in order
         firsts = np.searchsorted(rows, np.arange(len(block)))
         ranking[start : start + len(block)] = columns[order[firsts[:, None] + np.arange(k)]]
         largest[start : start + len(block)] = block.max(axis=1)
-    largest[largest == 0] = 1.0  # all identical: every normalised distance is 0
+    largest[largest == 0] = 1.0  # if all are identical, every normalised distance is 0
     return ranking, largest
 
 
@@ -150,14 +150,14 @@ def _matrix(rows: Ints, columns: Ints, n: int) -> Any:
 
 
 def _reciprocal(neighbours: Ints) -> Any:
-    """R(p, k), eq. 3: [n, n] sparse, 1 where both are among each other's neighbours."""
+    """Compute R(p, k), eq. 3: [n, n] sparse, 1 if both are among each other's neighbours."""
     n, k = neighbours.shape
     forward = _matrix(np.repeat(np.arange(n), k), neighbours.ravel(), n)
     return forward.multiply(forward.T).tocsr()
 
 
 def _jaccard_distance(encoding: Any, n_query: int) -> Floats:
-    """[Q, G] eq. 10: 1 - sum of minima / sum of maxima; rows sum to 1 (or to 0)."""
+    """Compute eq. 10: [Q, G] 1 - sum of minima / sum of maxima; rows sum to 1 (or to 0)."""
     queries, gallery = encoding[:n_query], encoding[n_query:].tocsc()
     sums = np.asarray(encoding.sum(axis=1)).ravel()
     result = np.empty((n_query, gallery.shape[0]))

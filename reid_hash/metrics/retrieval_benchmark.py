@@ -1,4 +1,4 @@
-"""Every figure of a retrieval benchmark, from packed codes in one pass."""
+"""All figures of a retrieval benchmark from packed codes, in one pass."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,27 +23,27 @@ from reid_hash.metrics.sums import Floats, check_ranks, found, found_at
 from reid_hash.metrics.ties import Ints
 
 RETURNED = tuple(range(100, 1001, 100))
-"""Numbers of returned images at which curves of precision are drawn."""
+"""Numbers of returned images at which precision curves are drawn."""
 
 
 @dataclass(frozen=True, eq=False)
 class RetrievalResult:
-    """Means over the queries that have a relevant image; NaN where none has.
+    """Means over the queries with a relevant image, in 0 … 1; NaN if there is no such query.
 
     Attributes:
-        map: mean of `average_precision`, in 0 … 1 as all that follow.
+        map: mean of `average_precision`.
         map_at: k → mean of `average_precision_at`.
         precision_at: k → mean of `precision_at`.
         recall_at: k → mean of `recall_at`.
         ndcg_at: k → mean of `ndcg_at`.
-        radius: of the ball, in bits.
-        precision_radius: mean of `precision_within_radius`, an empty ball counts as 0. A ball is
-            a look-up by plain Hamming distance, so weights change nothing about it.
-        empty_ball_share: share of queries with nothing in their ball.
+        radius: radius of the ball in bits.
+        precision_radius: mean of `precision_within_radius`; an empty ball counts as 0. The ball is
+            a look-up by plain Hamming distance, so weights do not affect it.
+        empty_ball_share: share of queries with an empty ball.
         precision_curve: (returned [n] int64, precision [n] float64).
-        pr_curve: (recall [21] float64, precision [21] float64), `precision_at_recall`.
-        queries: how many queries have a relevant image.
-        queries_without_match: how many were left out.
+        pr_curve: (recall [21] float64, precision [21] float64), from `precision_at_recall`.
+        queries: number of queries with a relevant image.
+        queries_without_match: number of queries without one, which are left out.
     """
 
     map: float
@@ -73,27 +73,27 @@ def retrieval(
     threads: int | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> RetrievalResult:
-    """Evaluate retrieval: each query ranks the whole gallery, ties count as their expected value.
+    """Evaluate retrieval: each query ranks the whole gallery; ties count as their expected value.
 
-    An image is relevant that shares a label with the query; for NDCG it is worth
+    An image that shares a label with the query is relevant. Its gain for NDCG is
     2^(shared labels) - 1. Plain Hamming distances are counted, not sorted.
 
     Args:
         query: Q codes.
-        gallery: G codes of the same length and model; its weights count.
+        gallery: G codes of the same length and model; its weights are used.
         query_labels: [Q] int, one class each, or [Q, classes] bool.
-        gallery_labels: [G] int, or [G, classes] bool; of the same kind.
-        weighted: rank by weighted Hamming distance instead of the plain one.
-        at: the k of mAP@k, precision@k, recall@k and NDCG@k, each ≥ 1.
-        radius: of the look-up, in bits, ≥ 0.
-        returned: numbers of returned images for the curve of precision, each ≥ 1.
+        gallery_labels: [G] int or [G, classes] bool, like `query_labels`.
+        weighted: rank by weighted instead of plain Hamming distance.
+        at: values of k for mAP@k, precision@k, recall@k and NDCG@k, each ≥ 1.
+        radius: radius of the look-up in bits, ≥ 0.
+        returned: numbers of returned images for the precision curve, each ≥ 1.
         threads: as for `rank_code_blocks`.
         block_bytes: as for `rank_code_blocks`.
 
     Raises:
         ConfigError: a k, a number of returned images or the radius is out of range.
         CodeError: the codes are not comparable.
-        MetricError: the labels do not fit the codes, or each other.
+        MetricError: the labels do not match the codes, or each other.
 
     Example:
         >>> codes = Codes.from_outputs([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
@@ -108,7 +108,7 @@ def retrieval(
     check_same_kind(labels, gallery_labels)
     if len(labels) != len(query):
         raise MetricError(f"{len(query)} query codes, but {len(labels)} rows of labels")
-    # Queries of equal code and equal labels have equal figures.
+    # Queries with equal codes and labels have equal figures.
     first, inverse, _ = distinct(code_keys(query, labels))
     everything = (query[first], gallery, labels[first], gallery_labels)
     counter = counter_without_cameras(*everything, weighted)
@@ -116,7 +116,7 @@ def retrieval(
     assert isinstance(lookup, HistogramCounter)
     threads = choose_threads(query, gallery, weighted, threads)
     limit = counter.rows_within(block_bytes // threads)
-    # Two numbers of the ball come first, then the metrics of the ranking.
+    # The first two columns describe the ball, the others the ranking.
     work = partial(_block, counter, lookup, radius, partial(_columns, at=ks, returned=numbers))
     tables = [np.zeros((0, 3 + 4 * len(ks) + len(numbers) + len(RECALLS)))]
     tables += [table for _, table in parallel(work, len(first), limit, threads)]
@@ -130,7 +130,7 @@ def _block(
     columns: Callable[[Ranking], list[Floats]],
     rows: slice,
 ) -> NDArray[np.float64]:
-    """[q, columns] of some queries."""
+    """Compute the figures of some queries: [q, columns]."""
     histograms = lookup.histograms(rows)
     ranked = ranking(histograms) if counter is lookup else counter.count(rows)
     near = histograms[:, : radius + 1]

@@ -1,4 +1,4 @@
-"""Camera rules: which gallery images a query is not ranked against."""
+"""Camera rules: which gallery images a query ignores."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from reid_hash.errors import ConfigError
 
 CAMERA_RULES = ("market", "cuhk03", "none")
-"""What a rule drops: "market" gallery images of the query's identity *and* camera (Zheng et al.,
+"""Camera rules. "market" drops gallery images of the query's identity *and* camera (Zheng et al.,
 ICCV 2015), "cuhk03" all images of the query's camera (Li et al., CVPR 2014), "none" nothing."""
 
 
@@ -23,17 +23,17 @@ def valid_mask(
     query_cameras: ArrayLike,
     gallery_cameras: ArrayLike,
 ) -> NDArray[np.bool_]:
-    """The pairs that a camera rule leaves.
+    """Mark the pairs that a camera rule keeps.
 
     Args:
         camera_rule: one of `CAMERA_RULES`.
-        query_labels: [q] int, identity or class of each query, all or a block of them.
+        query_labels: [q] int, identity or class of each query, for all queries or a block of them.
         gallery_labels: [G] int.
         query_cameras: [q] int.
         gallery_cameras: [G] int.
 
     Returns:
-        [q, G] bool, False where the pair is dropped.
+        [q, G] bool, False for dropped pairs.
 
     Raises:
         ConfigError: the rule is unknown.

@@ -1,4 +1,4 @@
-"""CUHK03's classic protocol: a gallery of one image an identity and camera, drawn many times."""
+"""CUHK03's classic protocol: galleries of one image per identity and camera, drawn repeatedly."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from reid_hash.metrics.ranking import RANKS, summarise
 from reid_hash.metrics.ties import Ints, TieGroups, from_counts
 
 MOST_DRAWS = 10_000
-"""All draws are held at a time; their mean is certain to a hundredth of a percent long before."""
+"""All draws are in memory at once; their mean is certain to 0.01% long before this many."""
 
 
 def single_shot(
@@ -24,11 +24,11 @@ def single_shot(
     seed: int = 0,
     ranks: Sequence[int] = RANKS,
 ) -> dict[str, NDArray[np.float64]]:
-    """Evaluate single-shot (Li et al., "DeepReID", CVPR 2014): means over queries, for each draw.
+    """Evaluate single-shot (Li et al., "DeepReID", CVPR 2014): means over queries for each draw.
 
-    Each draw takes one gallery image of every (identity, camera) at random. A query is ranked
-    against the drawn images of all cameras but its own (camera rule "cuhk03"). Ties count as their
-    expected value.
+    Each draw takes one random gallery image of every (identity, camera). A query is ranked against
+    the drawn images of all cameras but its own (camera rule "cuhk03"). Ties count as their expected
+    value.
 
     Args:
         distances: [Q, G] real, smaller is nearer.
@@ -36,17 +36,16 @@ def single_shot(
         gallery_labels: [G] int.
         query_cameras: [Q] int.
         gallery_cameras: [G] int.
-        draws: how many galleries are drawn, 1 … 10,000.
-        seed: of the generator that draws them.
-        ranks: of the CMC curve.
+        draws: number of galleries drawn, 1 … 10,000.
+        seed: seed of the draws.
+        ranks: ranks of the CMC curve.
 
     Returns:
-        The keys of `summarise`, each with [draws] float64: take the mean, and the standard
-        deviation over draws.
+        The keys of `summarise`, each with [draws] float64, from which to take the mean and the
+        standard deviation over draws.
 
     Raises:
-        MetricError: shapes do not fit together, a distance is not finite, or too many or
-            too few draws.
+        MetricError: the shapes do not match, a distance is not finite, or `draws` is out of range.
 
     Example:
         >>> result = single_shot([[0.1, 0.2]], [7], [7, 8], [1], [2, 2], draws=3)
@@ -68,7 +67,7 @@ def single_shot(
         raise MetricError(f"at least 1 draw is needed, not {draws}")
     if draws > MOST_DRAWS:
         raise MetricError(f"at most {MOST_DRAWS:,} galleries are drawn, not {draws:,}")
-    columns = np.ascontiguousarray(matrix.T)  # drawn images are then whole rows
+    columns = np.ascontiguousarray(matrix.T)  # makes drawn images whole rows
     chosen = draw_images(in_gallery, seen_by, draws, np.random.default_rng(seed))
     by_camera = [np.flatnonzero(cameras == camera) for camera in np.unique(cameras)]
     order = np.argsort(np.argsort(cameras, kind="stable"))
@@ -83,7 +82,7 @@ def single_shot(
 
 
 def draw_images(labels: Ints, cameras: Ints, draws: int, rng: np.random.Generator) -> Ints:
-    """[draws, groups] one image of each (label, camera)."""
+    """Draw one image of each (label, camera), for every draw: [draws, groups]."""
     order = np.lexsort((cameras, labels))
     labels, cameras = labels[order], cameras[order]
     opens = np.ones(len(order), np.bool_)
@@ -95,7 +94,7 @@ def draw_images(labels: Ints, cameras: Ints, draws: int, rng: np.random.Generato
 
 
 def _rank(distances: NDArray[Any], drawn_labels: Ints, labels: Ints) -> TieGroups:
-    """Groups from distances [drawn, q], all valid: few are relevant, so they are just compared."""
+    """Make groups from distances [drawn, q], all valid; relevant images are few: compare them."""
     query, place = np.nonzero(labels[:, None] == drawn_labels)
     values = distances[place, query]
     order = np.lexsort((values, query))

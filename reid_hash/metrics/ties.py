@@ -1,10 +1,10 @@
-"""Groups of equally distant gallery images: the table that every ranking metric is computed from.
+"""Groups of equally distant gallery images: the table from which every ranking metric is computed.
 
-Codes tie all the time, and a sort puts tied images in an arbitrary order. The metrics of this
-package are expected values over all orders of the tied images (McSherry & Najork, "Computing
-Information Retrieval Performance Measures Efficiently in the Presence of Tied Scores", ECIR 2008).
-For that it is enough to know, for each group of tied images that holds a relevant one, how many
-images stand before it and how many are in it.
+Codes tie often, and a sort puts tied images in an arbitrary order. The metrics of this package are
+expected values over all orders of the tied images (McSherry & Najork, "Computing Information
+Retrieval Performance Measures Efficiently in the Presence of Tied Scores", ECIR 2008). For these it
+is enough to know, for each group of tied images with a relevant one, how many images precede it and
+how many it holds.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class TieGroups:
-    """Every (query, distance) at which a relevant gallery image stands, sorted by both.
+    """Every (query, distance) at which there is a relevant gallery image, sorted by both.
 
-    "Valid" are the gallery images that the camera rule leaves to a query, "relevant" those valid
-    ones that have the query's label.
+    An image is "valid" for a query if the camera rule keeps it, and "relevant" if it is valid and
+    has the query's label.
 
     Attributes:
         query: [g] int64, index of the query.
@@ -51,17 +51,17 @@ class TieGroups:
 
     @cached_property
     def first(self) -> Ints:
-        """[m] index of the nearest group of each query that has a relevant image."""
+        """Index of the nearest group of each query with a relevant image, [m]."""
         return np.flatnonzero(np.diff(self.query, prepend=-1))
 
     @cached_property
     def last(self) -> Ints:
-        """[m] index of the farthest group of each query that has a relevant image."""
+        """Index of the farthest group of each query with a relevant image, [m]."""
         return np.flatnonzero(np.diff(self.query, append=len(self)))
 
     @staticmethod
     def concatenate(blocks: Sequence["TieGroups"]) -> "TieGroups":
-        """Join blocks of queries; the first query of a block follows the last of the one before."""
+        """Join consecutive blocks of queries."""
         if not blocks:
             return from_histograms(np.zeros((0, 1), np.int64), np.zeros((0, 1), np.int64))
         offsets = np.cumsum([0, *(len(block) for block in blocks[:-1])])
@@ -76,11 +76,11 @@ class TieGroups:
         )
 
     def take(self, order: Ints) -> "TieGroups":
-        """The groups as if query order[i] had been query i; `order` is a permutation of all."""
+        """Reorder the queries: the new query i is the old query order[i], a permutation of all."""
         place = np.empty(len(self), np.int64)
         place[order] = np.arange(len(self))
         query = place[self.query]
-        groups = np.argsort(query, kind="stable")  # stable: keeps the distances in order
+        groups = np.argsort(query, kind="stable")  # stable, to keep the distances in order
         return TieGroups(
             query[groups],
             self.before[groups],
@@ -95,10 +95,10 @@ class TieGroups:
 def from_counts(
     query: Ints, before: Ints, size: Ints, relevant: Ints, n_valid: ArrayLike
 ) -> TieGroups:
-    """Fill in what follows from the counts of each group.
+    """Make tie groups from each group's counts.
 
     Args:
-        query: [g] index of the query; the groups are sorted by (query, distance).
+        query: [g] index of the query; groups are sorted by (query, distance).
         before: [g] valid images strictly nearer than the group.
         size: [g] valid images in the group.
         relevant: [g] relevant images in the group, ≥ 1.
@@ -107,18 +107,18 @@ def from_counts(
     valid = np.asarray(n_valid, np.int64)
     n_relevant = np.zeros(len(valid), np.int64)
     np.add.at(n_relevant, query, relevant)
-    # Relevant images of all earlier queries are taken off the running sum.
+    # Subtract the relevant images of all earlier queries from the running sum.
     relevant_before = np.cumsum(relevant) - relevant
     relevant_before -= (np.cumsum(n_relevant) - n_relevant)[query]
     return TieGroups(query, before, relevant_before, size, relevant, n_relevant, valid)
 
 
 def from_histograms(valid: Ints, relevant: Ints) -> TieGroups:
-    """Groups from counts at each distance level.
+    """Make tie groups from counts at each distance level.
 
     Args:
         valid: [Q, levels] int64, valid images of a query at each distance, nearest first.
-        relevant: [Q, levels] int64, the relevant ones among them.
+        relevant: [Q, levels] int64, relevant images of a query at each distance.
 
     Example:
         >>> from_histograms(np.array([[2, 1, 3]]), np.array([[0, 1, 2]])).before
@@ -138,17 +138,17 @@ def tie_groups(
     valid: NDArray[np.bool_] | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> TieGroups:
-    """Groups from a dense matrix of distances; equal numbers are ties.
+    """Make tie groups from a dense distance matrix; equal numbers are ties.
 
     Args:
         distances: [Q, G] real, finite, smaller is nearer.
         relevant: [Q, G] bool, whether the gallery image has the query's label.
-        valid: [Q, G] bool, False where a camera rule drops the pair (`rules.valid_mask`); all
-            True when left out.
-        block_bytes: memory, in bytes, that a block of queries may take.
+        valid: [Q, G] bool, False for pairs that a camera rule drops (`rules.valid_mask`). Default:
+            all True.
+        block_bytes: memory for a block of queries, in bytes.
 
     Raises:
-        MetricError: shapes differ, or a distance is NaN or infinite.
+        MetricError: the shapes differ, or a distance is NaN or infinite.
 
     Example:
         >>> groups = tie_groups([[0.0, 1.0, 1.0, 2.0]], np.array([[False, True, False, True]]))
@@ -187,7 +187,7 @@ def _block_groups(
     relevant = np.take_along_axis(relevant, order, axis=1)
     opens = np.ones(distances.shape, np.bool_)
     opens[:, 1:] = distances[:, 1:] != distances[:, :-1]
-    starts = np.flatnonzero(opens)  # dropped images take part in groups, but are not counted
+    starts = np.flatnonzero(opens)  # dropped images belong to groups, but are not counted
     size = np.add.reduceat(valid.ravel(), starts, dtype=np.int64)
     n_relevant = np.add.reduceat(relevant.ravel(), starts, dtype=np.int64)
     query = starts // distances.shape[1]

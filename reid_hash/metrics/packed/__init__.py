@@ -1,1 +1,1 @@
-"""Ranking packed codes by counting: the gallery is never sorted."""
+"""Ranking of packed codes by counting; the gallery is never sorted."""

@@ -1,4 +1,4 @@
-"""Which way of counting fits labels, camera rule and kind of distance."""
+"""Choice of the counting method for the labels, camera rule and kind of distance at hand."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ def counter_without_cameras(
     gallery_labels: ArrayLike,
     weighted: bool,
 ) -> BlockCounter:
-    """What ranks the whole gallery for each query; the arguments are `rank_code_blocks`'."""
+    """Make the counter that ranks the whole gallery. Arguments as for `rank_code_blocks`."""
     query.check_comparable(gallery)
     if check_same_kind(query_labels, gallery_labels):
         sets = np.asarray(query_labels), np.asarray(gallery_labels)
@@ -85,7 +85,7 @@ def counters_with_cameras(
     camera_rule: str,
     weighted: bool,
 ) -> Iterator[tuple[Ints, BlockCounter]]:
-    """Indices of some queries, and what ranks their part of the gallery."""
+    """Yield indices of some queries, and the counter that ranks their part of the gallery."""
     query.check_comparable(gallery)
     if check_same_kind(query_labels, gallery_labels):
         raise MetricError("images with several labels are ranked with the camera rule none")
@@ -110,7 +110,7 @@ def counters_with_cameras(
 def _matching_numbers(
     of_query: ArrayLike, of_gallery: ArrayLike, query: Codes, gallery: Codes, what: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Both as 0 … n-1, the same number for the same value, so that two can be joined to one key."""
+    """Number both arrays' values 0 … n-1 alike, so that two arrays can be joined to one key."""
     a, b = np.asarray(of_query), np.asarray(of_gallery)
     for name, values, codes in (("query", a, query), ("gallery", b, gallery)):
         if values.shape != (len(codes),):
@@ -118,7 +118,7 @@ def _matching_numbers(
                 f"{len(codes)} {name} codes, but {what} of shape {list(values.shape)}"
             )
     if a.dtype != b.dtype and "u" in (a.dtype.kind, b.dtype.kind):
-        # int64 and uint64 have no common type but float64, in which large numbers run together
+        # int64 and uint64 only share float64, in which different large numbers become equal.
         a, b = a.astype(object), b.astype(object)
     numbers = np.unique(np.concatenate([a, b]), return_inverse=True)[1].astype(np.int64)
     return numbers[: len(a)], numbers[len(a) :]

@@ -1,4 +1,4 @@
-"""Counting a block of queries' images at each unweighted distance, for single labels."""
+"""Count a block of queries' images at each unweighted distance, for single labels."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -15,24 +15,24 @@ from reid_hash.metrics.gains import Gains, gain
 from reid_hash.metrics.ties import Ints, TieGroups, from_histograms
 
 COLUMNS = 2**16
-"""Gallery codes compared at a time, also so that a count of `cv2.calcHist`, a float32, is exact."""
+"""Gallery codes compared at a time; also keeps the float32 counts of `cv2.calcHist` exact."""
 
 _WORDS = 2**18
-"""Distances computed in one call: 1 MB stays in a cache, and is work enough for a thread to let go
-of the interpreter's lock."""
+"""Distances computed per call: 1 MB fits in a cache, and is enough work to release the
+interpreter's lock for."""
 
 _MANY = 512
-"""From this many images on, a slice's own histogram is faster than collecting its distances."""
+"""From this many images on, a histogram per slice is faster than collecting distances."""
 
 
 @dataclass(frozen=True, eq=False)
 class Slices:
-    """Where a gallery in order of label and camera keeps a query's images.
+    """A gallery in order of label and camera, and where it keeps each query's images.
 
     Attributes:
-        order: [G] puts the gallery in that order.
-        start, stop: [Q] the images of the query's label.
-        drop_start, drop_stop: [Q] those among them that the camera rule drops.
+        order: [G] permutation that sorts the gallery.
+        start, stop: [Q] slice of the images with the query's label.
+        drop_start, drop_stop: [Q] slice of those images that the camera rule drops.
     """
 
     order: Ints
@@ -43,7 +43,7 @@ class Slices:
 
     @classmethod
     def find(cls, query_labels: Ints, query_cameras: Ints, labels: Ints, cameras: Ints) -> "Slices":
-        """Sort a gallery; labels and cameras are 0 … n-1. Same label and camera are dropped."""
+        """Sort a gallery by label and camera (each 0 … n-1); equal label and camera are dropped."""
         n_cameras = 1 + int(np.concatenate([query_cameras, cameras]).max(initial=0))
         keys = labels * n_cameras + cameras
         order = np.argsort(keys, kind="stable")
@@ -58,12 +58,12 @@ class Slices:
         )
 
     def without_dropped(self) -> "Slices":
-        """The same with nothing dropped."""
+        """Return the same slices with nothing dropped."""
         return replace(self, drop_start=self.start, drop_stop=self.start)
 
 
 class Ranking(NamedTuple):
-    """What is counted of a block of queries."""
+    """Counts for a block of queries."""
 
     groups: TieGroups
     gains: Gains
@@ -74,15 +74,15 @@ class BlockCounter(ABC):
 
     @abstractmethod
     def rows_within(self, limit: int) -> int:
-        """How many queries can be counted at a time with `limit` bytes."""
+        """Return how many queries can be counted at a time within `limit` bytes."""
 
     @abstractmethod
     def count(self, rows: slice) -> Ranking:
-        """The groups and gains of these queries; thread-safe."""
+        """Count the groups and gains of these queries. Thread-safe."""
 
 
 class HistogramCounter(BlockCounter):
-    """Unweighted: histograms over the bits + 1 possible distances."""
+    """Unweighted counter: histograms over the bits + 1 possible distances."""
 
     def __init__(self, query: Codes, gallery: Codes) -> None:
         self.query, self.gallery = words(query.packed), words(gallery.packed)
@@ -91,14 +91,14 @@ class HistogramCounter(BlockCounter):
 
     @abstractmethod
     def histograms(self, rows: slice) -> Ints:
-        """[q, bits + 1, s + 1] valid images at each distance that share 0 … s labels."""
+        """Count valid images by distance and 0 … s shared labels: [q, bits + 1, s + 1]."""
 
     def count(self, rows: slice) -> Ranking:
         """See `BlockCounter`."""
         return ranking(self.histograms(rows))
 
     def distances(self, rows: slice) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield (first, distances): the place of its first row, and a batch [rows, G]."""
+        """Yield (first, distances): the index of a batch's first row, and the batch [rows, G]."""
         query, columns = self.query[rows], len(self.gallery)
         batch = max(1, _WORDS // max(1, min(columns, COLUMNS)))
         out = np.empty((min(batch, len(query)), columns), self.dtype)
@@ -111,14 +111,14 @@ class HistogramCounter(BlockCounter):
 
 
 class SliceCounter(HistogramCounter):
-    """For single labels: a query's relevant images are a slice of the gallery."""
+    """Counter for single labels: a query's relevant images are a slice of the gallery."""
 
     def __init__(self, query: Codes, gallery: Codes, slices: Slices) -> None:
         super().__init__(query, gallery)
         self.slices = slices
 
     def rows_within(self, limit: int) -> int:
-        """See `BlockCounter`; histograms and what is made of them take about 110 bytes a level."""
+        """See `BlockCounter`. Histograms and their results take about 110 bytes per level."""
         longest = int((self.slices.stop - self.slices.start).max(initial=0))
         return max(1, limit // (110 * self.levels + 32 * min(longest, _MANY)))
 
@@ -141,7 +141,7 @@ class SliceCounter(HistogramCounter):
 
 
 def ranking(histograms: Ints) -> Ranking:
-    """Groups and gains from [q, levels, s + 1] images at each distance with 0 … s shared labels."""
+    """Make groups and gains from [q, levels, s + 1] counts by distance and shared labels."""
     relevant = histograms[:, :, 1:].sum(axis=2)
     groups = from_histograms(histograms[:, :, 0] + relevant, relevant)
     shared = histograms.sum(axis=1)
@@ -152,7 +152,7 @@ def ranking(histograms: Ints) -> Ranking:
 
 
 class _SliceHistograms:
-    """Histograms of one slice of each row; short slices are collected and counted together."""
+    """Histograms of one slice per row; short slices are collected and counted together."""
 
     def __init__(
         self, start: Ints, stop: Ints, shape: tuple[int, int], dtype: type[np.generic]
@@ -181,14 +181,14 @@ class _SliceHistograms:
 
 
 def words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """[n, bytes] → [n, ceil(bytes / 8)] uint64, zero-padded."""
+    """View [n, bytes] as [n, ceil(bytes / 8)] uint64, zero-padded."""
     padded = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), np.uint8)
     padded[:, : packed.shape[1]] = packed
     return padded.view(np.uint64)
 
 
 def _hamming(query: NDArray[np.uint64], gallery: NDArray[np.uint64]) -> NDArray[np.int32]:
-    """[q, g] differing bits of words [q, w] and [g, w]. FAISS takes half of NumPy's time."""
+    """Count differing bits of words [q, w] and [g, w]: [q, g]. Twice as fast as NumPy."""
     out = np.empty((len(query), len(gallery)), np.int32)
     pointers = [faiss.swig_ptr(part.view(np.uint8)) for part in (query, gallery)]
     width = 8 * query.shape[1]
@@ -197,7 +197,7 @@ def _hamming(query: NDArray[np.uint64], gallery: NDArray[np.uint64]) -> NDArray[
 
 
 def _histogram(distances: NDArray[Any], levels: int) -> Ints:
-    """[levels] how often each distance occurs. OpenCV counts bytes twice as fast as NumPy."""
+    """Count how often each distance occurs: [levels]. OpenCV is twice as fast as NumPy on bytes."""
     if distances.dtype != np.uint8:
         return np.bincount(distances, minlength=levels)
     counts: Ints = cv2.calcHist([distances], [0], None, [levels], [0, levels]).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Counting images with equal code and equal labels once: trained networks make many of them."""
+"""Count images with equal codes and labels once; trained networks produce many of them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from reid_hash.metrics.packed.counts import HistogramCounter, words
 from reid_hash.metrics.ties import Ints
 
 _SLOWER = 3
-"""How much longer an image takes that has a number of times: NumPy counts it, not OpenCV."""
+"""Relative cost of an image with a multiplicity: NumPy counts it instead of OpenCV."""
 
 _WORTHWHILE = 0.8
-"""Share of the work that may be left."""
+"""Merging pays if it leaves at most this share of the work."""
 
 
 def code_keys(codes: Codes, labels: NDArray[Any]) -> NDArray[np.uint64]:
-    """[n, words] uint64 that are equal where code and labels are.
+    """Make keys [n, words] uint64 that are equal for equal code and labels.
 
     Args:
         codes: n codes.
@@ -31,11 +31,11 @@ def code_keys(codes: Codes, labels: NDArray[Any]) -> NDArray[np.uint64]:
 
 
 def distinct(keys: NDArray[np.uint64]) -> tuple[Ints, Ints, Ints]:
-    """Find the different rows.
+    """Find the distinct rows.
 
     Returns:
-        (first, inverse, counts): [d] index of one row of each kind, [n] the kind of each row,
-        [d] how many there are.
+        (first, inverse, counts): [d] index of the first row of each kind, [n] kind of each row,
+        [d] number of rows of each kind.
 
     Example:
         >>> distinct(np.array([[5], [7], [5]], np.uint64))
@@ -52,7 +52,7 @@ def distinct(keys: NDArray[np.uint64]) -> tuple[Ints, Ints, Ints]:
 
 
 class TimesCounter(HistogramCounter):
-    """Counts each image of a gallery a number of times."""
+    """Counter in which each gallery image counts a given number of times."""
 
     def __init__(
         self,
@@ -83,13 +83,13 @@ class TimesCounter(HistogramCounter):
 
 
 class MergedCounter(HistogramCounter):
-    """Adds up the histograms of parts of a gallery."""
+    """Counter that adds up the histograms of parts of a gallery."""
 
     def __init__(self, parts: Sequence[HistogramCounter]) -> None:
         self.parts = parts
 
     def rows_within(self, limit: int) -> int:
-        """See `BlockCounter`; the sum so far is held beside the part that is counted."""
+        """See `BlockCounter`; the running sum is in memory together with the current part."""
         return max(1, min(part.rows_within(limit) for part in self.parts) // 2)
 
     def histograms(self, rows: slice) -> Ints:
@@ -105,12 +105,12 @@ def merged(
     once: Callable[[Ints], HistogramCounter],
     times: Callable[[Ints, Ints], HistogramCounter],
 ) -> HistogramCounter:
-    """A counter of a gallery that compares equal images once, where that pays.
+    """Make a counter that compares equal images once, if that pays.
 
     Args:
         keys: [G, words] from `code_keys`.
-        once: makes the counter of some images of the gallery, given their indices.
-        times: makes the counter of some images, given indices and how often each counts.
+        once: makes a counter of the gallery images with the given indices.
+        times: makes a counter of images with the given indices and multiplicities.
     """
     first, _, counts = distinct(keys)
     several = counts > 1

@@ -1,10 +1,10 @@
 """The fast path: rank packed codes without sorting the gallery and without a distance matrix.
 
-Unweighted distances are few different numbers, so a histogram of a query's distances holds all that
-`TieGroups` asks for. Weighted distances are many, but only those of the relevant images matter. The
-gallery is put in order of label and camera once; the images of a label, or of a label and camera,
-are then neighbours, and a query's relevant and dropped ones are slices. Where images have several
-labels, histograms count distance and number of shared labels together (`packed.shared_labels`).
+Unweighted distances take few values, so a histogram of a query's distances contains all that
+`TieGroups` needs. Weighted distances take many values, but only those of relevant images matter.
+The gallery is sorted once by label and camera, so that a query's relevant images, and those that
+the camera rule drops, are slices. If images have several labels, a histogram counts distance and
+number of shared labels together (`packed.weighted.SharedCounter`).
 """
 
 import os
@@ -27,8 +27,8 @@ from reid_hash.metrics.ties import Ints, TieGroups
 
 _T = TypeVar("_T")
 _FEW_BYTES = 2**31
-"""Bytes of codes compared in some tenths of a second. Below, threads that hand the interpreter's
-lock to each other on a busy machine can cost more than they save."""
+"""Bytes of codes compared in a few tenths of a second. Below this, handing the interpreter's lock
+between threads on a busy machine can cost more than threads save."""
 
 
 class RankOptions(TypedDict, total=False):
@@ -49,10 +49,10 @@ def rank_codes(
     camera_rule: str = "none",
     **options: Unpack[RankOptions],
 ) -> TieGroups:
-    """Rank as `rank_code_blocks`, which has the arguments, and join the blocks.
+    """Rank codes with `rank_code_blocks`, which documents the arguments, and join the blocks.
 
     Returns:
-        The same as `tie_groups` of the distance matrix.
+        The same groups as `tie_groups` of the distance matrix.
 
     Raises:
         ConfigError, CodeError, MetricError: as `rank_code_blocks`.
@@ -90,32 +90,32 @@ def rank_code_blocks(
 ) -> Iterator[tuple[Ints, TieGroups]]:
     """Rank a gallery of codes for each query code, a block of queries at a time.
 
-    Weighted distances hardly tie: the groups of 10,000 queries with 5,000 relevant images each take
+    Weighted distances rarely tie: the groups of 10,000 queries with 5,000 relevant images each take
     2 GB. `summarise` takes the blocks one by one.
 
     Args:
         query: Q codes.
-        gallery: G codes of the same length and model; its weights count.
+        gallery: G codes of the same length and model; its weights are used.
         query_labels: [Q] int, identity or class of each query, or [Q, classes] bool.
-        gallery_labels: [G] int, or [G, classes] bool; of the same kind.
+        gallery_labels: [G] int or [G, classes] bool, like `query_labels`.
         query_cameras: [Q] int; not needed for the rule "none".
         gallery_cameras: [G] int; not needed for the rule "none".
-        camera_rule: one of `rules.CAMERA_RULES`; "none" where images have several labels.
-        weighted: weighted Hamming distances instead of plain ones.
-        threads: that work at a time; when left out, the processors this process may use, 8 at
-            most, or 1 where the work is too small to be worth it.
-        block_bytes: memory, in bytes, for the working arrays of all threads together. Weighted
-            distances take the unpacked gallery (8 · bits bytes for each code) on top.
+        camera_rule: one of `rules.CAMERA_RULES`; must be "none" if images have several labels.
+        weighted: rank by weighted instead of plain Hamming distance.
+        threads: number of worker threads. Default: this process's processors, at most 8, or 1 if
+            the work is too small to share.
+        block_bytes: memory for the working arrays of all threads together, in bytes. Weighted
+            distances also need the unpacked gallery (8 · bits bytes per code).
 
     Yields:
-        (rows, groups): [q] int64, indices of the queries, ascending, and their groups. With the
+        (rows, groups): [q] int64 indices of the queries, ascending, and their groups. With the
         rule "cuhk03" the blocks come camera by camera.
 
     Raises:
         ConfigError: the rule is unknown.
         CodeError: the codes are not comparable.
-        MetricError: there are more or fewer labels or cameras than codes, or the labels are of
-            different kinds, or a camera rule meets images with several labels.
+        MetricError: the number of labels or cameras differs from the number of codes, the labels
+            are of different kinds, or a camera rule meets images with several labels.
 
     Example:
         >>> codes = Codes.from_outputs([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
@@ -144,7 +144,7 @@ def _groups(counter: BlockCounter, rows: slice) -> TieGroups:
 
 
 def choose_threads(query: Codes, gallery: Codes, weighted: bool, threads: int | None) -> int:
-    """The number of threads to work with, as `rank_code_blocks` says."""
+    """Return the number of threads to use, as `rank_code_blocks` documents."""
     if threads is None:
         few = not weighted and len(query) * gallery.packed.size < _FEW_BYTES
         threads = 1 if few else min(_processors(), 8)
@@ -154,17 +154,17 @@ def choose_threads(query: Codes, gallery: Codes, weighted: bool, threads: int | 
 def parallel(
     work: Callable[[slice], _T], queries: int, limit: int, threads: int
 ) -> Iterator[tuple[slice, _T]]:
-    """Do work on blocks of at most `limit` queries in threads; results come in order."""
-    # Four blocks a thread at least: none waits long for the last one.
+    """Process blocks of at most `limit` queries in threads; yield the results in order."""
+    # At least four blocks per thread, so that no thread waits long for the last block.
     step = min(limit, -(-queries // (4 * threads)))
-    # OpenCV takes its histogram from Intel's IPP, which is half as fast here as its own. The switch
-    # is one for each thread, so it is set in threads of our own even where one is enough.
+    # OpenCV takes its histogram from Intel's IPP, which is half as fast here as OpenCV's own. The
+    # switch is per thread, so it is set in our own threads, even if there is only one.
     with ThreadPoolExecutor(threads, initializer=cv2.ipp.setUseIPP, initargs=(False,)) as pool:
         waiting: deque[tuple[slice, Future[_T]]] = deque()
         for start in range(0, queries, max(1, step)):
             block = slice(start, min(start + step, queries))
             waiting.append((block, pool.submit(work, block)))
-            if len(waiting) > 2 * threads:  # so few results wait, however slow their taker is
+            if len(waiting) > 2 * threads:  # bounds the waiting results, however slow the consumer
                 block, future = waiting.popleft()
                 yield block, future.result()
         for block, future in waiting:

@@ -1,4 +1,4 @@
-"""Counting at weighted distances, and at all distances where images have several labels."""
+"""Count at weighted distances, and at all distances if images have several labels."""
 
 from copy import copy
 from typing import Any
@@ -21,25 +21,25 @@ from reid_hash.metrics.packed.counts import (
 from reid_hash.metrics.ties import Ints, from_counts
 
 _ROW_SHIFT = 40
-"""Weighted distances, as integers, are below 2^40: a row number above makes one sortable key."""
+"""Integer weighted distances are below 2^40; a row number above them makes one sortable key."""
 
 _MOST_SHARED = 255
-"""Shared labels of a pair are kept in a byte."""
+"""The number of labels that a pair shares is kept in a byte."""
 
 
 class IntegerDistances:
-    """Weighted distances as integers, multiples of the weights' common unit, hence exact."""
+    """Weighted distances as integer multiples of the weights' common unit, hence exact."""
 
     def __init__(self, query: Codes, gallery: Codes) -> None:
         self.query, self.columns = query, len(gallery)
         self.weights = _integer_weights(gallery)
         bits = gallery.unpack().astype(np.float64)
-        # sum w(x + y - 2xy) = [w(1 - 2x)]·y + sum wx: one matrix product with a column of ones.
+        # sum w(x + y - 2xy) = [w(1 - 2x)]·y + sum wx: one matrix product, with a column of ones.
         self.gallery = np.concatenate([bits, np.ones((len(bits), 1))], axis=1).T
         self.dtype = np.int32 if self.weights.sum() < 2**31 else np.int64
 
     def __call__(self, rows: slice) -> NDArray[Any]:
-        """[q, G] int32 or int64 below 2^40."""
+        """Compute the distances of some queries: [q, G] int32 or int64 below 2^40."""
         bits = self.query[rows].unpack()
         signed = np.where(bits, -self.weights, self.weights)
         total = (bits * self.weights).sum(axis=1, keepdims=True)
@@ -49,17 +49,17 @@ class IntegerDistances:
 
 
 class SearchCounter(BlockCounter):
-    """Weighted: each row of distances is sorted as bare numbers, and the relevant looked up.
+    """Weighted counter: sorts each row of distances as bare numbers and looks the relevant ones up.
 
-    NumPy sorts such a row of numbers with SIMD at the cost of a few comparisons with every one of
-    them: a tenth of the time that an argsort and the gathering of labels in its order take.
+    NumPy sorts plain numbers with SIMD at the cost of a few comparisons with each number: a tenth
+    of the time of an argsort and a gather of labels in its order.
     """
 
     def __init__(self, query: Codes, gallery: Codes, slices: Slices) -> None:
         self.distances, self.slices = IntegerDistances(query, gallery), slices
 
     def rows_within(self, limit: int) -> int:
-        """See `BlockCounter`; more than 64 rows make the matrix product no faster."""
+        """See `BlockCounter`. More than 64 rows do not speed up the matrix product."""
         longest = int((self.slices.stop - self.slices.start).max(initial=0))
         row_bytes = 12 * self.distances.columns + 80 * longest
         return int(min(64, max(1, limit // max(1, row_bytes))))
@@ -84,7 +84,7 @@ class SearchCounter(BlockCounter):
             wanted = values[found]
             before[found] = line.searchsorted(wanted)
             up_to[found] = before[found] + relevant[found]
-            # Few of the relevant tie with others, so few need a second search for the group's end.
+            # Few relevant images tie with others, so few need a second search for the group's end.
             tied = np.flatnonzero(line.take(up_to[found], mode="clip") == wanted)
             up_to[found][tied] = line.searchsorted(wanted[tied], "right")
         first_dropped = np.searchsorted(dropped, query << _ROW_SHIFT)
@@ -96,7 +96,7 @@ class SearchCounter(BlockCounter):
 
 
 def _integer_weights(codes: Codes) -> NDArray[np.float64]:
-    """Weights as multiples of their largest common unit: integers (`codes.exact_weights`)."""
+    """Return weights as integer multiples of their largest common unit (`codes.exact_weights`)."""
     weights = codes.weights.astype(np.float64)
     _, exponent = np.frexp(weights.max())
     integers = np.ldexp(weights, 25 - int(exponent)).astype(np.int64)
@@ -105,7 +105,7 @@ def _integer_weights(codes: Codes) -> NDArray[np.float64]:
 
 
 def _sorted_keys(distances: NDArray[Any], slices: list[tuple[Ints, Ints]]) -> NDArray[np.int64]:
-    """[n] keys of row and distance over some slices of every row, in order."""
+    """Make sorted keys [n] of row and distance from some slices of every row."""
     keys = []
     for start, stop in slices:
         sizes = stop - start
@@ -123,20 +123,20 @@ class SharedLabels:
     def __init__(self, query_labels: NDArray[np.bool_], gallery_labels: NDArray[np.bool_]) -> None:
         sets = [np.packbits(labels, axis=1) for labels in (query_labels, gallery_labels)]
         self.query, gallery = (words(packed) for packed in sets)
-        self.gallery = np.ascontiguousarray(gallery.T)  # one row a word, as neighbours in memory
+        self.gallery = np.ascontiguousarray(gallery.T)  # one row per word, contiguous in memory
         fullest = [labels.sum(axis=1).max(initial=0) for labels in (query_labels, gallery_labels)]
         self.most = int(min(fullest))
         if self.most > _MOST_SHARED:
             raise MetricError(f"images may have {_MOST_SHARED} labels in common, not {self.most}")
 
     def of(self, some: Ints) -> "SharedLabels":
-        """The same for some of the gallery images."""
+        """Restrict to some of the gallery images."""
         part = copy(self)
         part.gallery = np.ascontiguousarray(self.gallery[:, some])
         return part
 
     def __call__(self, row: int) -> NDArray[np.uint8]:
-        """[G] uint8 labels shared with one query."""
+        """Count the labels that each image shares with one query: [G] uint8."""
         shared = np.zeros(self.gallery.shape[1], np.uint8)
         for word, of_gallery in zip(self.query[row], self.gallery, strict=True):
             shared += np.bitwise_count(word & of_gallery)
@@ -144,7 +144,7 @@ class SharedLabels:
 
 
 class SharedCounter(HistogramCounter):
-    """Unweighted: one histogram over distance and shared labels together."""
+    """Unweighted counter for several labels: one histogram over distance and shared labels."""
 
     def __init__(self, query: Codes, gallery: Codes, shared: SharedLabels) -> None:
         super().__init__(query, gallery)
@@ -166,10 +166,10 @@ class SharedCounter(HistogramCounter):
 
 
 class SharedSearchCounter(BlockCounter):
-    """Weighted: each row of distances is sorted with the number of shared labels in its low byte.
+    """Weighted counter for several labels: sorts distances with the shared labels in the low byte.
 
-    Where images have several labels, most of a gallery may be relevant, so that looking for the
-    relevant ones in a sorted row, as for single labels, would cost more than it saves.
+    With several labels, most of a gallery may be relevant, so looking the relevant images up in a
+    sorted row, as for single labels, would cost more than it saves.
     """
 
     def __init__(self, query: Codes, gallery: Codes, shared: SharedLabels) -> None:
@@ -178,7 +178,7 @@ class SharedSearchCounter(BlockCounter):
         self.longest = max(counts, default=0)
 
     def rows_within(self, limit: int) -> int:
-        """See `BlockCounter`; more rows at a time make the matrix product faster, up to 64."""
+        """See `BlockCounter`. More rows at a time speed up the matrix product, up to 64."""
         row_bytes = 20 * self.distances.columns + 120 * self.longest
         return int(min(64, max(1, limit // max(1, row_bytes))))
 
@@ -198,7 +198,7 @@ class SharedSearchCounter(BlockCounter):
             relevant = np.flatnonzero(keys & _MOST_SHARED)
             if not len(relevant):
                 continue
-            # Numbered groups are found again without a search in the row for each of them.
+            # Numbering the groups avoids a search in the row for each of them.
             changes = np.diff(keys >> 8) > 0
             group = np.concatenate([[0], np.cumsum(changes)])[relevant]
             starts = np.concatenate([[0], np.flatnonzero(changes) + 1, [len(keys)]])
@@ -217,7 +217,7 @@ class SharedSearchCounter(BlockCounter):
 def _joint_histogram(
     distances: NDArray[Any], shared: NDArray[np.uint8], shape: tuple[int, int]
 ) -> Ints:
-    """[levels, s + 1] how often each distance occurs with each number of shared labels."""
+    """Count how often each distance occurs with each number of shared labels: [levels, s + 1]."""
     levels, numbers = shape
     if distances.dtype != np.uint8:
         keys = distances.astype(np.int64) * numbers + shared
