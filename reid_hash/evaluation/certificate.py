@@ -1,7 +1,7 @@
-"""The certificate of a fit: what codes lose against the floats, on identities held out of it.
+"""The certificate of a fit: what codes lose against floats, on identities held out of the fit.
 
-Beside the head, at the same bytes, stands what others offer: signs of a random rotation, ITQ
-learned for that length alone, FAISS's product quantisation and RaBitQ, and 8-bit integers.
+The head is compared, at the same number of bytes, with signs of a random rotation, ITQ learned for
+each length separately, FAISS's product quantisation and RaBitQ, and 8-bit integers.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,28 +18,28 @@ from reid_hash.metrics import average_precision, cmc, tie_groups, valid_mask
 from reid_hash.models.head_encoder import Head
 
 FEWEST = 30
-"""Queried identities, or neighbours' queries, below which nothing is said."""
+"""Fewest queried identities, or neighbour queries, for which figures are reported."""
 
-_QUERIES, _GALLERY = 1_000, 8_000  # at most: half a minute a certificate
+_QUERIES, _GALLERY = 1_000, 8_000  # at most; a certificate then takes half a minute
 _LEARN = 10_000  # vectors that the compared methods learn from
-_NEAREST = 10  # without identities: what counts as found are so many nearest by the floats
-_DRAWS = 1_000  # bootstrap
-_RABITQ = 8  # bytes of factors that RaBitQ keeps beside the bits of a vector
+_NEAREST = 10  # without identities, this many nearest vectors by the floats count as relevant
+_DRAWS = 1_000  # of the bootstrap
+_RABITQ = 8  # bytes of factors that RaBitQ stores in addition to a vector's bits
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Vectors that a head was not fitted on, to be searched among each other.
+    """Vectors that a head was not fitted on, searched among each other.
 
     Attributes:
         gallery: [g, d] float32, unit length.
-        queries: [q] rows of the gallery.
+        queries: [q] gallery rows that are queries.
         relevant: [q, g] bool.
-        valid: [q, g] bool, False for what is left out of a query's list.
+        valid: [q, g] bool, False for vectors left out of a query's list.
         groups: [q] int64, identity of each query, the unit of the bootstrap.
-        labelled: whether relevance is that of identities, else of the floats' neighbours.
+        labelled: True if relevance follows identities, False if it follows the floats' neighbours.
     """
 
     gallery: Floats
@@ -56,15 +56,15 @@ def held_out(
     cameras: NDArray[np.int64] | None,
     seed: int = 0,
 ) -> HeldOut:
-    """Choose queries: one of each identity and camera, or any where there are no identities.
+    """Choose queries: one of each identity and camera, or random ones without identities.
 
-    With cameras the rule is Market-1501's: a query does not find its own identity in its own
-    camera. Without them it does not find itself.
+    With cameras, Market-1501's rule applies: a query ignores its own identity in its own camera.
+    Without cameras, a query ignores itself.
     """
     random = np.random.default_rng(seed)
     rows = np.sort(random.permutation(len(vectors))[:_GALLERY])
     if identities is not None and len(rows) < len(vectors):
-        # whole identities, as many as fit
+        # whole identities, as many as fit within the limit
         order = random.permutation(np.unique(identities))
         sizes = np.cumsum([np.count_nonzero(identities == one) for one in order])
         rows = np.flatnonzero(np.isin(identities, order[: max(1, int((sizes <= _GALLERY).sum()))]))
@@ -102,21 +102,22 @@ def certify(
     seed: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, Any]:
-    """Measure a head and what it is compared with.
+    """Measure a head and the methods that it is compared with.
 
     Args:
-        head: fitted without the held-out vectors.
-        learned: [n, d] float32, vectors that it was fitted on; the others learn from them too.
+        head: a head fitted without the held-out vectors.
+        learned: [n, d] float32, vectors that it was fitted on; the other methods learn from them.
         test: the held-out vectors.
         lengths: code lengths.
-        about: what was held out, in words.
-        seed: of the bootstrap and of the other methods.
+        about: description of what was held out.
+        seed: seed of the bootstrap and of the other methods.
         progress: called with 1 after each method.
 
     Returns:
-        `about`, `enough` (whether the figures tell anything), `groups`, `queries`, `labelled`,
-        `sentences` and `rows`: `method`, `bits`, `bytes`, `asymmetric`, `rank1`, `map` and, of all
-        but the floats, `rank1_loss` and `rank1_loss_interval` (95 %), as fractions.
+        `about`, `enough` (whether there are enough queries for meaningful figures), `groups`,
+        `queries`, `labelled`, `sentences` and `rows`. A row has `method`, `bits`, `bytes`,
+        `asymmetric`, `rank1`, `map` and, except for the floats, `rank1_loss` and
+        `rank1_loss_interval` (95 %), as fractions.
     """
     groups = len(np.unique(test.groups))
     result: dict[str, Any] = {
@@ -151,7 +152,7 @@ def certify(
 
 
 def _sentence(rows: Sequence[Mapping[str, Any]], bits: int, labelled: bool) -> str:
-    """ "128 bits lose 1.9 (1.1 to 2.8) points of rank-1; a query of real values …"."""
+    """Put the loss into words: "128 bits lose 1.9 (1.1 to 2.8) points of rank-1; …"."""
     parts = []
     for asymmetric in (False, True):
         (row,) = (
@@ -196,7 +197,7 @@ def _row(
 
 
 class _Bootstrap:
-    """Interval of 95 % of a mean over queries, identities drawn with repetition."""
+    """95 % bootstrap interval of a mean over queries, resampling identities."""
 
     def __init__(self, groups: NDArray[np.int64], seed: int) -> None:
         _, self.group = np.unique(groups, return_inverse=True)
@@ -211,7 +212,7 @@ class _Bootstrap:
 
 
 def _scores(test: HeldOut, distance: NDArray[Any]) -> NDArray[np.float64]:
-    """[q, 2] rank-1 and average precision of each query."""
+    """Compute rank-1 and average precision of each query: [q, 2]."""
     groups = tie_groups(distance, test.relevant, test.valid)
     return np.stack([cmc(groups, [1])[:, 0], average_precision(groups)], 1)
 
@@ -219,7 +220,7 @@ def _scores(test: HeldOut, distance: NDArray[Any]) -> NDArray[np.float64]:
 def _methods(
     head: Head, sample: Floats, test: HeldOut, lengths: Sequence[int], seed: int
 ) -> Iterator[tuple[str, int, bool, NDArray[Any]]]:
-    """(method, bits, asymmetric, distances [q, g])."""
+    """Yield (method, bits, asymmetric, distances [q, g])."""
     dims = sample.shape[1]
     outputs = head.outputs(test.gallery)
     for bits in lengths:
@@ -264,7 +265,7 @@ def _product_quantised(
 ) -> Iterator[tuple[str, int, bool, NDArray[Any]]]:
     import faiss
 
-    if len(sample) < 256:  # centroids of a byte
+    if len(sample) < 256:  # a byte's centroids
         return
     width = -(-sample.shape[1] // size) * size
 
@@ -273,7 +274,7 @@ def _product_quantised(
 
     quantiser = faiss.ProductQuantizer(width, size, 8)
     quantiser.cp.min_points_per_centroid = 1
-    quantiser.cp.max_points_per_centroid = 40  # FAISS's 256 take minutes, and gain nothing here
+    quantiser.cp.max_points_per_centroid = 40  # FAISS's 256 take minutes and gain nothing here
     quantiser.train(padded(sample))
     gallery = padded(test.gallery)
     decoded = quantiser.decode(quantiser.compute_codes(gallery))

@@ -1,4 +1,4 @@
-"""The words that stand beside every figure: protocol, rules, definitions."""
+"""Descriptions that accompany every figure: protocol, rules, definitions."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ RETRIEVAL_AP = (
 )
 TIES = "expected value over random orders of tied distances"
 DRAWS = 100
-"""Gallery draws of a single-shot protocol."""
+"""Number of gallery draws in a single-shot protocol."""
 CAMERA_RULES = {
     "cuhk03": "cuhk03: a query is ranked against the images of other cameras only",
     "market": "market: gallery images of the same identity and camera are dropped",
@@ -24,7 +24,7 @@ CAMERA_RULES = {
 
 
 def rules(dataset: Dataset) -> list[tuple[str, str]]:
-    """(name, words) of what decides which images count and how precision is averaged."""
+    """List (name, words) of the rules that decide which images count and how AP is averaged."""
     if dataset.by_class:
         multi = dataset.query.labels.ndim == 2
         relevant = "one class in common" if multi else "the same class"
@@ -33,7 +33,7 @@ def rules(dataset: Dataset) -> list[tuple[str, str]]:
 
 
 def protocol_line(dataset: Dataset, draws: int) -> str:
-    """One line on how the figures of a data set come about."""
+    """Describe in one line how a data set is evaluated."""
     query, gallery = len(dataset.query), len(dataset.gallery)
     where = "database" if dataset.by_class else "gallery"
     line = f"{dataset.name}, {dataset.protocol}: {query:,} queries, {gallery:,} {where} images"
@@ -45,7 +45,7 @@ def protocol_line(dataset: Dataset, draws: int) -> str:
 
 
 def distance_name(record: Mapping[str, Any]) -> str:
-    """The distance a record was ranked by, in words."""
+    """Name the distance that a record was ranked by."""
     if record.get("reported"):
         unverified = record["reported"] == "unverified"
         return "as reported, unverified" if unverified else "as reported"
@@ -59,13 +59,13 @@ def distance_name(record: Mapping[str, Any]) -> str:
 
 
 def row_name(record: Mapping[str, Any]) -> str:
-    """Bits and distance of a record, in words: the label of its curve."""
+    """Name a record by bits and distance, as the label of its curve."""
     distance = distance_name(record).replace("weighted Hamming", "weighted")
     return f"{record['bits']} bits, {distance.replace('Hamming', 'unweighted')}"
 
 
 def summary(records: Sequence[Mapping[str, Any]]) -> str:
-    """Records in a few words, for a `repr`.
+    """Summarise records for a `repr`.
 
     Example:
         >>> summary([{"bits": 16, "rank1": 0.5}, {"bits": 64, "rank1": 0.75}])
@@ -91,7 +91,7 @@ def result_object(
     draws: int,
     **more: Any,
 ) -> dict[str, Any]:
-    """The object that `--json` writes."""
+    """Build the object that `--json` writes."""
     return {
         "protocol": dataset.protocol,
         "dataset": dataset.name,
@@ -108,5 +108,5 @@ def result_object(
 
 
 def write_json(path: str | os.PathLike[str] | Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON object, whole or not at all; see `json_text`."""
+    """Write a JSON object atomically; see `json_text`."""
     write_text(path, json_text(value, indent=2) + "\n")

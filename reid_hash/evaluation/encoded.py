@@ -1,4 +1,4 @@
-"""A data set as codes: what every evaluation of a network starts from."""
+"""Encode a data set: the input to every evaluation of a network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,8 +22,8 @@ class Embedded:
     """Query and gallery of a data set as float embeddings.
 
     Attributes:
-        query: [n, features] float32, of the query images.
-        gallery: [n, features] float32, of the gallery images.
+        query: [n, features] float32, embeddings of the query images.
+        gallery: [n, features] float32, embeddings of the gallery images.
         query_pixels: the decoded query images.
         gallery_pixels: the decoded gallery images.
     """
@@ -34,14 +34,14 @@ class Embedded:
     gallery_pixels: Pixels
 
     def of_trial(self, trial: Trial) -> "Embedded":
-        """The images of one trial of a data set."""
+        """Select the images of one trial of a data set."""
         q, g = _rows_of_trial(trial, self.query_pixels, self.gallery_pixels)
         pixels = self.query_pixels.subset(q), self.gallery_pixels.subset(g)
         return Embedded(self.query[q], self.gallery[g], *pixels)
 
     @property
     def unreadable(self) -> list[str]:
-        """Which images were left out, and why; each once."""
+        """List the images that were left out, with the reason; each once."""
         both = self.query_pixels.unreadable + self.gallery_pixels.unreadable
         return list(dict.fromkeys(both))
 
@@ -49,7 +49,7 @@ class Embedded:
 def _rows_of_trial(
     trial: Trial, query: Pixels, gallery: Pixels
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Masks of the query and the gallery images of a trial."""
+    """Return masks of the query and gallery images of a trial."""
     q = np.array([name in trial.query for name in query.names], np.bool_)
     return q, np.array([name in trial.gallery for name in gallery.names], np.bool_)
 
@@ -63,10 +63,9 @@ class Encoded:
         gallery: codes of the gallery images.
         query_pixels: the decoded query images.
         gallery_pixels: the decoded gallery images.
-        query_embedding: [n, features] float32, the network's float embedding.
-        gallery_embedding: likewise.
-        query_values: [n, bits] float32 in (-1, 1), what a query keeps in asymmetric ranking;
-            None where it was not asked for.
+        query_embedding: [n, features] float32, float embeddings of the query images.
+        gallery_embedding: [n, features] float32, float embeddings of the gallery images.
+        query_values: [n, bits] float32 in (-1, 1), asymmetric queries; None if not requested.
     """
 
     query: Codes
@@ -78,12 +77,12 @@ class Encoded:
     query_values: NDArray[np.float32] | None = None
 
     def reweighted(self, weights: ArrayLike) -> "Encoded":
-        """The same bits with other weights, see `Codes.reweighted`."""
+        """Return the same bits with other weights; see `Codes.reweighted`."""
         query, gallery = self.query.reweighted(weights), self.gallery.reweighted(weights)
         return replace(self, query=query, gallery=gallery)
 
     def of_trial(self, trial: Trial) -> "Encoded":
-        """The images of one trial of a data set."""
+        """Select the images of one trial of a data set."""
         q, g = _rows_of_trial(trial, self.query_pixels, self.gallery_pixels)
         return Encoded(
             self.query[q],
@@ -97,13 +96,13 @@ class Encoded:
 
     @property
     def embedded(self) -> Embedded:
-        """The float embeddings alone."""
+        """Return the float embeddings alone."""
         pixels = self.query_pixels, self.gallery_pixels
         return Embedded(self.query_embedding, self.gallery_embedding, *pixels)
 
     @property
     def unreadable(self) -> list[str]:
-        """Which images were left out, and why; each once."""
+        """List the images that were left out, with the reason; each once."""
         return self.embedded.unreadable
 
 
@@ -113,13 +112,13 @@ def embed_dataset(
     skip_unreadable: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Embedded:
-    """The float embeddings of the query and gallery images, of an encoder that has no codes.
+    """Embed the query and gallery images with an encoder that has no codes.
 
     Args:
         encoder: the network.
-        dataset: whose `query` and `gallery` are read; the same set is embedded once.
+        dataset: data set with `query` and `gallery`; if both are the same, it is embedded once.
         skip_unreadable: see `decode`.
-        progress: called with the number of images of each embedded batch.
+        progress: called with the number of images in each embedded batch.
     """
     query_pixels = decode(dataset.query, *encoder.size, skip_unreadable, growing=encoder.growing)
     _, query = encoder.outputs(query_pixels.images, progress=progress or False)
@@ -139,15 +138,14 @@ def encode_dataset(
     progress: Callable[[int], object] | None = None,
     train_pixels: Pixels | None = None,
 ) -> Encoded:
-    """Decode and encode the query and gallery images; the same set is encoded once.
+    """Decode and encode the query and gallery images; if both are the same set, once.
 
     Args:
         encoder: the network.
-        dataset: whose `query` and `gallery` are read.
+        dataset: data set with `query` and `gallery`.
         skip_unreadable: see `decode`.
-        progress: called with the number of images of each encoded batch.
-        train_pixels: the decoded training images, where they are there already and may be the
-            gallery too.
+        progress: called with the number of images in each encoded batch.
+        train_pixels: decoded training images, if available; reused if they are also the gallery.
     """
     height, width = encoder.size
     query_pixels = decode(dataset.query, height, width, skip_unreadable, growing=encoder.growing)
@@ -172,12 +170,12 @@ def check_matches(dataset: Dataset, open_set: bool = False) -> None:
     """Refuse a data set in which nothing can be found, before any work on it.
 
     Args:
-        dataset: whose query and gallery are looked at.
-        open_set: strangers are evaluated too, for which two identities are needed.
+        dataset: the data set to check.
+        open_set: whether open-set figures are wanted, which need two identities.
 
     Raises:
-        DataError: there is no query, no gallery, or no query has a match under the camera rule.
-        ConfigError: queries are their own gallery, and the camera rule would let each find itself.
+        DataError: there is no query or no gallery, or no query has a match under the camera rule.
+        ConfigError: the queries are their own gallery, and the camera rule lets each find itself.
     """
     if dataset.trials:
         for trial in dataset.trials:
@@ -224,7 +222,7 @@ def check_matches(dataset: Dataset, open_set: bool = False) -> None:
 
 
 def check_lengths(lengths: Sequence[int], bits: int) -> None:
-    """Raise ConfigError where a length is not 1 … bits."""
+    """Raise ConfigError if a length is not in 1 … bits."""
     for length in lengths:
         if not 1 <= length <= bits:
             raise ConfigError(
@@ -239,17 +237,17 @@ def ranking_row(
     top: int,
     valid: NDArray[np.bool_] | None = None,
 ) -> RankingRow:
-    """The nearest images of a query.
+    """Select the nearest images of a query.
 
-    Images at equal distance stand in an order drawn once, the same for every query: in the order
-    of the gallery, which class folders are read in, ties would favour a class.
+    Equally distant images come in a random order, the same for every query. In the order of the
+    gallery, which is that of class folders, ties would favour a class.
 
     Args:
         encoded: queries and gallery.
         i: index of the query.
-        distances: [G] to each gallery image.
-        top: how many images.
-        valid: [G] False for images that are left out; all count when it is None.
+        distances: [G] distance to each gallery image.
+        top: number of images.
+        valid: [G], False for images to leave out. Default: all are valid.
     """
     query, gallery = encoded.query_pixels, encoded.gallery_pixels
     tie = np.random.default_rng(0).permutation(len(gallery))

@@ -12,7 +12,7 @@ from reid_hash.metrics import open_set_draws
 
 
 def open_set_line(draws: int) -> str:
-    """What `tpir_at_fpir_1` is, in one line."""
+    """Describe `tpir_at_fpir_1` in one line."""
     return (
         f"in each of {draws} draws a random half of the test identities is enrolled, the others "
         "are strangers; TPIR at 1 % FPIR is the share of enrolled people's queries whose nearest "
@@ -23,14 +23,14 @@ def open_set_line(draws: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class OpenSetDraws:
-    """Draws of who is enrolled; the same for every row of a result.
+    """Random choices of who is enrolled, the same for every row of a result.
 
     Attributes:
-        dataset: for its camera rule and protocol.
+        dataset: data set, which determines camera rule and protocol.
         query: labels and cameras of the queries.
         gallery: labels and cameras of the gallery.
-        draws: how many.
-        seed: of the draws.
+        draws: number of draws.
+        seed: seed of the draws.
     """
 
     dataset: Dataset
@@ -40,10 +40,10 @@ class OpenSetDraws:
     seed: int
 
     def figures(self, blocks: Iterable[tuple[slice, ArrayLike]]) -> dict[str, float]:
-        """`tpir_at_fpir_1`, the mean over the draws, and its deviation.
+        """Compute `tpir_at_fpir_1`, the mean over the draws, and its standard deviation.
 
         Args:
-            blocks: (rows, [rows, gallery] distances); a single one under single-shot.
+            blocks: (rows, [rows, gallery] distances); a single block if single-shot.
         """
         drawn = open_set_draws(
             blocks,

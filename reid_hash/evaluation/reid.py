@@ -1,4 +1,4 @@
-"""Re-identification: rank the gallery for each query, read the CMC curve."""
+"""Evaluate re-identification: rank the gallery for each query and compute the CMC curve."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from reid_hash.metrics import rerank as k_reciprocal_rerank
 from reid_hash.report.plots import Curve
 
 CURVE = tuple(range(1, 51))
-"""The ranks of a plotted CMC curve."""
+"""Ranks of a plotted CMC curve."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Row:
     """One row of a result.
 
     Attributes:
-        figures: `rank1` …, `map`, `map_trapezoid`, `minp` as fractions, with `…_std` where there
-            are draws; the flat record of `--json`, together with `bits` and `weighted`.
-        curve: match rate at each of `CURVE`.
-        curve_std: its deviation over the draws, where there are draws.
+        figures: `rank1` …, `map`, `map_trapezoid`, `minp` as fractions, with `…_std` if there are
+            draws; together with `bits` and `weighted`, the flat record of `--json`.
+        curve: match rate at each rank of `CURVE`.
+        curve_std: standard deviation of `curve` over the draws, if there are draws.
     """
 
     figures: Mapping[str, Any]
@@ -64,21 +64,20 @@ def evaluate(
 
     Args:
         encoded: codes of the query and the gallery.
-        dataset: for its camera rule and protocol.
+        dataset: data set, which determines camera rule and protocol.
         lengths: code lengths; each is a prefix of the full code.
         weightings: weighted (True) and plain (False) Hamming distance, in this order.
-        asymmetric: also a row for each length that ranks by `distances.asymmetric`: the query keeps
-            its real values, the gallery has codes. Not re-ranked: queries and gallery have no
-            common distance among themselves.
-        embedding: also a row for the float embedding, by cosine; its `bits` are 32 for each
+        asymmetric: add a row per length that ranks by `distances.asymmetric`. It is never
+            re-ranked, since queries (floats) and gallery (codes) share no common distance.
+        embedding: add a row for the float embedding, ranked by cosine. Its `bits` are 32 per
             number, its `method` is "float embedding".
-        rerank: k-reciprocal re-ranking (Zhong et al. 2017) of every row.
-        draws: gallery draws of a single-shot protocol.
-        seed: of the draws.
-        open_set: add `tpir_at_fpir_1`, as `open_set_line` says.
+        rerank: apply k-reciprocal re-ranking (Zhong et al. 2017) to every row.
+        draws: number of gallery draws in a single-shot protocol.
+        seed: seed of the draws.
+        open_set: add `tpir_at_fpir_1`, see `open_set_line`.
 
     Yields:
-        A row for each length and weighting; no weighted row where all weights of a length are 0.
+        A row for each length and weighting; no weighted row for a length whose weights are all 0.
     """
     check_lengths(lengths, encoded.query.bits)
     weightings = tuple(weightings)
@@ -104,7 +103,7 @@ def evaluate(
     ranked = partial(_from_distances, encoded, dataset, draws, seed, strangers)
     for bits in lengths:
         query, gallery = encoded.query.prefix(bits), encoded.gallery.prefix(bits)
-        told_apart = bool(gallery.weights.any())  # weights of 0 alone rank nothing
+        told_apart = bool(gallery.weights.any())  # weights that are all 0 rank nothing
         for by_weight in weightings:
             if by_weight and not told_apart:
                 continue
@@ -147,15 +146,15 @@ def evaluate_floats(
     """Evaluate a float embedding by cosine.
 
     Args:
-        embedded: embedding of the query and the gallery.
-        dataset: for its camera rule and protocol.
-        rerank: see `evaluate`, as for all below.
-        draws: of a single-shot protocol.
-        seed: of the draws.
-        open_set: likewise.
+        embedded: embeddings of the query and the gallery.
+        dataset: data set, which determines camera rule and protocol.
+        rerank: apply k-reciprocal re-ranking, as in `evaluate`.
+        draws: number of gallery draws in a single-shot protocol.
+        seed: seed of the draws.
+        open_set: add `tpir_at_fpir_1`, as in `evaluate`.
 
     Returns:
-        A row whose `bits` are 32 for each number, and whose `method` is "float embedding".
+        A row whose `bits` are 32 per number, and whose `method` is "float embedding".
     """
     if dataset.trials:
         return _mean_row(
@@ -200,7 +199,7 @@ def _float_row(
 
 
 def _mean_row(rows: Sequence[Row]) -> Row:
-    """The row of several trials: means, with deviations."""
+    """Average the rows of several trials, with deviations."""
     figures = {key: value for key, value in rows[0].figures.items() if not key.endswith("_std")}
     for key in list(figures):
         if key.startswith(("rank", "map", "minp", "tpir")):
@@ -247,16 +246,16 @@ def distance_row(
     draws: int = describe.DRAWS,
     seed: int = 0,
 ) -> Row:
-    """A row from distances of any kind.
+    """Make a row from distances of any kind.
 
     Args:
         distances: [Q, G] real, smaller is nearer.
-        dataset: for its camera rule and protocol.
-        q: the query images, of which labels and cameras are used.
-        g: the gallery images, likewise.
-        about: what the row's record begins with: `method`, `bits`, `weighted`.
-        draws: gallery draws of a single-shot protocol.
-        seed: of the draws.
+        dataset: data set, which determines camera rule and protocol.
+        q: query images, for their labels and cameras.
+        g: gallery images, for their labels and cameras.
+        about: first entries of the row's record: `method`, `bits`, `weighted`.
+        draws: number of gallery draws in a single-shot protocol.
+        seed: seed of the draws.
     """
     if dataset.single_shot:
         drawn = single_shot(
@@ -292,7 +291,7 @@ def _row(
 
 
 def curves(rows: Sequence[Row]) -> list[Curve]:
-    """The rows' CMC curves for `cmc_plot`."""
+    """Convert rows to CMC curves for `cmc_plot`."""
     ranks = np.array(CURVE)
     return [
         Curve(

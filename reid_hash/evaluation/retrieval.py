@@ -1,4 +1,4 @@
-"""Image retrieval: rank the database for each query by its code; precision, recall, mAP."""
+"""Evaluate image retrieval: rank the database for each query; precision, recall, mAP."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ from reid_hash.evaluation.encoded import Encoded, check_lengths
 from reid_hash.metrics.retrieval_benchmark import RETURNED, RetrievalResult, retrieval
 
 TOP = 500
-"""The number of returned images that the paper's precision is of."""
+"""Number of returned images in the paper's precision."""
 
 DEEPER = (1000, 5000)
-"""Further numbers of returned images that papers print, where the database has as many."""
+"""Further numbers of returned images that papers report, if the database has as many."""
 
 RADIUS = 2
-"""Radius of a look-up in bits, as in the paper."""
+"""Radius of a hash look-up in bits, as in the paper."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class RetrievalRow:
     Attributes:
         figures: the flat record of `--json`: `method`, `bits`, `weighted`, and as fractions
             `map`, `precision_at_500`, `recall_at_500`, `ndcg_at_500`, `map_at_500`,
-            `precision_radius_2`, `empty_ball_share`; also at `DEEPER`.
-        curves: the whole result, with the curves of precision.
+            `precision_radius_2`, `empty_ball_share`; also at the numbers in `DEEPER`.
+        curves: the whole result, with the precision curves.
     """
 
     figures: Mapping[str, Any]
@@ -46,17 +46,17 @@ def evaluate_retrieval(
 
     Args:
         encoded: codes of the query and the database.
-        dataset: whose figures these are; every database image counts.
+        dataset: the data set; every database image counts.
         lengths: code lengths; each is a prefix of the full code.
         weightings: weighted (True) and plain (False) Hamming distance, in this order.
         method: name of the rows.
-        returned: numbers of returned images for the curve of precision.
+        returned: numbers of returned images for the precision curve.
 
-    Yields:
-        A row for each length and weighting; no weighted row where all weights of a length are 0.
+        Yields:
+        A row for each length and weighting; no weighted row for a length whose weights are all 0.
 
-    Raises:
-        ConfigError: a length that the codes do not have.
+        Raises:
+        ConfigError: a length exceeds the codes'.
     """
     check_lengths(lengths, encoded.query.bits)
     database = len(dataset.gallery)
@@ -64,7 +64,7 @@ def evaluate_retrieval(
     for bits in lengths:
         query, gallery = encoded.query.prefix(bits), encoded.gallery.prefix(bits)
         for weighted in tuple(weightings):
-            if weighted and not gallery.weights.any():  # they rank nothing
+            if weighted and not gallery.weights.any():  # all-zero weights rank nothing
                 continue
             result = retrieval(
                 query,
@@ -81,7 +81,7 @@ def evaluate_retrieval(
 
 
 def shortage_notes(dataset: Dataset) -> list[str]:
-    """A note where the database has fewer images than the figures are of, or none."""
+    """Return a note if the database has fewer images than a figure is defined on, else none."""
     database = len(dataset.gallery)
     if database >= TOP:
         return []
