@@ -1,4 +1,4 @@
-"""The methods that papers compare with: hash functions and metrics on features of images.
+"""Baselines that papers compare with: hash functions and metrics on image features.
 
 >>> import numpy as np
 >>> random = np.random.default_rng(0)
@@ -26,7 +26,7 @@ HASH_FUNCTIONS: dict[str, type[FeatureHash]] = {
     "mlh": MLH,
     "ksh": KSH,
 }
-"""The hash functions by the names of the command line."""
+"""The hash functions by their names on the command line."""
 
 __all__ = [
     "BRE",

@@ -1,4 +1,4 @@
-"""Hand-crafted features of pedestrians: histograms of colour and texture in overlapping blocks."""
+"""Hand-crafted pedestrian features: colour and texture histograms in overlapping blocks."""
 
 import cv2
 import numpy as np
@@ -7,23 +7,23 @@ from numpy.typing import NDArray
 from reid_hash.errors import DataError
 
 ROWS, COLUMNS = 20, 4
-"""Cells of an image; a block is 2 × 2 of them, and blocks lie one cell apart."""
+"""Cells of an image; a block is 2 × 2 cells, and blocks are one cell apart."""
 
-COLOUR_BINS = 8  # of each of the six channels
-TEXTURE_BINS = 10  # uniform patterns with 0 … 8 set neighbours, and all others
+COLOUR_BINS = 8  # per channel, of which there are six
+TEXTURE_BINS = 10  # uniform patterns with 0 … 8 set neighbours, and one for all others
 _BINS = 6 * COLOUR_BINS + TEXTURE_BINS
 
 
 def block_features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Colour and texture of blocks, as KISSME and its like were evaluated on (Köstinger 2012).
+    """Extract colour and texture of blocks, the features KISSME was evaluated on (Köstinger 2012).
 
-    For each block of 1/10 of the height and 1/2 of the width, half overlapping: a histogram of
-    each channel of HSV and of CIE Lab, and one of rotation-invariant uniform local binary patterns
-    (Ojala et al. 2002). Each histogram sums to 1; its root is taken, so that the Euclidean distance
-    is Hellinger's.
+    Blocks are 1/10 of the height and 1/2 of the width and overlap by half. Each has a histogram of
+    every channel of HSV and CIE Lab, and one of rotation-invariant uniform local binary patterns
+    (Ojala et al. 2002). Each histogram is normalised to sum 1 and square-rooted, which makes the
+    Euclidean distance Hellinger's.
 
     Args:
-        images: [n, height, width, 3] uint8 RGB, of at least 20 × 4 pixels.
+        images: [n, height, width, 3] uint8 RGB, at least 20 × 4 pixels.
 
     Returns:
         [n, 3306] float32 in 0 … 1: 19 × 3 blocks of 58 bins.
@@ -58,27 +58,27 @@ def _blocks(image: NDArray[np.uint8], cell: NDArray[np.int64]) -> NDArray[np.flo
 
 
 def _bins(image: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """[height, width, 3] RGB → the bin of each pixel in each channel, [height, width, 6]."""
+    """Assign each pixel its bin: [height, width, 3] RGB → [height, width, 6]."""
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     return np.concatenate([hsv, lab], axis=2).astype(np.int64) * COLOUR_BINS // 256
 
 
 def _counts(cell: NDArray[np.int64], bins: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Pixels by cell and bin, [rows, columns, count]."""
+    """Count pixels by cell and bin, [rows, columns, count]."""
     flat = np.bincount(cell * count + bins.reshape(-1), minlength=ROWS * COLUMNS * count)
     return flat.reshape(ROWS, COLUMNS, count)
 
 
 def texture(image: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Rotation-invariant uniform local binary patterns of the lightness.
+    """Compute rotation-invariant uniform local binary patterns of the lightness.
 
     Args:
         image: [height, width, 3] uint8 RGB.
 
     Returns:
-        [height, width] int64 in 0 … 9: how many of the 8 neighbours are at least as light as the
-        pixel, where those stand side by side on the circle (at most 2 changes along it); else 9.
+        [height, width] int64 in 0 … 9: the number of the 8 neighbours that are at least as light
+        as the pixel, if these are adjacent on the circle (at most 2 changes along it); else 9.
 
     Example:
         >>> int(texture(np.zeros((3, 3, 3), np.uint8))[1, 1])

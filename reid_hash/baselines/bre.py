@@ -8,40 +8,40 @@ from reid_hash.baselines.similarity import Similarity
 from reid_hash.data.dataset import Labels
 from reid_hash.errors import ConfigError
 
-_CELLS = 1_500_000  # of a table [samples, groups of labels]; more takes minutes a sweep
+_CELLS = 1_500_000  # of a table [samples, label groups]; more cells take minutes per sweep
 
 
 class BRE(FeatureHash):
     """Kernel hash functions whose Hamming distances reconstruct given distances.
 
-    h_p(x) = sign(Σ_q W_pq κ(x_pq, x)) with `anchors` random training samples x_pq for each bit. The
+    h_p(x) = sign(Σ_q W_pq κ(x_pq, x)), with `anchors` random training samples x_pq per bit. The
     objective over all pairs of training samples is
 
-        min_W Σ_ij (d_ij − d̃_ij)²,   d̃_ij the share of bits in which i and j differ,
+        min_W Σ_ij (d_ij − d̃_ij)²,   d̃_ij the share of bits in which i and j differ.
 
-    and, supervised, d_ij = 0 for samples that share a label, else 1. Features are centred and
-    of unit norm, κ is the inner product, as in the paper's experiments.
+    In the supervised variant, d_ij = 0 for samples that share a label, else 1. Features are centred
+    and normalised, and κ is the inner product, as in the paper's experiments.
 
-    Coordinate descent: for each bit in random order, for each of its weights in random order, the
-    weight is set to its exact best value while all others stay. h_p(x_i) changes only where W_pq
-    crosses −(Σ_{q'≠q} W_pq' κ_iq') / κ_iq; sorting these thresholds, and following the objective
-    from one to the next, finds the best interval (the paper's section 3.2).
+    Coordinate descent: for each bit in random order, for each of its weights in random order, set
+    the weight to its exact optimum with all others fixed. h_p(x_i) changes only where W_pq crosses
+    −(Σ_{q'≠q} W_pq' κ_iq') / κ_iq. Sorting these thresholds and following the objective from one to
+    the next finds the best interval (section 3.2 of the paper).
 
-    With labels, and s_i = ±1 the bits of function p, b² times the part of the objective that
-    depends on it is −½ sᵀ (b S − B Bᵀ) s, S = ±1 for similar and other samples, B = ±1 the other
-    bits: the matrix is never written out, see `minimise_along`.
+    With labels, let s_i = ±1 be the bits of function p, S = ±1 for similar and other samples, and
+    B = ±1 the other bits. The part of the objective that depends on s, times b², is
+    −½ sᵀ (b S − B Bᵀ) s. The matrix is never built, see `minimise_along`.
 
     Args:
-        bits: length of the codes; may exceed the dimensions of the features.
-        anchors: for each bit; the paper's are 50.
-        samples: training samples that are used at most, drawn at random; fewer where images have
-            many combinations of labels.
-        sweeps: over all weights, at most.
-        tolerance: the descent ends where a sweep lowers the objective by a smaller share.
+        bits: code length; may exceed the dimensions of the features.
+        anchors: number of anchors per bit, 50 in the paper.
+        samples: largest number of training samples, drawn at random; fewer if images have many
+            combinations of labels.
+        sweeps: largest number of sweeps over all weights.
+        tolerance: stop after a sweep that lowers the objective by less than this share.
 
     Attributes:
-        history: the objective, mean over the pairs, before the first and after each sweep. It
-            never rises.
+        history: the objective, mean over pairs, before the first sweep and after each. It never
+            rises.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class BRE(FeatureHash):
         weights = random.normal(size=(self.bits, count))
         values = np.column_stack([of @ w for of, w in zip(kernel, weights, strict=True)])
         self.history = self._descend(kernel, weights, values, similarity, random)
-        # a sum of inner products with anchors is one with the sum of the anchors
+        # a sum of inner products with anchors is an inner product with the anchors' sum
         self._directions = np.column_stack(
             [unit[of].T @ w for of, w in zip(chosen, weights, strict=True)]
         ).astype(np.float32)
@@ -99,7 +99,7 @@ class BRE(FeatureHash):
         similarity: Similarity,
         random: np.random.Generator,
     ) -> Floats:
-        """Change `weights` [bits, anchors] and `values` [n, bits] in place; gives the history."""
+        """Update `weights` [bits, anchors] and `values` [n, bits] in place; return the history."""
         signs = np.where(values > 0, 1.0, -1.0)
         of_labels, scale = similarity.factors()
         ones = np.ones((len(values), 1))
@@ -107,7 +107,7 @@ class BRE(FeatureHash):
         for _ in range(self.sweeps):
             for p in random.permutation(self.bits):
                 others = np.delete(signs, p, axis=1)
-                # the factors of b S − B Bᵀ, where S = 2 · similarity − 1
+                # factors of b S − B Bᵀ, with S = 2 · similarity − 1
                 factors = np.hstack([ones, of_labels, others])
                 factor_scale = np.concatenate(
                     [[-self.bits], 2 * self.bits * scale, -np.ones(self.bits - 1)]
@@ -127,14 +127,14 @@ class BRE(FeatureHash):
 
 
 def reconstruction_error(signs: Floats, similarity: Similarity) -> float:
-    """The objective: mean over all ordered pairs of (d_ij − share of differing bits)².
+    """Compute the objective: mean over all ordered pairs of (d_ij − share of differing bits)².
 
     Args:
-        signs: [n, bits] of −1 and 1.
-        similarity: of the n samples; d_ij is 0 where they are similar, else 1.
+        signs: [n, bits], −1 or 1.
+        similarity: similarity of the n samples; d_ij is 0 for similar samples, else 1.
 
     Returns:
-        In 0 … 1. It is ‖B Bᵀ − b S‖²_F / (4 b² n²), from matrices of bits × bits.
+        Error in 0 … 1, computed as ‖B Bᵀ − b S‖²_F / (4 b² n²) from matrices of bits × bits.
     """
     n, bits = signs.shape
     codes = signs.T @ signs
@@ -147,20 +147,20 @@ def reconstruction_error(signs: Floats, similarity: Similarity) -> float:
 def minimise_along(
     rest: Floats, column: Floats, weight: float, factors: Floats, scale: Floats
 ) -> float:
-    """The best w for the signs s = sign(rest + w · column): exact minimum of −sᵀ Q s.
+    """Find w that minimises −sᵀ Q s exactly, for the signs s = sign(rest + w · column).
 
-    Each sample changes its sign at one threshold −rest / column. The products Vᵀ s behind every
-    threshold are sums over the sorted samples, so all intervals of w cost O(n log n + n · rank).
+    Each sample changes its sign at one threshold, −rest / column. The products Vᵀ s at all
+    thresholds are sums over the sorted samples, so all intervals of w cost O(n log n + n · rank).
 
     Args:
-        rest: [n] what the other weights give.
-        column: [n] kernel of the samples to the anchor of the weight.
-        weight: its value now.
-        factors: V [n, rank], where Q = V diag(scale) Vᵀ.
+        rest: [n], contribution of the other weights.
+        column: [n], kernel between the samples and the weight's anchor.
+        weight: current value of the weight.
+        factors: V [n, rank], with Q = V diag(scale) Vᵀ.
         scale: [rank].
 
     Returns:
-        The middle of the best interval; `weight` itself where no interval is better than its own.
+        The middle of the best interval, or `weight` if no interval is better than its own.
     """
     moving = np.flatnonzero(column)
     if not len(moving):
@@ -168,7 +168,7 @@ def minimise_along(
     thresholds = -rest[moving] / column[moving]
     order = np.argsort(thresholds, kind="stable")
     thresholds, moving = thresholds[order], moving[order]
-    # the signs for w → −∞, and what each threshold then changes of Vᵀ s
+    # the signs for w → −∞, and the change of Vᵀ s at each threshold
     signs = np.where(rest > 0, 1.0, -1.0)
     signs[moving] = -np.sign(column[moving])
     products = np.empty((len(moving) + 1, len(scale)))
@@ -179,12 +179,12 @@ def minimise_along(
     middles = np.concatenate(
         [[thresholds[0] - 1], (thresholds[:-1] + thresholds[1:]) / 2, [thresholds[-1] + 1]]
     )
-    # between equal thresholds, or ones with no number between them, there is no interval
+    # equal thresholds, or ones with no number between them, enclose no interval
     inner = middles[1:-1]
     real = np.ones(len(middles), bool)
     real[1:-1] = (thresholds[:-1] < inner) & (inner < thresholds[1:])
     here = float(objective[np.searchsorted(thresholds, weight)])
     objective[~real] = np.inf
     best = int(objective.argmin())
-    # sums of many terms: a gain below their rounding is none
+    # a gain below the rounding error of such long sums is none
     return float(middles[best]) if objective[best] < here - 1e-9 * abs(here) else weight

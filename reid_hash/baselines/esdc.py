@@ -1,4 +1,4 @@
-"""SDC, the dense part of eSDC: salience of patches, learned from no labels (Zhao, CVPR 2013)."""
+"""SDC, the dense part of eSDC: patch salience learned without labels (Zhao et al., CVPR 2013)."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ from reid_hash.baselines.patches import COLUMNS, DIMS, ROWS, dense_patches
 from reid_hash.errors import DataError
 
 BAND = 2
-"""Rows of patches above and below in which a match is looked for: adjacency-constrained search."""
+"""Rows of patches above and below that are searched for a match: adjacency-constrained search."""
 
 WIDTH = 2.8
 """σ of the similarity of two patches."""
 
 PENALTY = 1.0
-"""α beside the difference of saliences. The paper's value is not at hand."""
+"""α, added to the difference of saliences. The paper's value is not available."""
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int], object]
@@ -26,16 +26,16 @@ T = TypeVar("T")
 
 
 class DenseSalience:
-    """Patches are matched within their rows; those that few people have count more.
+    """Matcher of patches within rows, in which rare patches count more.
 
     The match of patch p of image A is its nearest patch p' in rows ± `BAND` of image B. The
-    salience of a patch is the distance to the k-th nearest of its matches in N reference images,
+    salience σ_p is the distance from p to the k-th nearest of its matches in N reference images,
     k = N / 2: half of the people have nothing like it. Then
 
         sim(A, B) = Σ_p σ_p s(p, p') σ_p' / (α + |σ_p − σ_p'|),   s = exp(−|p − p'|² / 2σ²).
 
     Args:
-        references: N, reference images that are drawn from the training images.
+        references: N, the number of reference images drawn from the training images.
     """
 
     def __init__(self, references: int = 100) -> None:
@@ -46,8 +46,8 @@ class DenseSalience:
         """Draw the reference images.
 
         Args:
-            images: [n, height, width, 3] uint8 RGB; no labels are looked at.
-            seed: of the draw.
+            images: [n, height, width, 3] uint8 RGB; no labels are used.
+            seed: seed of the draw.
 
         Raises:
             DataError: there are no images.
@@ -61,14 +61,14 @@ class DenseSalience:
     def describe(
         self, images: NDArray[np.uint8], progress: Progress | None = None
     ) -> tuple[Floats, Floats]:
-        """Patches [n, 30, 10, 672] and their saliences [n, 30, 10] of images; see `fit`.
+        """Compute patches [n, 30, 10, 672] and saliences [n, 30, 10] of images.
 
         Args:
             images: [n, height, width, 3] uint8 RGB.
             progress: called with 1 for each of the 30 rows of patches.
 
         Raises:
-            DataError: it is not fitted.
+            DataError: `fit` has not been called.
         """
         if not len(self._patches):
             raise DataError("eSDC is not fitted yet: call fit first")
@@ -86,7 +86,7 @@ class DenseSalience:
 
 
 def all_patches(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Floats:
-    """`dense_patches` of each image, on all cores: [n, 30, 10, 672] float32."""
+    """Compute `dense_patches` of each image on all cores: [n, 30, 10, 672] float32."""
     out = np.empty((len(images), ROWS, COLUMNS, DIMS), np.float32)
 
     def one(i: int) -> None:
@@ -100,15 +100,15 @@ def all_patches(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Floa
 def similarities(
     first: tuple[Floats, Floats], second: tuple[Floats, Floats], progress: Progress | None = None
 ) -> Floats:
-    """sim(A, B) of each pair, on all cores; see `DenseSalience`.
+    """Compute sim(A, B) of each pair on all cores; see `DenseSalience`.
 
     Args:
         first: patches and saliences of n images A, from `DenseSalience.describe`.
-        second: of m images B.
+        second: patches and saliences of m images B.
         progress: called with 1 for each of the 30 rows of patches.
 
     Returns:
-        [n, m] float32 ≥ 0, larger is more alike.
+        [n, m] float32 ≥ 0, larger is more similar.
     """
     patches, salience = first
 
@@ -126,16 +126,16 @@ def similarities(
 
 
 def matches(a: Floats, b: Floats, carried: Floats | None, m: int) -> tuple[Floats, Floats]:
-    """The nearest patch in each image B, in rows near m, for each patch of row m of each image A.
+    """Match each patch of row m of each image A with its nearest patch in rows near m of each B.
 
     Args:
-        a: [n, ROWS, COLUMNS, dims] float32, descriptors of one length.
-        b: [m, ROWS, COLUMNS, dims] likewise.
-        carried: [m, ROWS, COLUMNS] a value of each patch of B; None for none.
+        a: [n, ROWS, COLUMNS, dims] float32, descriptors of equal length.
+        b: [m, ROWS, COLUMNS, dims] float32, descriptors of equal length.
+        carried: [m, ROWS, COLUMNS], a value for each patch of B, or None.
         m: the row.
 
     Returns:
-        ([n, COLUMNS, m] products with the match, [n, COLUMNS, m] the match's value or zeros).
+        ([n, COLUMNS, m] inner products with the match, [n, COLUMNS, m] the match's value or 0).
     """
     count, columns = len(a), a.shape[2]
     rows = a[:, m].reshape(count * columns, -1)
@@ -153,13 +153,13 @@ def matches(a: Floats, b: Floats, carried: Floats | None, m: int) -> tuple[Float
 
 
 def _distances(products: Floats) -> Floats:
-    """Squared distances from products: descriptors have two parts of length 1."""
+    """Convert inner products to squared distances; descriptors have two parts of length 1."""
     distances: Floats = np.maximum(4 - 2 * products, 0)
     return distances
 
 
 def _by_rows(row: Callable[[int], T], progress: Progress | None) -> list[T]:
-    """Call a function for each row, on all cores: NumPy's products let go of the lock."""
+    """Call a function for each row on all cores: NumPy's products release Python's lock."""
 
     def counted(m: int) -> T:
         found = row(m)

@@ -1,4 +1,4 @@
-"""Features of images that hash functions and metrics start from: pixels, HOG, a network's."""
+"""Image features that hash functions and metrics start from: pixels, HOG, a network's."""
 
 from collections.abc import Callable
 
@@ -15,21 +15,21 @@ Images = NDArray[np.uint8]
 
 
 def is_grey(images: Images) -> bool:
-    """Whether the three channels of all images are equal."""
+    """Check whether the three channels of all images are equal."""
     return bool(
         (images[..., 0] == images[..., 1]).all() and (images[..., 1] == images[..., 2]).all()
     )
 
 
 def pixel_features(images: Images, grey: bool = False) -> NDArray[np.float32]:
-    """Raw pixels.
+    """Use raw pixels as features.
 
     Args:
         images: [n, height, width, 3] uint8 RGB.
-        grey: take one channel alone, where all are equal; see `is_grey`.
+        grey: use a single channel, as all are equal; see `is_grey`.
 
     Returns:
-        [n, height · width · 3] float32 in 0 … 1; with `grey` a third of that.
+        [n, height · width · 3] float32 in 0 … 1, or a third of that with `grey`.
     """
     chosen = images[..., :1] if grey else images
     features = chosen.reshape(len(images), -1).astype(np.float32)
@@ -38,15 +38,14 @@ def pixel_features(images: Images, grey: bool = False) -> NDArray[np.float32]:
 
 
 def hog_features(images: Images, cell: int | None = None) -> NDArray[np.float32]:
-    """Histograms of oriented gradients (Dalal & Triggs, CVPR 2005), by OpenCV.
+    """Compute histograms of oriented gradients (Dalal & Triggs, CVPR 2005) with OpenCV.
 
-    Blocks of 2 × 2 cells, one cell apart, of 9 unsigned orientations each; of the colours, each
-    pixel counts with the one of the largest gradient. What is left over of whole cells is cut off
-    at the borders.
+    Blocks are 2 × 2 cells, one cell apart, with 9 unsigned orientations per cell. Each pixel uses
+    the colour channel with the largest gradient. Pixels beyond the last whole cell are cropped.
 
     Args:
         images: [n, height, width, 3] uint8 RGB.
-        cell: side of a cell in pixels; a quarter of the shorter side when left out.
+        cell: cell side in pixels. Default: a quarter of the shorter image side.
 
     Returns:
         [n, (rows − 1) · (columns − 1) · 36] float32 in 0 … 1, for rows × columns cells.
@@ -76,18 +75,18 @@ def network_features(
     batch: int = 128,
     progress: Callable[[int], object] | None = None,
 ) -> NDArray[np.float32]:
-    """What a network's backbone gives: the penultimate layer of one trained for classification.
+    """Compute backbone outputs of a network, the penultimate layer if trained as a classifier.
 
     Args:
-        net: the network; it is set to evaluation mode.
-        images: [n, height, width, 3] uint8 RGB of the network's input size.
-        device: where to compute.
-        batch: images at a time.
-        progress: called with the number of images of each batch.
+        net: the network; set to evaluation mode.
+        images: [n, height, width, 3] uint8 RGB at the network's input size.
+        device: device to compute on.
+        batch: images per batch.
+        progress: called with the number of images in each batch.
 
     Returns:
-        [n, features] float32; the mean with the mirror image's where the network's
-        `model.flip_average` says so.
+        [n, features] float32, averaged with the mirrored image's if the network's
+        `model.flip_average` is set.
     """
     net.eval().to(device)
     out = np.empty((len(images), int(net.backbone.features)), np.float32)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Hash functions on features: the interface, and what all of them check and share."""
+"""Hash functions on features: the interface, shared checks and shared code."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -15,49 +15,49 @@ from reid_hash.errors import ConfigError, DataError
 Floats = NDArray[np.float64]
 
 SAMPLES = 5000
-"""Training samples that the supervised methods take at most: their cost follows pairs."""
+"""Most training samples of supervised methods, whose cost grows with the number of pairs."""
 
-_BLOCK = 8192  # rows that are hashed at a time: a kernel's matrix of all would fill the memory
+_BLOCK = 8192  # rows hashed at a time; a kernel matrix of all rows would fill the memory
 
 
 class HashFunction(Protocol):
-    """Features → codes, learned from features with labels.
+    """A function from features to codes, learned from labelled features.
 
     Attributes:
-        bits: length of the codes.
+        bits: code length.
     """
 
     bits: int
 
     def fit(self, features: NDArray[np.float32], labels: Labels, seed: int = 0) -> Self:
-        """Learn from features [n, dims] and labels [n] int64 or [n, classes] bool; gives itself."""
+        """Learn from features [n, dims] and labels [n] int64 or [n, classes] bool; return self."""
         ...
 
     def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[n, dims] → [n, bits] real values; the code is their sign."""
+        """Compute outputs, [n, dims] → [n, bits] float; their signs are the code."""
         ...
 
     def encode(self, features: NDArray[np.float32]) -> Codes:
-        """[n, dims] → n codes, every bit of weight 1."""
+        """Encode [n, dims] into n codes, every bit with weight 1."""
         ...
 
 
 class FeatureHash(ABC):
-    """What the methods have in common: a `HashFunction` whose subclass learns and projects.
+    """Base class of the methods: a `HashFunction` whose subclasses learn and project.
 
     Args:
-        bits: length of the codes, ≥ 1.
+        bits: code length, ≥ 1.
 
     Attributes:
-        fingerprint: 16 hexadecimal digits of what was learned: codes of two functions are not
-            comparable. Empty before `fit`.
+        fingerprint: 16 hexadecimal digits of the learned parameters, since codes of two functions
+            are not comparable. Empty before `fit`.
 
     Raises:
         ConfigError: `bits` is less than 1.
     """
 
     needs_labels = True
-    """Whether labels are used; where they are not, `fit` looks at their number alone."""
+    """Whether labels are used; if not, `fit` only checks their number."""
 
     def __init__(self, bits: int) -> None:
         if bits < 1:
@@ -71,16 +71,17 @@ class FeatureHash(ABC):
 
         Args:
             features: [n, dims] real, finite, n ≥ 2.
-            labels: [n] int64, or [n, classes] bool: images are similar that share a label.
-            seed: of all that is drawn at random; the same input and seed give the same function.
+            labels: [n] int64, or [n, classes] bool. Images that share a label are similar.
+            seed: seed of all random choices; the same input and seed give the same function.
 
         Returns:
-            Itself.
+            self.
 
         Raises:
-            DataError: features are not finite, too few, or all the same; labels of another number.
-            ConfigError: more bits than the method can make of so many dimensions.
-            MetricError: labels are neither of the two kinds.
+            DataError: features are not finite, too few, or all equal; or their number differs from
+                that of the labels.
+            ConfigError: the method cannot make so many bits from so few dimensions.
+            MetricError: labels are of neither kind.
         """
         features = checked(features)
         if len(features) < 2:
@@ -99,16 +100,16 @@ class FeatureHash(ABC):
         return self
 
     def outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Real values of which the signs are the code.
+        """Compute real-valued outputs, whose signs are the code.
 
         Args:
-            features: [n, dims] real, finite, of the dimensions that it was fitted to.
+            features: [n, dims] real, finite, with the dimensions of the training features.
 
         Returns:
             [n, bits] float32.
 
         Raises:
-            DataError: it is not fitted, or features are not finite or of other dimensions.
+            DataError: `fit` was not called, or features are not finite or have other dimensions.
         """
         if not self._dims:
             raise DataError(f"{type(self).__name__} is not fitted yet: call fit first")
@@ -123,18 +124,18 @@ class FeatureHash(ABC):
         return out
 
     def encode(self, features: NDArray[np.float32]) -> Codes:
-        """Codes of features; see `outputs`. Every bit has weight 1."""
+        """Encode features, with every bit of weight 1; see `outputs`."""
         return Codes.from_outputs(self.outputs(features), model=self.fingerprint)
 
     @abstractmethod
     def _fit(
         self, features: NDArray[np.float32], labels: Labels, random: np.random.Generator
     ) -> None:
-        """Learn from checked features and labels; what is learned is kept in array attributes."""
+        """Learn from checked features and labels; store the result in array attributes."""
 
     @abstractmethod
     def _outputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[rows, dims] → [rows, bits]."""
+        """Compute outputs, [rows, dims] → [rows, bits]."""
 
     def _digest(self) -> str:
         digest = hashlib.sha256(type(self).__name__.encode())
@@ -146,7 +147,7 @@ class FeatureHash(ABC):
 
 
 def check_bits(method: str, bits: int, dims: int) -> None:
-    """Raise ConfigError where a method that gives each bit a direction has too few of them."""
+    """Raise ConfigError if a method that needs a direction per bit has too few dimensions."""
     if bits > dims:
         raise ConfigError(
             f"{method} makes at most one bit of each dimension: {bits} bits asked of features "
@@ -155,18 +156,18 @@ def check_bits(method: str, bits: int, dims: int) -> None:
 
 
 def some_samples(count: int, most: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Up to `most` of `count` sample numbers, drawn without repetition, in rising order."""
+    """Draw up to `most` of `count` sample indices without replacement, in ascending order."""
     if count <= most:
         return np.arange(count)
     return np.sort(random.choice(count, most, replace=False))
 
 
 def checked(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features as float32 in one piece; DataError where they are no finite matrix [n, dims]."""
+    """Return features as contiguous float32; DataError unless a finite matrix [n, dims]."""
     values = np.ascontiguousarray(features, np.float32)
     if values.ndim != 2 or not values.shape[1]:
         raise DataError(f"features are a matrix [n, dims], not of shape {list(values.shape)}")
-    # a sum is finite only where all of its terms are, and needs no mask of the matrix's size
+    # a sum is finite only if all of its terms are, and needs no mask of the matrix's size
     if not np.isfinite(values.sum(dtype=np.float64)):
         bad = int((~np.isfinite(values)).any(axis=1).sum())
         raise DataError(f"features of {bad} of {len(values)} samples are NaN or infinite")

@@ -10,22 +10,22 @@ from reid_hash.utils.rotation import rotate
 
 
 class ITQ(FeatureHash):
-    """Signs of principal components, rotated so that they lie near the corners of the cube.
+    """Signs of principal components, rotated to lie near the corners of the hypercube.
 
-    Minimises the quantisation error ‖B − V R‖²_F (eq. 2) in turns over B in {−1, 1} and over
-    rotations R: B = sign(V R), then R = Ŝ Sᵀ of the singular value decomposition
+    Minimises the quantisation error ‖B − V R‖²_F (eq. 2) by alternating over B in {−1, 1} and
+    rotations R: B = sign(V R), then R = Ŝ Sᵀ from the singular value decomposition
     Bᵀ V = S Ω Ŝᵀ (orthogonal Procrustes). V are the first `bits` principal components of the
-    centred features, each of unit norm. Labels are not used.
+    centred, normalised features. Labels are not used.
 
-    Not FAISS's ITQMatrix: its error goes up and down, and ends higher.
+    FAISS's ITQMatrix is not used: its error fluctuates and ends higher.
 
     Args:
-        bits: length of the codes, at most the dimensions of the features.
-        iterations: turns; the paper's are 50.
+        bits: code length, at most the dimensions of the features.
+        iterations: number of iterations, 50 in the paper.
 
     Attributes:
-        history: [iterations] the quantisation error at the end of each turn, mean over samples
-            and bits. It never rises.
+        history: [iterations] quantisation error after each iteration, mean over samples and bits.
+            It never rises.
     """
 
     needs_labels = False

@@ -13,19 +13,19 @@ Integers = NDArray[np.int64]
 
 
 class KISSME:
-    """A Mahalanobis distance from one likelihood ratio test, in closed form.
+    """A Mahalanobis distance in closed form, from a likelihood ratio test.
 
-    Differences x_i − x_j of similar and of dissimilar pairs are taken as normal of mean 0 and
-    covariances Σ_S and Σ_D. The logarithm of the ratio of their likelihoods is, up to a constant,
-    the distance
+    Differences x_i − x_j of similar and of dissimilar pairs are assumed normal with mean 0 and
+    covariances Σ_S and Σ_D. The logarithm of their likelihood ratio is, up to a constant, the
+    distance
 
         d(x, y) = (x − y)ᵀ M (x − y),   M = Σ_S⁻¹ − Σ_D⁻¹ cut to its positive semidefinite part,
 
-    after a projection to the first principal components. Similar are all pairs of one identity
-    before different cameras; as many pairs of different identities are drawn at random.
+    after a projection to the first principal components. Similar pairs are all pairs of one
+    identity in different cameras; as many pairs of different identities are drawn at random.
 
     Args:
-        dims: principal components; fewer where the features have fewer dimensions.
+        dims: number of principal components, at most the dimensions of the features.
 
     Attributes:
         metric: [dims, dims] float64, M, after `fit`.
@@ -52,15 +52,15 @@ class KISSME:
         Args:
             features: [n, d] real, finite.
             identities: [n] int.
-            cameras: [n] int; where it is None, pairs of one camera count too.
-            seed: of the dissimilar pairs.
+            cameras: [n] int, or None to also use pairs within one camera.
+            seed: seed for drawing dissimilar pairs.
 
         Returns:
-            Itself.
+            self.
 
         Raises:
-            DataError: features are not finite, identities or cameras of another number, or there
-                are too few pairs for so many dimensions.
+            DataError: features are not finite, the number of identities or cameras differs, or
+                there are too few pairs for so many dimensions.
         """
         features = checked(features)
         for name, values in (("identities", identities), ("cameras", cameras)):
@@ -90,16 +90,16 @@ class KISSME:
         return self
 
     def transform(self, features: NDArray[np.float32]) -> Floats:
-        """Vectors whose squared Euclidean distances are the metric's.
+        """Transform features so that their squared Euclidean distance is the metric.
 
         Args:
-            features: [n, d] as in `fit`.
+            features: [n, d] with the dimensions given to `fit`.
 
         Returns:
             [n, rank of M] float64.
 
         Raises:
-            DataError: it is not fitted, or features are not finite or of other dimensions.
+            DataError: `fit` was not called, or features are not finite or have other dimensions.
         """
         if not len(self.metric):
             raise DataError("KISSME is not fitted yet: call fit first")
@@ -112,7 +112,7 @@ class KISSME:
         return vectors
 
     def distances(self, query: NDArray[np.float32], gallery: NDArray[np.float32]) -> Floats:
-        """d(x, y) for each query and gallery sample, [Q, G] float64 ≥ 0; see `transform`."""
+        """Compute d(x, y) for query and gallery samples, [Q, G] float64 ≥ 0; see `transform`."""
         x, y = self.transform(query), self.transform(gallery)
         squared = (x * x).sum(axis=1)[:, None] + (y * y).sum(axis=1) - 2 * (x @ y.T)
         distances: Floats = np.maximum(squared, 0, out=squared)
@@ -120,10 +120,10 @@ class KISSME:
 
 
 def similar_pairs(features: Floats, identities: Integers, cameras: Integers) -> tuple[Floats, int]:
-    """Σ_S over all pairs of one identity before different cameras, without going through them.
+    """Compute Σ_S over all pairs of one identity in different cameras, without enumerating them.
 
-    The sum over the pairs of a group of m samples is m Σ x xᵀ − (Σ x)(Σ x)ᵀ; those within a camera
-    are taken off those of the identity.
+    The sum over the pairs of a group of m samples is m Σ x xᵀ − (Σ x)(Σ x)ᵀ. Pairs within a camera
+    are subtracted from those of the identity.
 
     Args:
         features: [n, d].
@@ -131,7 +131,7 @@ def similar_pairs(features: Floats, identities: Integers, cameras: Integers) -> 
         cameras: [n].
 
     Returns:
-        (Σ_S [d, d], number of pairs); zeros where there is no pair.
+        (Σ_S [d, d], number of pairs); zeros if there is no pair.
     """
     both = np.unique(np.column_stack([identities, cameras]), axis=0, return_inverse=True)[1]
     whole, pairs = _pair_scatter(features, identities)
@@ -141,7 +141,7 @@ def similar_pairs(features: Floats, identities: Integers, cameras: Integers) -> 
 
 
 def _pair_scatter(features: Floats, group: Integers) -> tuple[Floats, int]:
-    """(Σ (x_i − x_j)(x_i − x_j)ᵀ over pairs within groups, number of these pairs)."""
+    """Return (Σ (x_i − x_j)(x_i − x_j)ᵀ over pairs within groups, number of these pairs)."""
     groups, of = np.unique(group, return_inverse=True)
     counts = np.bincount(of)
     sums = np.zeros((len(groups), features.shape[1]))
@@ -153,19 +153,19 @@ def _pair_scatter(features: Floats, group: Integers) -> tuple[Floats, int]:
 def different_pairs(
     identities: Integers, cameras: Integers, count: int, random: np.random.Generator
 ) -> tuple[Integers, Integers]:
-    """Draw pairs of different identities before different cameras, with repetition.
+    """Draw pairs of different identities in different cameras, with replacement.
 
     Args:
         identities: [n].
         cameras: [n].
-        count: how many.
-        random: the draw.
+        count: number of pairs.
+        random: random generator.
 
     Returns:
-        Sample numbers i [count] and j [count].
+        Sample indices i [count] and j [count].
 
     Raises:
-        DataError: there is hardly any such pair.
+        DataError: there are hardly any such pairs.
     """
     found: list[NDArray[np.int64]] = []
     have = 0
@@ -181,7 +181,7 @@ def different_pairs(
 
 
 def likelihood_metric(similar: Floats, dissimilar: Floats) -> tuple[Floats, Floats]:
-    """M = Σ_S⁻¹ − Σ_D⁻¹, its negative eigenvalues set to 0.
+    """Compute M = Σ_S⁻¹ − Σ_D⁻¹ with negative eigenvalues set to 0.
 
     Args:
         similar: Σ_S [d, d].

@@ -12,39 +12,40 @@ from reid_hash.data.dataset import Labels
 from reid_hash.errors import ConfigError
 
 Residue = Callable[[Floats], Floats]
-"""A vector [n] times the matrix R_k: what the bits so far leave of the similarity."""
+"""Function that multiplies a vector [n] by R_k, the similarity that previous bits leave."""
 
 
 class KSH(FeatureHash):
-    """Kernel hash functions, one after another, whose codes' inner products are the similarity.
+    """Kernel hash functions learned one by one, so that codes' inner products are the similarity.
 
-    h_k(x) = sign(a_kᵀ k̄(x)), k̄(x) the RBF kernel to `anchors` samples minus its mean over the
-    training samples. With S_ij = 1 for similar and −1 for other samples, the objective is
+    h_k(x) = sign(a_kᵀ k̄(x)), with k̄(x) the RBF kernel to `anchors` samples minus its mean over
+    the training samples. With S_ij = 1 for similar and −1 for other samples, the objective is
 
         min ‖Σ_k sgn(K̄ a_k) sgn(K̄ a_k)ᵀ − r S‖²_F,   r bits.
 
-    Greedily for k = 1 … r, with R_k = r S − Σ_{t<k} b_t b_tᵀ, b_t = sgn(K̄ a_t): maximise
-    sgn(K̄ a)ᵀ R_k sgn(K̄ a).
+    Greedily for k = 1 … r, with R_k = r S − Σ_{t<k} b_t b_tᵀ, b_t = sgn(K̄ a_t), maximise
+    sgn(K̄ a)ᵀ R_k sgn(K̄ a):
 
-    1. Spectral relaxation: sgn is left out under aᵀ K̄ᵀ K̄ a = n, which the largest eigenvector of
-       K̄ᵀ R_k K̄ a = λ K̄ᵀ K̄ a solves.
-    2. Sigmoid smoothing: from there, sgn becomes φ(x) = 2 / (1 + e^{−x}) − 1, and Nesterov's
-       accelerated gradient descends g̃(a) = −φ(K̄ a)ᵀ R_k φ(K̄ a), whose gradient is
+    1. Spectral relaxation: drop sgn under aᵀ K̄ᵀ K̄ a = n. The solution is the largest eigenvector
+       of K̄ᵀ R_k K̄ a = λ K̄ᵀ K̄ a.
+    2. Sigmoid smoothing: from there, replace sgn by φ(x) = 2 / (1 + e^{−x}) − 1, and minimise
+       g̃(a) = −φ(K̄ a)ᵀ R_k φ(K̄ a) by Nesterov's accelerated gradient method. The gradient is
        −K̄ᵀ ((R_k b) ⊙ (1 − b ⊙ b)), b = φ(K̄ a).
 
-    Of the two, the one whose signs reach more is kept. All is computed in coordinates in which
-    K̄ᵀ K̄ / n is the identity: the objectives are the same, and the gradient needs fewer steps.
+    Of the two solutions, the one whose signs reach the larger value is kept. The computation uses
+    coordinates in which K̄ᵀ K̄ / n is the identity: the objectives are the same, and the gradient
+    method needs fewer steps.
 
     Args:
-        bits: length of the codes; may exceed the dimensions of the features.
-        anchors: samples that the kernel is taken to; the paper's are 300.
-        samples: training samples that are used at most, drawn at random.
-        iterations: of the accelerated gradient for each bit, at most.
+        bits: code length; may exceed the dimensions of the features.
+        anchors: number of kernel anchors, 300 in the paper.
+        samples: largest number of training samples, drawn at random.
+        iterations: largest number of accelerated gradient steps per bit.
 
     Attributes:
-        history: [bits + 1] the objective / n² before the first and after each bit. It falls as
-            long as bᵀ R_k b > n² / 2, which the paper does not promise.
-        gains: [bits, 2] bᵀ R_k b / n² of the spectral and of the smoothed solution.
+        history: [bits + 1] the objective / n² before the first bit and after each. It falls as
+            long as bᵀ R_k b > n² / 2, which the paper does not guarantee.
+        gains: [bits, 2] bᵀ R_k b / n² of the spectral and the smoothed solution.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class KSH(FeatureHash):
         n = len(features)
         self._anchors = features[some_samples(n, self.anchors, random)].copy()
         distances = squared_distances(features, self._anchors)
-        # the kernel's width is the mean distance, as in the authors' experiments
+        # kernel width from the mean distance, as in the authors' experiments
         self._scale = np.array(1 / (2 * max(float(distances.mean()), 1e-12)))
         kernel = np.exp(-self._scale * distances)
         self._mean = kernel.mean(axis=0)
@@ -77,11 +78,11 @@ class KSH(FeatureHash):
         return out
 
     def _greedy(self, kernel: Floats, similarity: Similarity) -> Floats:
-        """[n, rank] with kernelᵀ kernel = n I → directions [rank, bits], bit after bit."""
+        """Learn directions [rank, bits] bit by bit, from [n, rank] with kernelᵀ kernel = n I."""
         n, rank = kernel.shape
         directions, signs = np.zeros((rank, self.bits)), np.zeros((n, self.bits))
         sums = kernel.sum(axis=0)
-        # kernelᵀ R kernel, which each bit changes by a matrix of rank one
+        # kernelᵀ R kernel, to which each bit makes a rank-one update
         relaxed = self.bits * (2 * similarity.quadratic(kernel) - np.outer(sums, sums))
         self.gains = np.zeros((self.bits, 2))
         history = [float(self.bits**2)]
@@ -110,16 +111,16 @@ class KSH(FeatureHash):
 
 
 def smooth_maximum(kernel: Floats, residue: Residue, start: Floats, iterations: int) -> Floats:
-    """Maximise φ(K a)ᵀ R φ(K a) from a start, by Nesterov's method with a step that is searched.
+    """Maximise φ(K a)ᵀ R φ(K a) from a start by Nesterov's method with step-size search.
 
     Args:
         kernel: K, [n, m] float64.
-        residue: R times a vector.
+        residue: function that multiplies a vector by R.
         start: [m].
-        iterations: at most.
+        iterations: largest number of steps.
 
     Returns:
-        [m], whose value is not below that of the start.
+        [m], with a value not below that of the start.
     """
 
     def value(a: Floats) -> tuple[float, Floats, Floats]:
@@ -140,7 +141,7 @@ def smooth_maximum(kernel: Floats, residue: Residue, start: Floats, iterations: 
         squared = float(gradient @ gradient)
         if squared < 1e-20 * max(1.0, here * here):
             break
-        while True:  # until the parabola of this curvature lies above the function
+        while True:  # until the parabola of this curvature is above the function
             found = ahead - gradient / steepness
             below, b, product = value(found)
             if below <= there - squared / (2 * steepness) + 1e-9 * abs(there):
@@ -149,7 +150,7 @@ def smooth_maximum(kernel: Floats, residue: Residue, start: Floats, iterations: 
         if below > here:
             if momentum == 1.0:
                 break
-            # the momentum led uphill: go on without it (O'Donoghue & Candès 2015)
+            # The momentum led uphill: restart without it (O'Donoghue & Candès 2015).
             momentum, ahead = 1.0, at
         else:
             done = here - below < 1e-5 * abs(here)
@@ -165,7 +166,7 @@ def smooth_maximum(kernel: Floats, residue: Residue, start: Floats, iterations: 
 
 
 def squared_distances(features: NDArray[np.float32], anchors: NDArray[np.float32]) -> Floats:
-    """‖x − y‖² between rows, [n, m] float64 ≥ 0."""
+    """Compute ‖x − y‖² between rows, [n, m] float64 ≥ 0."""
     x, y = features.astype(np.float64), anchors.astype(np.float64)
     distances = x @ y.T
     distances *= -2
@@ -175,7 +176,7 @@ def squared_distances(features: NDArray[np.float32], anchors: NDArray[np.float32
 
 
 def _whitening(kernel: Floats) -> Floats:
-    """P [m, rank] with (K P)ᵀ (K P) = n I; directions in which the samples do not differ go."""
+    """Compute P [m, rank] with (K P)ᵀ (K P) = n I, dropping directions without variance."""
     values, vectors = np.linalg.eigh(kernel.T @ kernel)
     kept = values > 1e-9 * max(values[-1], 1e-12)
     basis: Floats = vectors[:, kept] * np.sqrt(len(kernel) / values[kept])
@@ -185,5 +186,5 @@ def _whitening(kernel: Floats) -> Floats:
 def _largest_eigenvector(matrix: Floats) -> Floats:
     last = len(matrix) - 1
     vector: Floats = eigh(matrix, subset_by_index=(last, last))[1][:, 0]
-    # either sign solves it; one of them is chosen, so that the code does not depend on the solver
+    # Both signs are solutions; fix one, so that the code does not depend on the solver.
     return vector * (1.0 if vector[np.abs(vector).argmax()] > 0 else -1.0)

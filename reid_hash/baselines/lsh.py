@@ -10,12 +10,12 @@ from reid_hash.data.dataset import Labels
 class LSH(FeatureHash):
     """Signs of random projections of centred features.
 
-    h_k(x) = sign(w_kᵀ (x − mean)), w_k ~ N(0, I): two points get different bits with probability
-    θ / π, θ the angle between them (Charikar 2002, section 3). Labels are not used. The first bits
-    of a longer code are the code of the shorter length with the same seed.
+    h_k(x) = sign(w_kᵀ (x − mean)), w_k ~ N(0, I). Two points differ in a bit with probability
+    θ / π, θ being the angle between them (Charikar 2002, section 3). Labels are not used. With the
+    same seed, a shorter code is a prefix of a longer one.
 
     Args:
-        bits: length of the codes; may exceed the dimensions of the features.
+        bits: code length; may exceed the dimensions of the features.
     """
 
     needs_labels = False

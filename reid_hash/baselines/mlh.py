@@ -11,42 +11,42 @@ from reid_hash.errors import ConfigError
 Bits = NDArray[np.bool_]
 Singles = NDArray[np.float32]
 
-_TRIES = 8  # to draw a dissimilar partner
+_TRIES = 8  # attempts to draw a dissimilar partner
 _MOMENTUM = 0.9
-_RATE = 0.2  # at the start, for features of unit norm
-_MARGIN = 0.3  # a loss of 1 weighs as much as this share of the outputs' deviation at the start
+_RATE = 0.2  # initial learning rate, for normalised features
+_MARGIN = 0.3  # scale of the loss, as a share of the outputs' initial deviation
 
 
 class MLH(FeatureHash):
     """Linear hash functions that minimise a bound on a hinge-like loss of Hamming distances.
 
-    b(x) = (W x > 0). For pairs (i, j) with m differing bits of q, the loss is
+    b(x) = (W x > 0). For pairs (i, j) that differ in m of q bits, the loss is
 
         ℓ_ρ(m, similar) = max(m − ρ + 1, 0),   ℓ_ρ(m, dissimilar) = λ max(ρ − m + 1, 0)
 
-    and, with g and h codes in {0, 1}^q, it is bounded from above by
+    With g and h codes in {0, 1}^q, its upper bound is
 
         max_{g_i, g_j} [ε ℓ(‖g_i − g_j‖_H) + g_iᵀ W x_i + g_jᵀ W x_j]
           − max_{h_i} h_iᵀ W x_i − max_{h_j} h_jᵀ W x_j.
 
     The h are the codes; the g are found exactly by `loss_adjusted_codes`. Stochastic gradient
-    descent: W ← W − η [(g_i − h_i) x_iᵀ + (g_j − h_j) x_jᵀ], means over batches of pairs, with
-    momentum and a rate η that falls to 0. Half of the pairs are similar, half are not.
+    descent: W ← W − η [(g_i − h_i) x_iᵀ + (g_j − h_j) x_jᵀ], averaged over batches of pairs, with
+    momentum and a rate η that decays to 0. Half of the pairs are similar, half are dissimilar.
 
-    Features are centred, so that there is no bias, and of unit norm in the mean; W starts at
-    random with rows of unit norm. ε weighs loss against outputs: 0.3 of their deviation at the
-    start, 1 / √dims. ρ, λ, ε and η were chosen on MNIST's training images.
+    Features are centred, so no bias is needed, and scaled to a mean norm of 1. W starts from random
+    rows of unit norm. ε balances loss and outputs: 0.3 of the outputs' initial deviation,
+    1 / √dims. ρ, λ, ε and η were chosen on MNIST's training images.
 
     Args:
-        bits: length of the codes; may exceed the dimensions of the features.
+        bits: code length; may exceed the dimensions of the features.
         radius: ρ as a share of the bits.
         dissimilar: λ.
-        samples: training samples that are used at most, drawn at random.
-        steps: batches.
-        batch: pairs of a batch.
+        samples: largest number of training samples, drawn at random.
+        steps: number of batches.
+        batch: pairs per batch.
 
     Attributes:
-        history: [100] mean bound, in losses, over each hundredth of the steps.
+        history: [100] mean bound, in units of the loss, over each hundredth of the steps.
     """
 
     def __init__(
@@ -103,15 +103,15 @@ class MLH(FeatureHash):
 
 
 def hinge_losses(bits: int, radius: float, dissimilar: float) -> Floats:
-    """ℓ_ρ for every Hamming distance.
+    """Compute ℓ_ρ for every Hamming distance.
 
     Args:
-        bits: q.
+        bits: q, the code length.
         radius: ρ, in bits.
         dissimilar: λ, weight of dissimilar pairs that are too near.
 
     Returns:
-        [2, bits + 1]: of dissimilar and of similar pairs at distance 0 … bits.
+        [2, bits + 1]: losses of dissimilar and of similar pairs at distance 0 … bits.
 
     Example:
         >>> hinge_losses(4, radius=2, dissimilar=0.5).tolist()
@@ -123,11 +123,11 @@ def hinge_losses(bits: int, radius: float, dissimilar: float) -> Floats:
 
 
 def loss_adjusted_codes(u: Singles, v: Singles, losses: Singles) -> tuple[Bits, Bits, Singles]:
-    """The codes g, h of each pair that maximise loss(‖g − h‖_H) + gᵀ u + hᵀ v, exactly.
+    """Find codes g, h of each pair that maximise loss(‖g − h‖_H) + gᵀ u + hᵀ v, exactly.
 
-    A bit in which the codes differ gives max(u_k, v_k), one in which they agree max(u_k + v_k, 0).
-    At distance m, the m bits that win most by differing differ, so that sorting them by that
-    suffices (Norouzi & Fleet 2011, loss-adjusted inference): O(q log q) a pair.
+    A bit in which the codes differ contributes max(u_k, v_k), one in which they agree
+    max(u_k + v_k, 0). At distance m, the m bits that gain most from differing differ, so sorting
+    by that gain suffices (Norouzi & Fleet 2011, loss-adjusted inference): O(q log q) per pair.
 
     Args:
         u: [pairs, bits], W x_i.
@@ -153,12 +153,12 @@ def loss_adjusted_codes(u: Singles, v: Singles, losses: Singles) -> tuple[Bits, 
 
 
 def _difference(adjusted: Bits, outputs: Singles) -> Singles:
-    """Loss-adjusted minus actual bits: −1, 0 or 1."""
+    """Subtract actual from loss-adjusted bits: −1, 0 or 1."""
     return adjusted.astype(np.float32) - (outputs > 0)
 
 
 class _Pairs:
-    """Draws pairs of samples, half of them similar and half dissimilar as far as there are any."""
+    """Sampler of pairs, half of them similar and half dissimilar if possible."""
 
     def __init__(self, similarity: Similarity) -> None:
         self.similarity = similarity
@@ -176,12 +176,12 @@ class _Pairs:
     def draw(
         self, pairs: int, random: np.random.Generator
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Two vectors [pairs] of sample numbers."""
+        """Draw two vectors [pairs] of sample indices."""
         i, j = random.integers(len(self.similarity), size=(2, pairs))
         half = i[: pairs // 2]
         group = self.similarity.group[half]
         place = (random.random(len(half)) * self.count[group]).astype(np.int64)
-        # a sample without labels is similar to none, and keeps its random partner
+        # A sample without labels is similar to none and keeps its random partner.
         some = self.count[group] > 0
         j[: pairs // 2][some] = self.similar[self.start[group[some]] + place[some]]
         for _ in range(_TRIES):

@@ -13,11 +13,11 @@ DIMS = len(SCALES) * 3 * COLOUR_BINS + 3 * 16 * ORIENTATIONS
 
 
 def dense_patches(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Descriptors of overlapping patches of 10 × 10 pixels, 4 pixels apart, at 128 × 48.
+    """Describe overlapping patches of 10 × 10 pixels, 4 pixels apart, of the image at 128 × 48.
 
-    Each has histograms of the channels of CIE Lab, of the image and of two smaller copies of it
-    (288 numbers), and of the gradient's orientations in 4 × 4 cells of each channel, as SIFT has
-    them (384). Either part has length 1, so squared distances of descriptors lie in 0 … 4.
+    A descriptor has colour histograms of the CIE Lab channels of the image and of two smaller
+    copies (288 numbers), and orientation histograms of the gradient in 4 × 4 cells of each channel,
+    as in SIFT (384). Each part has length 1, so squared distances of descriptors are in 0 … 4.
 
     Args:
         image: [height, width, 3] uint8 RGB of any size.
@@ -38,7 +38,7 @@ def _lengths(part: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _colours(lab: NDArray[np.uint8], scale: float) -> NDArray[np.float64]:
-    """[ROWS, COLUMNS, 96] shares of pixels by bin, of the copy at a scale."""
+    """Compute the share of pixels per bin in a scaled copy: [ROWS, COLUMNS, 96]."""
     size = (round(WIDTH * scale), round(HEIGHT * scale))
     small = lab if scale == 1 else cv2.resize(lab, size, interpolation=cv2.INTER_AREA)
     bins = small.astype(np.int64) * COLOUR_BINS // 256
@@ -49,7 +49,7 @@ def _colours(lab: NDArray[np.uint8], scale: float) -> NDArray[np.float64]:
 
 
 def _gradients(lab: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """[ROWS, COLUMNS, 384] lengths of gradients by cell, channel and orientation."""
+    """Sum gradient lengths by cell, channel and orientation: [ROWS, COLUMNS, 384]."""
     values = lab.astype(np.float64)
     y, x = np.gradient(values, axis=(0, 1))
     turn = np.arctan2(y, x) / (2 * np.pi) % 1
@@ -78,7 +78,7 @@ def _box_sums(
     left: NDArray[np.int64],
     right: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Sums of planes [height, width, n] over boxes, by differences of running sums."""
+    """Sum planes [height, width, n] over boxes, by differences of running sums."""
     table = np.zeros((planes.shape[0] + 1, planes.shape[1] + 1, planes.shape[2]))
     table[1:, 1:] = planes.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
     high, low = table[bottom], table[top]

@@ -1,4 +1,4 @@
-"""Principal components of features, without a second copy of a large matrix."""
+"""Principal components of features, without copying a large matrix."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,21 +6,21 @@ from scipy.linalg import eigh
 
 from reid_hash.baselines.function import Floats
 
-_BLOCK = 8192  # rows that are turned into float64 at a time
+_BLOCK = 8192  # rows converted to float64 at a time
 
 
 def principal_components(
     features: NDArray[np.float32], count: int
 ) -> tuple[Floats, Floats, Floats]:
-    """The directions of largest variance.
+    """Compute the directions of largest variance.
 
     Args:
         features: [n, dims] finite.
-        count: how many, 1 … dims.
+        count: number of directions, 1 … dims.
 
     Returns:
-        (mean [dims], directions [dims, count] orthonormal, variances [count] falling, ≥ 0). The
-        largest entry of each direction is positive, so that they do not depend on the solver.
+        (mean [dims], directions [dims, count] orthonormal, variances [count] descending, ≥ 0).
+        Each direction's largest entry is positive, so the result does not depend on the solver.
     """
     mean = features.mean(axis=0, dtype=np.float64)
     if count < len(features) < len(mean):
@@ -35,10 +35,10 @@ def principal_components(
 
 
 def _of_few(centred: Floats, count: int) -> tuple[Floats, Floats]:
-    """Directions and variances from the n × n matrix of products, where that is the smaller one."""
+    """Compute directions and variances from the n × n product matrix, if that is smaller."""
     n = len(centred)
     values, vectors = eigh(centred @ centred.T / n, subset_by_index=(n - count, n - 1))
-    # orthonormal too where variances vanish and the products tell no direction
+    # orthonormal even if variances vanish and the products do not determine a direction
     directions, _ = np.linalg.qr(centred.T @ vectors[:, ::-1])
     return _signed(directions), values[::-1].clip(min=0)
 

@@ -1,7 +1,7 @@
-"""Which training samples are similar, kept by groups of samples that have the same labels.
+"""Which training samples are similar, stored by groups of samples with the same labels.
 
-The n × n matrix is never written out. With the groups it is Z A Zᵀ: Z [n, groups] tells the group
-of each sample, A [groups, groups] which groups share a label, itself where labels are single.
+The n × n matrix is never built. It equals Z A Zᵀ, where Z [n, groups] assigns samples to groups
+and A [groups, groups] says which groups share a label (only themselves, with single labels).
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from reid_hash.data.labels import is_multi_label, relevance
 
 @dataclass(frozen=True, eq=False)
 class Similarity:
-    """Similarity of n samples: sharing a label.
+    """Similarity of n samples: whether they share a label.
 
     Attributes:
-        group: [n] int64, samples of one group have the same labels.
+        group: [n] int64; samples of one group have the same labels.
         similar: [groups, groups] bool, symmetric. The diagonal is False for a group without labels.
     """
 
@@ -29,7 +29,7 @@ class Similarity:
 
     @classmethod
     def of(cls, labels: Labels) -> "Similarity":
-        """Group samples.
+        """Group samples by their labels.
 
         Args:
             labels: [n] int, or [n, classes] bool.
@@ -47,12 +47,12 @@ class Similarity:
 
     @property
     def groups(self) -> int:
-        """How many groups there are."""
+        """Number of groups."""
         return len(self.similar)
 
     @cached_property
     def _single(self) -> bool:
-        """Whether groups are similar to themselves alone, as where labels are single."""
+        """Whether groups are similar only to themselves, as with single labels."""
         return np.array_equal(self.similar, np.eye(self.groups, dtype=bool))
 
     @cached_property
@@ -60,33 +60,33 @@ class Similarity:
         return self.similar.astype(np.float64)
 
     def _shared(self, sums: Floats) -> Floats:
-        """A [groups, groups] times sums over groups."""
+        """Multiply A [groups, groups] by sums over groups."""
         product: Floats = sums if self._single else self._matrix @ sums
         return product
 
     def pairs(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether samples i [m] and j [m] are similar, [m] bool."""
+        """Check whether samples i [m] and j [m] are similar, [m] bool."""
         answer: NDArray[np.bool_] = self.similar[self.group[i], self.group[j]]
         return answer
 
     def times(self, vector: Floats) -> Floats:
-        """The similarity matrix, of 0 and 1, times a vector [n]."""
+        """Multiply the 0/1 similarity matrix by a vector [n]."""
         sums: Floats = np.bincount(self.group, vector, self.groups).astype(np.float64)
         product: Floats = self._shared(sums)[self.group]
         return product
 
     def quadratic(self, matrix: Floats) -> Floats:
-        """Xᵀ (similarity matrix) X for X [n, m], as [m, m]."""
+        """Compute Xᵀ (similarity matrix) X for X [n, m], as [m, m]."""
         sums = np.zeros((self.groups, matrix.shape[1]))
         np.add.at(sums, self.group, matrix)
         product: Floats = sums.T @ self._shared(sums)
         return product
 
     def factors(self) -> tuple[Floats, Floats]:
-        """V [n, rank] and λ [rank] so that the similarity matrix is V diag(λ) Vᵀ.
+        """Factor the similarity matrix as V diag(λ) Vᵀ with V [n, rank] and λ [rank].
 
-        Single labels: V tells the group of each sample, λ is 1, and all is exact. Several labels:
-        the eigenvectors of the groups' matrix, where groups without labels take none.
+        With single labels, V assigns samples to groups, λ is 1, and the result is exact. With
+        several, eigenvectors of the groups' matrix are used, without those of unlabelled groups.
         """
         if self._single:
             return np.eye(self.groups)[self.group], np.ones(self.groups)

@@ -11,21 +11,21 @@ from reid_hash.data.dataset import Labels
 class SpectralHash(FeatureHash):
     """Signs of the smoothest sinusoids along the principal components.
 
-    If the data were uniform in a box, the eigenfunctions of the graph Laplacian would be, along a
-    principal direction of the interval [a, b] (eq. 9 and 10):
+    For data uniform in a box, the eigenfunctions of the graph Laplacian along a principal direction
+    with the interval [a, b] are (eq. 9 and 10)
 
         Φ_m(x) = sin(π/2 + m π (x − a) / (b − a)),   λ_m = 1 − exp(−ε²/2 · (m π / (b − a))²)
 
-    The bits are the signs of those of the `bits` smallest λ_m over all directions and m = 1, 2, …
-    (section 3.3: the algorithm). λ_m rises with m / (b − a) whatever ε is, so ε drops out; long
-    directions get several bits. Labels are not used.
+    The bits are the signs of the functions with the `bits` smallest λ_m over all directions and
+    m = 1, 2, … (the algorithm of section 3.3). λ_m rises with m / (b − a) for any ε, so ε drops
+    out; long directions get several bits. Labels are not used.
 
     Args:
-        bits: length of the codes, at most the dimensions of the features: as in the paper, as many
-            components as bits are looked at.
+        bits: code length, at most the dimensions of the features, since the paper uses as many
+            components as bits.
 
     Attributes:
-        modes: [bits, 2] int64, the direction and m of each bit, after `fit`.
+        modes: [bits, 2] int64, direction and m of each bit, after `fit`.
     """
 
     needs_labels = False
@@ -40,7 +40,7 @@ class SpectralHash(FeatureHash):
         extent = projected.max(axis=0) - self._low
         self.modes = smallest_modes(extent, self.bits)
         direction, mode = self.modes.T
-        # a direction without any extent is chosen last, where there are not enough others
+        # directions without extent come last, chosen only if there are not enough others
         self._frequency = mode * np.pi / extent[direction].clip(min=1e-12)
 
     def _project(self, features: NDArray[np.float32]) -> Floats:
@@ -54,14 +54,14 @@ class SpectralHash(FeatureHash):
 
 
 def smallest_modes(extent: Floats, count: int) -> NDArray[np.int64]:
-    """The sinusoids of smallest eigenvalue, that is of smallest m / extent.
+    """Select the sinusoids with the smallest eigenvalues, that is, the smallest m / extent.
 
     Args:
-        extent: [directions] float64 ≥ 0, b − a of each.
-        count: how many.
+        extent: [directions] float64 ≥ 0, b − a of each direction.
+        count: number of sinusoids.
 
     Returns:
-        [count, 2] int64: direction and m ≥ 1, in rising order of eigenvalue.
+        [count, 2] int64: direction and m ≥ 1, in ascending order of eigenvalue.
 
     Example:
         >>> smallest_modes(np.array([4.0, 1.9]), 3).tolist()
