@@ -1,3 +1,3 @@
-"""What people look at: plots, ranking grids and HTML pages."""
+"""Reports for people: plots, ranking grids and HTML pages."""
 
 __all__ = ["colours", "grid", "numbers", "pages", "plots", "style"]

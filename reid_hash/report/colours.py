@@ -1,4 +1,4 @@
-"""The colours and marks of plots and pages; without Matplotlib, which takes a second to import."""
+"""Colours and marks of plots and pages, without Matplotlib, which takes a second to import."""
 
 INK = "#222222"
 GREY = "#767676"
@@ -22,4 +22,4 @@ PALETTE = (
 
 RIGHT, WRONG = "#00825F", "#C8372D"
 RIGHT_MARK, WRONG_MARK = "✓", "✗"
-"""Of matches in ranking lists: a colour alone does not tell everybody."""
+"""Marks of matches in ranking lists, since colour alone does not tell everybody."""

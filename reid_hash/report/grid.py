@@ -1,4 +1,4 @@
-"""Queries with their nearest gallery images, right and wrong ones marked; methods side by side."""
+"""Grids of queries and their nearest gallery images, for one method or several side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,11 +31,11 @@ _EDGE = 0.2
 _CHARACTERS = 16  # that fit below an image
 _FOOT = 0.3
 
-# likewise, of lists side by side
+# lengths in inches for lists side by side
 _SMALL_CELL = 0.5
 _STEP = _SMALL_CELL + 0.07
 _BLOCK_GAP = 0.3
-_COUNT = 0.42  # room behind a list for its number of right images
+_COUNT = 0.42  # room behind a list for its number of correct images
 _SMALL_EDGE = 0.15
 _FIRST = _SMALL_EDGE + _SMALL_CELL + _BLOCK_GAP
 _COLUMN_HEADS = 0.34
@@ -48,11 +48,11 @@ class RankingRow:
 
     Attributes:
         query: [height, width, 3] uint8 RGB.
-        query_name: written below it.
+        query_name: caption of the query.
         images: gallery images, nearest first; each [height, width, 3] uint8 RGB, of any size.
-        names: what is written below each.
-        matches: whether each shows what the query shows.
-        distances: of each to the query, ≥ 0.
+        names: captions of the gallery images.
+        matches: whether each gallery image shows what the query shows.
+        distances: distance of each gallery image from the query, ≥ 0.
     """
 
     query: NDArray[np.uint8]
@@ -73,22 +73,22 @@ class RankingRow:
 
 
 Block = tuple[str, Sequence[RankingRow]]
-"""Name of a method, and its lists."""
+"""A method's name and its ranking lists."""
 
 
 def ranking_grid(rows: Sequence[RankingRow], title: str) -> Figure:
-    """Draw queries at the left, each with its nearest gallery images to the right.
+    """Draw queries on the left, each with its nearest gallery images to the right.
 
-    Right matches have a green frame and a tick, wrong ones a red dashed frame and a cross. Below
-    each image stand its rank, its distance, and its name, shortened in the middle.
+    Correct matches have a green frame and a tick, wrong ones a dashed red frame and a cross. The
+    caption of an image is its rank, distance, and name, shortened in the middle.
 
     Args:
-        rows: from top to bottom; they may have different numbers of images.
-        title: above the grid.
+        rows: ranking lists from top to bottom, which may differ in length.
+        title: title of the grid.
     """
     columns = max((len(row.images) for row in rows), default=0)
     pictures = [image for row in rows for image in (row.query, *row.images)]
-    # the tallest picture decides, but a freak of 1 × 1,000 pixels does not
+    # The tallest picture decides, except that extreme ones of 1 × 1,000 pixels do not.
     aspect = max((len(image) / max(1, image.shape[1]) for image in pictures), default=1.0)
     tall = _CELL * min(max(aspect, 0.5), 2.5)
     width = max(2 * _EDGE + _CELL + _QUERY_GAP + columns * (_CELL + _GAP) - _GAP, 4.5)
@@ -134,13 +134,13 @@ def ranking_grid(rows: Sequence[RankingRow], title: str) -> Figure:
 
 
 def _name(name: str) -> str:
-    """A name in up to two lines as wide as an image, shortened in the middle."""
+    """Break a name into up to two lines as wide as an image, shortened in the middle."""
     short = shorten(name, 2 * _CHARACTERS)
     return f"{short[:_CHARACTERS]}\n{short[_CHARACTERS:]}"
 
 
 def _decimals(distances: Sequence[float]) -> int:
-    """Decimals to print all of these with: none for numbers of bits, else three digits."""
+    """Choose the decimals for printing distances: none for numbers of bits, else three digits."""
     if all(float(distance).is_integer() for distance in distances):
         return 0
     largest = max(distances)
@@ -155,7 +155,7 @@ def _draw(
     line: str | tuple[int, tuple[float, ...]],
 ) -> None:
     axes.imshow(image, interpolation="antialiased")
-    axes.set_anchor("S")  # captions of one row stay on one line where pictures differ in shape
+    axes.set_anchor("S")  # keeps a row's captions aligned if pictures differ in shape
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set(color=colour, linewidth=2.4, linestyle=line)
@@ -163,7 +163,7 @@ def _draw(
 
 
 def _mark(axes: Axes, match: bool, small: bool = False) -> None:
-    """A badge in the upper right corner: right and wrong differ not in colour alone."""
+    """Draw a badge in the upper right corner, so that colour is not the only difference."""
     axes.annotate(
         RIGHT_MARK if match else WRONG_MARK,
         (1, 1),
@@ -182,14 +182,14 @@ def _mark(axes: Axes, match: bool, small: bool = False) -> None:
 
 
 def lists_beside(blocks: Sequence[Block], heading: Heading) -> Figure:
-    """Draw each query once, and to the right of it the list of each method.
+    """Draw each query once, and to its right the ranking list of each method.
 
-    Wrong images have a red frame and a cross, right ones a thin grey frame. Behind each list stands
-    how many of its images are right.
+    Wrong images have a red frame and a cross, correct ones a thin grey frame. Each list ends with
+    the number of its correct images.
 
     Args:
-        blocks: all have the same queries in the same order.
-        heading: above all.
+        blocks: one block per method, all with the same queries in the same order.
+        heading: heading of the figure.
 
     Raises:
         ReidHashError: the methods have different queries.
@@ -229,7 +229,7 @@ def _block_width(columns: int) -> float:
 
 
 def _write_at(figure: Figure, x: float, y: float, text: str, **look: str) -> None:
-    """Write at a place in inches from the lower left."""
+    """Write text at a position in inches from the lower left."""
     words: dict[str, Any] = {"color": INK, "fontsize": 9, **look}
     placed = figure.text(x / figure.get_figwidth(), y / figure.get_figheight(), text, **words)
     literal(placed)
@@ -247,7 +247,7 @@ def _place(figure: Figure, left: float, top: float, image: NDArray[np.uint8]) ->
 
 
 def _place_list(figure: Figure, left: float, top: float, row: RankingRow, columns: int) -> None:
-    """One ranking list and the number of its right images."""
+    """Draw one ranking list and the number of its correct images."""
     for rank, (image, match) in enumerate(zip(row.images, row.matches, strict=True)):
         axes = _place(figure, left + rank * _STEP, top, image)
         if not match:

@@ -1,4 +1,4 @@
-"""What the figures of a result record are called, and how they are printed."""
+"""Names and formats of the figures in a result record."""
 
 import math
 import re
@@ -47,12 +47,12 @@ _PREFIXES = {
 
 
 def is_figure(name: str) -> bool:
-    """Whether a key of a record is a figure in 0 … 1 that is shown."""
+    """Check whether a key of a record is a displayed figure in 0 … 1."""
     return name in NAMES or _FIGURE.fullmatch(name) is not None
 
 
 def figure_name(name: str) -> str:
-    """What people call a figure.
+    """Return the display name of a figure.
 
     Example:
         >>> figure_name("rank1"), figure_name("map"), figure_name("precision_at_500")
@@ -66,7 +66,7 @@ def figure_name(name: str) -> str:
 
 
 def figure_columns(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The figures of which any record has a value: rank-k by k, then the others as they come."""
+    """List the figures that any record has: rank-k by k, then the others in order."""
     names = dict.fromkeys(
         name for record in records for name in record if is_figure(name) and has(record, name)
     )
@@ -75,17 +75,17 @@ def figure_columns(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def has(record: Mapping[str, Any], name: str) -> bool:
-    """Whether a record has a number by that name: not None, not NaN."""
+    """Check whether a record has a number by this name that is not None and not NaN."""
     value = record.get(name)
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def percent(record: Mapping[str, Any], name: str) -> str:
-    """A figure in percent with one decimal, and its deviation where the record has one.
+    """Format a figure in percent with one decimal, with its deviation if the record has one.
 
     Args:
-        record: holds fractions in 0 … 1, a deviation as `NAME_std`.
-        name: of the figure.
+        record: fractions in 0 … 1; a deviation has the key `NAME_std`.
+        name: key of the figure.
 
     Example:
         >>> percent({"rank1": 0.5234, "rank1_std": 0.012}, "rank1")
@@ -102,7 +102,7 @@ def percent(record: Mapping[str, Any], name: str) -> str:
 
 
 def number(record: Mapping[str, Any], name: str) -> str:
-    """A number that is no share, with three digits.
+    """Format a number that is not a share, with three digits.
 
     Example:
         >>> number({"query_ms": 12.345}, "query_ms"), number({"query_ms": 12345.6}, "query_ms")
@@ -115,9 +115,9 @@ def number(record: Mapping[str, Any], name: str) -> str:
 
 
 def best_text(records: Sequence[Mapping[str, Any]], name: str) -> str | None:
-    """The best figure of a column as printed, without deviation; None where all are equal.
+    """Return the best figure of a column as printed, without deviation; None if all are equal.
 
-    Figures that print alike count as equal: a reader could not tell why one is marked.
+    Figures that print alike count as equal: a reader could not see why one is marked.
     """
     values = [record[name] for record in records if has(record, name)]
     texts = {f"{100 * value:.1f}" for value in values}
@@ -128,7 +128,7 @@ def best_text(records: Sequence[Mapping[str, Any]], name: str) -> str | None:
 
 
 def meanings(columns: Sequence[str]) -> list[str]:
-    """What the figures of these columns mean, one sentence each."""
+    """Explain the figures of these columns, one sentence each."""
     kinds = dict.fromkeys(
         name if name in MEANINGS else re.sub(r"_?\d+$", "", name) for name in columns
     )

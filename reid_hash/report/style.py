@@ -1,6 +1,6 @@
-"""What all plots share: fonts, axes, legends, and how a figure is written to a file.
+"""Shared style of all plots: fonts, axes, legends, and writing a figure to a file.
 
-All are made with Matplotlib's object interface: no display, no global state.
+All plots use Matplotlib's object interface: no display, no global state.
 """
 
 import functools
@@ -23,29 +23,29 @@ from reid_hash.report.colours import GREY, INK, PALETTE, RULE
 from reid_hash.utils.files import replacing
 
 NOTICE = "#B23A00"
-"""Colour of a notice: 6:1 on white."""
+"""Colour of a notice; contrast 6:1 on white."""
 
 _LINE = 0.19  # inches
 _TITLE_LINE = 0.22
 
 DPI = 100
-"""Pixels an inch at which a figure has its nominal size; files are written at twice that."""
+"""Pixels per inch at which a figure has its nominal size; files are written at twice that."""
 
 LEGEND_CHARACTERS = 32
-"""Width of a legend's text; longer labels are broken."""
+"""Width of a legend's text; longer labels are wrapped."""
 
 AS_REPORTED = " (as reported)"
-"""Stands behind the name of a published figure."""
+"""Suffix to the name of a published figure."""
 
 UNVERIFIED = " (as reported, unverified)"
-"""The same, where the source of the figure was not at hand: its record's `reported` says so."""
+"""Suffix if the published source was not available; the record's `reported` says so."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d")
 
-# neighbours in length get colours far apart: their curves run side by side
+# neighbouring lengths get very different colours, since their curves run close together
 _USUAL_LENGTHS = (64, 48, 128, 24, 16, 32, 256, 8, 512, 96, 1024)
 
-# looked for on the machine, because the plots' own font has no Chinese, Japanese or Korean
+# looked for on the machine, since the plots' own font lacks Chinese, Japanese and Korean
 _EAST_ASIAN = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -61,28 +61,28 @@ _EAST_ASIAN = (
 
 
 def length_style(bits: int) -> tuple[str, str]:
-    """Colour and marker of a code length: the same in every plot, whatever else is in it."""
+    """Return colour and marker of a code length, the same in every plot."""
     if bits in _USUAL_LENGTHS:
         index = _USUAL_LENGTHS.index(bits)
         return PALETTE[index], MARKERS[index]
-    # colours may repeat then; the two moduli have no common factor, so that markers differ
+    # colours may repeat here; the two moduli have no common factor, so markers differ
     return PALETTE[bits % len(PALETTE)], MARKERS[bits % len(MARKERS)]
 
 
 @functools.cache
 def fonts() -> list[str]:
-    """Font families for text that comes from files and may be in any script."""
+    """List font families for text from files, which may be in any script."""
     present = set(font_manager.get_font_names())
     return ["DejaVu Sans", *(name for name in _EAST_ASIAN if name in present)]
 
 
 def wrap(text: str, width: int, lines: int = 3) -> str:
-    """Break text into lines of `width` characters, at most `lines` of them."""
+    """Wrap text to `width` characters and at most `lines` lines."""
     return textwrap.fill(text, width, max_lines=lines, placeholder=" …")
 
 
 def shorten(text: str, length: int) -> str:
-    """Leave out the middle of a text: names of files differ at both ends.
+    """Shorten a text in the middle, since file names differ at both ends.
 
     Example:
         >>> shorten("0002_c1s1_000451_03.jpg", 13)
@@ -95,19 +95,19 @@ def shorten(text: str, length: int) -> str:
 
 
 def literal(text: Text) -> Text:
-    """Show a text as it is: a `$` in a file's name starts no formula, any script has a font."""
+    """Show a text literally: a `$` starts no formula, and any script has a font."""
     text.set_parse_math(False)
     text.set_fontfamily(fonts())
     return text
 
 
 def new_figure(width: float, height: float, title: str) -> Figure:
-    """A white figure with a title, laid out so that nothing overlaps.
+    """Make a white figure with a title, laid out without overlap.
 
     Args:
-        width: in inches.
-        height: in inches.
-        title: broken into up to three lines.
+        width: width in inches.
+        height: height in inches.
+        title: title, wrapped into up to three lines.
     """
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     add_title(figure, break_title(title, width))
@@ -115,27 +115,27 @@ def new_figure(width: float, height: float, title: str) -> Figure:
 
 
 def break_title(title: str, width: float) -> str:
-    """Break a title to fit a figure of this width in inches."""
-    # 8.4 of the widest ordinary characters fill an inch in the font of a title
+    """Wrap a title to fit a figure of this width in inches."""
+    # 8.4 of the widest ordinary characters fit into an inch of the title font
     return wrap(title, int((width - 0.2) * 8.4))
 
 
 def add_title(figure: Figure, title: str, **place: float) -> None:
-    """Put a title that is already broken into lines at the upper left of a figure."""
+    """Put a wrapped title at the upper left of a figure."""
     left = 0.1 / figure.get_figwidth()
     text = figure.suptitle(title, x=left, ha="left", size=12, weight="bold", color=INK, **place)
-    # where the caller places it, the caller also keeps the room for it
+    # a caller that places the title also reserves the room for it
     literal(text).set_in_layout(not place)
 
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands above a picture.
+    """Heading of a picture.
 
     Attributes:
-        title: in bold.
-        subtitle: a sentence below it.
-        notice: below that, in a colour that is not overlooked.
+        title: title in bold.
+        subtitle: sentence below the title.
+        notice: warning below the subtitle, in a conspicuous colour.
     """
 
     title: str
@@ -143,12 +143,12 @@ class Heading:
     notice: str = ""
 
     def height(self, width: float) -> float:
-        """Inches that it takes in a figure of `width` inches."""
+        """Height of the heading in a figure of `width` inches, in inches."""
         lines = sum(text.count("\n") + 1 for text, _, _ in self._below(width))
         return 0.2 + _TITLE_LINE * (break_title(self.title, width).count("\n") + 1) + _LINE * lines
 
     def draw(self, figure: Figure) -> None:
-        """Write it at the upper left of a figure of the final size."""
+        """Write the heading at the upper left of a figure of the final size."""
         width, height = figure.get_figwidth(), figure.get_figheight()
         title = break_title(self.title, width)
         add_title(figure, title, y=1 - 0.1 / height)
@@ -160,13 +160,13 @@ class Heading:
             down += _LINE * (text.count("\n") + 1)
 
     def _below(self, width: float) -> list[tuple[str, str, str]]:
-        """(text in lines, colour, weight) of what stands below the title."""
+        """List (wrapped text, colour, weight) of the text below the title."""
         both = ((self.subtitle, GREY, "normal"), (self.notice, NOTICE, "bold"))
         return [(wrap(text, int((width - 0.2) * 12)), c, w) for text, c, w in both if text]
 
 
 def style_axes(axes: Axes) -> None:
-    """Quiet axes: no box, thin grid behind the data."""
+    """Style axes quietly: no box, thin grid behind the data."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(colors=INK, labelsize=9, color=GREY)
@@ -175,16 +175,16 @@ def style_axes(axes: Axes) -> None:
 
 
 def percent_axis(axes: Axes, low: float, high: float) -> None:
-    """Make the y axis show fractions in percent, with limits that fit `low` … `high`."""
+    """Show the y axis in percent, with limits that fit `low` … `high`."""
     axes.set_ylim(*share_limits(low, high))
-    # the limits leave room for markers above 100 %, where nothing can be
+    # the limits leave room for markers above 100 %, a value that cannot occur
     axes.yaxis.set_major_formatter(
         lambda value, _: f"{100 * value:.4g} %" if value < 1 + 1e-9 else ""
     )
 
 
 def say_empty(figure: Figure, text: str) -> Figure:
-    """Write in place of data that there is none, in a figure that takes little room."""
+    """Write that there is no data, in a figure that takes little room."""
     figure.set_figheight(1.6)
     axes = figure.add_subplot()
     axes.set_axis_off()
@@ -194,8 +194,8 @@ def say_empty(figure: Figure, text: str) -> Figure:
 
 
 def add_legend(axes: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> Legend:
-    """A legend to the right of the axes, where it hides no curve."""
-    # labels are set afterwards: a legend would drop those that begin with an underscore
+    """Add a legend to the right of the axes, where it hides no curve."""
+    # labels are set afterwards, since a legend drops those that begin with an underscore
     legend = axes.legend(
         handles,
         [str(number) for number in range(len(labels))],
@@ -213,35 +213,35 @@ def add_legend(axes: Axes, handles: Sequence[Artist], labels: Sequence[str]) -> 
 
 
 def legend_lines(labels: Sequence[str]) -> int:
-    """How many lines of text a legend with these labels has."""
+    """Count the lines of text in a legend with these labels."""
     return sum(wrap(label, LEGEND_CHARACTERS).count("\n") + 1 for label in labels)
 
 
 def share_limits(low: float, high: float, least: float = 0.1) -> tuple[float, float]:
-    """Limits of an axis for fractions from `low` to `high`: some air, within 0 … 1.
+    """Choose axis limits for fractions from `low` to `high`: some margin, within 0 … 1.
 
     Args:
         low: smallest value drawn.
         high: largest value drawn.
-        least: the axis spans at least this much, so that noise does not fill the plot.
+        least: smallest span of the axis, so that noise does not fill the plot.
     """
     air = max(0.07 * (high - low), (least - (high - low)) / 2, 0.01)
     bottom, top = low - air, high + air
-    # a marker at 100 % is still drawn whole
+    # room for a whole marker at 100 %
     return max(bottom, -0.01), min(top, 1.01)
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure as PNG (at twice its nominal size) or SVG, whole or not at all.
+    """Write a figure atomically as PNG (at twice its nominal size) or SVG.
 
     The same figure gives the same bytes: no date, no random identifiers.
 
     Args:
-        figure: what to write.
-        path: ends in .png or .svg; the folder is created if it is missing.
+        figure: the figure.
+        path: destination ending in .png or .svg; a missing folder is created.
 
     Raises:
-        ReidHashError: another suffix, or the file cannot be written.
+        ReidHashError: the suffix is another, or the file cannot be written.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (".png", ".svg"):

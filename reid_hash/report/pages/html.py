@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a run: opens anywhere, asks the network for nothing."""
+"""One self-contained HTML page about a run, which makes no network requests."""
 
 import base64
 import io
@@ -29,22 +29,22 @@ TEMPLATE = "report.html.j2"
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What a report says.
+    """Content of a report.
 
     Attributes:
         title: heading of the page.
-        summary: a sentence or two below it.
+        summary: a sentence or two below the title.
         facts: (name, value) of what was run and on what: command, data set, protocol, camera
             rule, ties, AP definitions, seed, machine, time, version.
-        notes: what a reader must know to judge the figures; one paragraph each.
-        records: flat result records, one a table row, in this order: `bits`, `weighted`,
-            fractions such as `rank1` or `map` with `…_std` where there is one, `method` and
-            `reported` where they apply: True, or "unverified".
+        notes: what a reader must know to judge the figures, one paragraph each.
+        records: flat result records, one per table row, in this order: `bits`, `weighted`,
+            fractions such as `rank1` or `map` with an optional `…_std`, and if applicable
+            `method` and `reported` (True or "unverified").
         figures: (caption, figure).
-        config: the configuration, YAML text.
-        figures_first: whether the figures stand above the table of results, and not below it.
-        item: what a code stands for, with its article.
-        plain: (key, heading) of numbers in the records that are no shares, such as milliseconds.
+        config: the configuration as YAML text.
+        figures_first: whether figures come before the table of results instead of after it.
+        item: what a code represents, with its article.
+        plain: (key, heading) of record entries that are not shares, such as milliseconds.
     """
 
     title: str
@@ -61,7 +61,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell: a figure, its deviation, and whether it is the best of its column."""
+    """A table cell: a figure, its deviation, and whether it is the best in its column."""
 
     text: str
     deviation: str = ""
@@ -70,7 +70,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """A table row; `starts` where its method or length differs from the row's above."""
+    """A table row; `starts` is True if its method or length differs from the row above."""
 
     method: str
     bits: str
@@ -83,7 +83,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    """The result table, ready to print. `methods` is False where all records have the same."""
+    """The formatted result table. `methods` is False if all records have the same method."""
 
     methods: bool = False
     columns: list[str] = field(default_factory=list)
@@ -94,11 +94,11 @@ class Table:
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:
-    """Write a report as one HTML file, whole or not at all.
+    """Write a report as one HTML file, atomically.
 
     Args:
-        path: the file; its folder is created if it is missing.
-        report: what it says. All text is escaped.
+        path: the file; a missing folder is created.
+        report: content of the report. All text is escaped.
 
     Raises:
         ReidHashError: the file cannot be written.
@@ -120,7 +120,7 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
 def result_table(
     records: Sequence[Mapping[str, Any]], plain: Sequence[tuple[str, str]] = ()
 ) -> Table:
-    """Format records: percent with one decimal, the best of each column marked.
+    """Format records as percentages with one decimal, marking the best of each column.
 
     Args:
         records: see `Report.records`.
@@ -170,9 +170,9 @@ def _weighted(value: Any) -> str:
 
 
 def _picture(caption: str, figure: Figure) -> dict[str, Any]:
-    """A figure at twice the size it is shown at, so that it stays sharp.
+    """Encode a figure at twice its displayed size, for sharpness.
 
-    Plots are PNG. A figure with photographs is JPEG, a tenth of the bytes, without colour
+    Plots are PNG. A figure with photographs is JPEG, a tenth of the bytes, without chroma
     subsampling, which would blur its coloured frames and small text.
     """
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: who was before which camera, and when."""
+"""One self-contained HTML page that shows who was seen by which camera, and when."""
 
 import base64
 import math
@@ -18,19 +18,19 @@ from reid_hash.video.summary import Person, Visit
 
 TEMPLATE = "timeline.html.j2"
 
-_TICKS = 8  # of the axis at most
+_TICKS = 8  # ticks of the axis, at most
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
-_PICTURES = 4  # of a person
+_PICTURES = 4  # pictures of a person, at most
 
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """What the page says.
+    """Content of the page.
 
     Attributes:
         cameras: names of the sources.
-        people: who was seen.
-        start: time at the left edge, seconds since 1970, UTC.
+        people: the people who were seen.
+        start: time at the left edge, in seconds since 1970, UTC.
         facts: (name, value) of what was run and on what.
         notes: what a reader must know.
     """
@@ -43,11 +43,11 @@ class Timeline:
 
 
 def write_timeline(path: str | os.PathLike[str], timeline: Timeline) -> None:
-    """Write the page as one HTML file, whole or not at all; all text is escaped.
+    """Write the page as one HTML file, atomically; all text is escaped.
 
     Args:
-        path: the file; its folder is created if it is missing.
-        timeline: what it says.
+        path: the file; a missing folder is created.
+        timeline: content of the page.
 
     Raises:
         ReidHashError: the file cannot be written.
@@ -79,7 +79,7 @@ def _row(
 ) -> dict[str, Any]:
     blue, green, red = identity_colour(person.identity)
     pictures = [visit for visit in person.visits if visit.thumbnail]
-    # the first of each camera, then others
+    # the first picture from each camera, then others
     firsts = {visit.camera: visit for visit in reversed(pictures)}
     chosen = list(firsts.values())[::-1] + [v for v in pictures if v not in firsts.values()]
     return {
@@ -127,7 +127,7 @@ def _ticks(length: float) -> list[dict[str, Any]]:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as minutes:seconds, with hours where there are any.
+    """Format seconds as minutes:seconds, with hours if needed.
 
     Example:
         >>> clock(75.4), clock(3725)

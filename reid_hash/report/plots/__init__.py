@@ -1,4 +1,4 @@
-"""All plots in one place; each is made in its own file."""
+"""All plots, each made in its own file."""
 
 from reid_hash.report.plots.bits import bits_plot
 from reid_hash.report.plots.cmc_curves import Curve, cmc_plot

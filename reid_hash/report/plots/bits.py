@@ -1,4 +1,4 @@
-"""The plot of a figure by code length."""
+"""Plot of a figure by code length."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,15 +30,15 @@ def bits_plot(
 ) -> Figure:
     """Draw a figure by code length.
 
-    A line for each method, weighted and unweighted; deviations as error bars. With one method,
-    markers have the colours of their code lengths; with several, lines have the colours of the
-    methods. A method of one length among methods of several (a float embedding) is a level line.
+    There is a line for each method, weighted and unweighted, with deviations as error bars. With
+    one method, markers are coloured by code length; with several, lines are coloured by method. A
+    method with one length among methods with several (a float embedding) is a horizontal line.
 
     Args:
-        records: result records; those that lack `bits` or the figure are left out. `reported`
-            marks a published figure.
-        figure: which of their figures, such as "rank1" or "map".
-        title: above the plot.
+        records: result records; those without `bits` or the figure are skipped. `reported` marks
+            a published figure.
+        figure: key of the figure, such as "rank1" or "map".
+        title: title of the plot.
     """
     name = figure_name(figure)
     plot = new_figure(8.2, 4.2, title if title is not None else f"{name} by code length")
@@ -52,7 +52,7 @@ def bits_plot(
         lengths[method] |= {int(row["bits"]) for row in rows}
     level = {method for method, of in lengths.items() if len(of) == 1}
     if len(level) == len(lengths):
-        level = set()  # nothing to be level beside
+        level = set()  # no other lines, so no horizontal one
     several = len(lengths) - len(level) > 1
     drawn = [method for method in lengths if method not in level]
     handles, labels = [], []
@@ -92,7 +92,7 @@ def bits_plot(
 def _by_line(
     records: Sequence[Mapping[str, Any]],
 ) -> dict[tuple[str, bool | None, bool], list[Mapping[str, Any]]]:
-    """Records by (method, weighted, reported): those of one line."""
+    """Group records by (method, weighted, reported), one group per line."""
     lines: dict[tuple[str, bool | None, bool], list[Mapping[str, Any]]] = {}
     for record in records:
         weighted = record.get("weighted")
@@ -107,7 +107,7 @@ def _by_line(
 
 @dataclass(frozen=True)
 class _LineStyle:
-    """How a line of `bits_plot` looks; without a marker of its own, by code length."""
+    """Look of a line in `bits_plot`; without a marker, markers follow the code length."""
 
     colour: str
     marker: str | None
@@ -117,7 +117,7 @@ class _LineStyle:
 def _draw_line(
     axes: Axes, rows: Sequence[Mapping[str, Any]], figure: str, style: _LineStyle
 ) -> Line2D:
-    """Draw one line and give what stands for it in the legend."""
+    """Draw one line and return its legend entry."""
     rows = sorted(rows, key=lambda row: int(row["bits"]))
     bits = [int(row["bits"]) for row in rows]
     values = [float(row[figure]) for row in rows]
@@ -139,7 +139,7 @@ def _draw_line(
 
 
 def bits_axis(axes: Axes, lengths: Sequence[int]) -> None:
-    """A logarithmic axis with the real lengths as ticks, of which close ones have no label."""
+    """Make a logarithmic axis with the code lengths as ticks; crowded ticks get no label."""
     axes.set_xscale("log", base=2)
     low, high = lengths[0], lengths[-1]
     air = 2**0.5 if low == high else (high / low) ** 0.05

@@ -1,4 +1,4 @@
-"""The plot of CMC curves."""
+"""Plot of CMC curves."""
 
 import itertools
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ from reid_hash.report.style import (
 )
 
 MARKED_RANKS = (1, 5, 10, 20, 30, 40, 50)
-"""Ranks at which a CMC curve has a marker and the axis a tick."""
+"""Ranks at which a CMC curve has a marker and the axis has a tick."""
 
-# no two alike: the numbers of colours and of markers have no common factor
+# all different: the numbers of colours and of markers have no common factor
 _LOOKS = [
     (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)])
     for i in range(len(PALETTE) * len(MARKERS))
@@ -41,15 +41,15 @@ class Curve:
     """A CMC curve.
 
     Attributes:
-        label: what the legend calls it.
-        x: [n] ranks ≥ 1, rising.
+        label: label in the legend.
+        x: [n] ranks ≥ 1, ascending.
         y: [n] match rates in 0 … 1.
-        std: [n] their standard deviation over repetitions, where there are any.
-        reported: a published figure, not measured here: drawn as a dashed grey reference and
-            marked "as reported"; "unverified" adds that word.
+        std: [n] standard deviation of `y` over repetitions, or None.
+        reported: True for a published figure, which is drawn as a dashed grey reference marked
+            "as reported"; "unverified" adds that word.
         bits: code length, which decides the colour; None takes the next free colour.
-        weighted: solid if True, dotted if False.
-        asymmetric: real-valued queries: dash and dot.
+        weighted: drawn solid if True, dotted if False.
+        asymmetric: asymmetric queries, drawn dash-dotted.
     """
 
     label: str
@@ -66,10 +66,10 @@ def cmc_plot(curves: Sequence[Curve], title: str) -> Figure:
     """Draw match rate by rank.
 
     Args:
-        curves: in the order of the legend, which also gives their rates at the first rank. Those of
-            one code length have one colour: weighted solid, unweighted dotted, asymmetric dash and
-            dot.
-        title: above the plot.
+        curves: curves in the order of the legend, which also shows their rates at the first rank.
+            Curves of one code length share a colour: weighted solid, unweighted dotted, asymmetric
+            dash-dotted.
+        title: title of the plot.
     """
     shown = [curve for curve in curves if len(curve.x)]
     figure = new_figure(8.2, 4.4, title)
@@ -128,7 +128,7 @@ def _draw_curve(axes: Axes, curve: Curve, colour: str, marker: str, line: str) -
         marker=marker,
         markersize=5,
         markevery=marked or None,
-        # hollow where unweighted: told apart without following the dots
+        # hollow if unweighted, to tell curves apart without following the dots
         markerfacecolor=colour if line == "-" else "white",
     )
     return drawn[0]

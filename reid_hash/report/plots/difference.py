@@ -1,4 +1,4 @@
-"""The picture of two codes: which bits differ, and how much each of them counts."""
+"""Plot of two codes: which bits differ, and how much each of them counts."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,11 +19,11 @@ def difference_plot(first: Codes, second: Codes, names: tuple[str, str]) -> Figu
 
     Args:
         first: one code.
-        second: one code, of the same length and model; its weights count.
-        names: what the two are called.
+        second: one code of the same length and model; its weights are used.
+        names: names of the two codes.
 
     Raises:
-        CodeError: there is not one code of each, or they are not comparable.
+        CodeError: an argument is not a single code, or the codes are not comparable.
     """
     first.check_comparable(second)
     if len(first) != 1 or len(second) != 1:
@@ -40,7 +40,7 @@ def difference_plot(first: Codes, second: Codes, names: tuple[str, str]) -> Figu
     figure = new_figure(9.6, 4.6, title)
     grid = figure.add_gridspec(3, 1, height_ratios=(2.2, 1.0, 2.2))
     places = np.arange(1, len(weights) + 1)
-    # drawn for the lower and the upper panel, the codes between them
+    # markers in the lower and upper panel, with the codes in between
     over = figure.add_subplot(grid[0])
     codes = figure.add_subplot(grid[1], sharex=over)
     under = figure.add_subplot(grid[2], sharex=over)

@@ -1,4 +1,4 @@
-"""The plot of a training run."""
+"""Plot of a training run."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,23 +18,23 @@ from reid_hash.report.style import (
 )
 
 NOT_TERMS = ("step", "epoch", "loss", "images_per_second", "learning_rate", "spread")
-"""Keys of a training record that are no terms of the loss."""
+"""Keys of a training record that are not loss terms."""
 
 SHOWN_RANKS = ("rank1",)
-"""Of the rank-k figures only this is drawn: the others run beside it."""
+"""The only rank-k figures drawn; others run parallel to them."""
 
 LOGARITHMIC_FROM = 30.0
-"""A loss that falls by more than this factor is drawn on a logarithmic axis."""
+"""A loss that falls by more than this factor gets a logarithmic axis."""
 
 
 def loss_plot(history: Sequence[Mapping[str, float]], title: str = "Training") -> Figure:
-    """Draw the loss and its terms by epoch, and below it the evaluations where there are any.
+    """Draw the loss and its terms by epoch, and below them the evaluations, if any.
 
     Args:
         history: records of `metrics.jsonl`: {"step", "epoch", "loss", terms, …} after each epoch,
-            and between them evaluations {"step", "epoch", "rank1", …} as fractions. Where a step
-            is there twice, because a run was resumed, the last one counts.
-        title: above the plot.
+            interspersed with evaluations {"step", "epoch", "rank1", …} as fractions. If a step
+            occurs twice because a run was resumed, the last record counts.
+        title: title of the plot.
     """
     losses = _last_by_step([record for record in history if has(record, "loss")])
     evaluations = _last_by_step(
@@ -76,7 +76,7 @@ def _draw_losses(axes: Axes, records: Sequence[Mapping[str, float]]) -> list[str
     style_axes(axes)
     names = dict.fromkeys(name for record in records for name in record)
     terms = [name for name in names if name not in NOT_TERMS and not is_figure(name)]
-    # a single term is the loss itself
+    # a single term equals the loss
     shown = ["loss", *(terms if len(terms) > 1 else [])]
     lines, labels = [], []
     for index, name in enumerate(shown):
@@ -111,7 +111,7 @@ def _draw_evaluations(axes: Axes, records: Sequence[Mapping[str, float]]) -> lis
         (line,) = axes.plot(
             [row["epoch"] for row in rows],
             [row[name] for row in rows],
-            # from the other end of the palette: a colour means one thing in a figure
+            # from the other end of the palette, so that each colour means one thing
             color=PALETTE[-2 - index % (len(PALETTE) - 1)],
             linewidth=1.6,
             marker=MARKERS[index % len(MARKERS)],

@@ -1,4 +1,4 @@
-"""Plots of several panels with the same lines in each, as papers print them."""
+"""Plots of several panels with the same lines in each, as in papers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,11 +34,11 @@ class Line:
     """A line of a panel.
 
     Attributes:
-        label: what the legend calls it; lines of one label in several panels have one entry.
-        x: rising.
+        label: label in the legend; lines with the same label in several panels share an entry.
+        x: x values, ascending.
         y: fractions in 0 … 1.
-        look: place in the palette and the markers. A line has one in all panels.
-        reported: a published figure: dashed and grey, with the hollow marker of its look.
+        look: index into the palette and the markers, the same in all panels.
+        reported: True for a published figure, drawn dashed and grey with its look's marker hollow.
     """
 
     label: str
@@ -53,11 +53,11 @@ class Panel:
     """A panel.
 
     Attributes:
-        title: above it, such as "(a) precision at 500".
-        x_label: of the axis.
-        y_label: of the axis; its values are shown in percent.
-        lines: in the order of the legend.
-        by_length: whether x are code lengths in bits: a logarithmic axis with them as ticks.
+        title: title of the panel, such as "(a) precision at 500".
+        x_label: label of the x axis.
+        y_label: label of the y axis, whose values are shown in percent.
+        lines: lines in the order of the legend.
+        by_length: whether x values are code lengths in bits, shown on a logarithmic axis.
     """
 
     title: str
@@ -68,11 +68,11 @@ class Panel:
 
 
 def panels_plot(panels: Sequence[Panel], heading: Heading) -> Figure:
-    """Draw panels side by side with one legend below; one panel has it at its right.
+    """Draw panels side by side with one legend below; a single panel has it on the right.
 
     Args:
-        panels: those without a point say that they are empty.
-        heading: above all.
+        panels: the panels; one without a point says that it is empty.
+        heading: heading of the figure.
     """
     if not panels:
         return say_empty(new_figure(8.2, 1.6, heading.title), "no panels")
@@ -106,7 +106,7 @@ def panels_plot(panels: Sequence[Panel], heading: Heading) -> Figure:
 
 
 def _legend_below(figure: Figure, handles: Mapping[str, Artist]) -> None:
-    # labels are set afterwards: a legend would drop those that begin with an underscore
+    # labels are set afterwards, since a legend drops those that begin with an underscore
     legend = figure.legend(
         list(handles.values()),
         [str(number) for number in range(len(handles))],
@@ -122,7 +122,7 @@ def _legend_below(figure: Figure, handles: Mapping[str, Artist]) -> None:
 
 
 def draw_panel(axes: Axes, panel: Panel) -> dict[str, Artist]:
-    """Draw one panel; gives what stands for each label in a legend."""
+    """Draw one panel; return the legend entry of each label."""
     style_axes(axes)
     literal(axes.set_title(panel.title, loc="left", fontsize=10.5, color=INK))
     lines = [line for line in panel.lines if len(line.x)]
@@ -131,7 +131,7 @@ def draw_panel(axes: Axes, panel: Panel) -> dict[str, Artist]:
         axes.text(0.5, 0.5, "nothing", transform=axes.transAxes, ha="center", color=GREY)
         return {}
     handles: dict[str, Artist] = {}
-    # published figures lie below what was measured
+    # published figures are drawn below measured ones
     for line in sorted(lines, key=lambda line: not line.reported):
         handles[line.label] = _draw(axes, line)
     if panel.by_length:
