@@ -1,8 +1,8 @@
 """A small network for small images that learns fast from scratch (Jordan, arXiv 2404.00498).
 
-"94% on CIFAR-10 in 3.29 Seconds on a Single GPU": a first layer that whitens image patches, set
-from the training images and not learned; batch norm without scale; GELU; identity start. Pooling is
-before the batch norm, so most convolutions run on small maps.
+From "94% on CIFAR-10 in 3.29 Seconds on a Single GPU". The first layer whitens image patches; it is
+set from the training images and not learned. Batch norm has no scale, activations are GELU, and
+blocks start as the identity. Pooling precedes batch norm, so most convolutions run on small maps.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 PATCH = 2
-"""Side of the patches that the first layer whitens."""
+"""Side in pixels of the patches that the first layer whitens."""
 
 
 class _Block(nn.Sequential):
@@ -28,7 +28,7 @@ class _Block(nn.Sequential):
 
 
 def _identity_convolution(channels: int, out: int) -> nn.Conv2d:
-    """A 3×3 convolution whose first channels pass the input on at the start."""
+    """Make a 3×3 convolution whose first channels initially pass the input on."""
     layer = nn.Conv2d(channels, out, 3, padding=1, bias=False)
     with torch.no_grad():
         nn.init.dirac_(layer.weight[:channels])
@@ -37,7 +37,7 @@ def _identity_convolution(channels: int, out: int) -> nn.Conv2d:
 
 def _norm(channels: int) -> nn.BatchNorm2d:
     layer = nn.BatchNorm2d(channels, momentum=0.4)
-    layer.weight.requires_grad_(False)  # a scale before GELU and the next convolution adds nothing
+    layer.weight.requires_grad_(False)  # a scale before GELU and a convolution adds nothing
     return layer
 
 
@@ -45,8 +45,8 @@ class WhitenedNet(nn.Module):
     """Whitening 2×2 convolution → three blocks of two 3×3 convolutions → maximum over the map.
 
     Args:
-        widths: channels of the blocks. The paper's second block has 256 channels; half of them
-            take 0.6 of the time on a CPU.
+        widths: channels of the blocks. In the paper the second block has 256; with half of that,
+            the network takes 0.6 of the time on a CPU.
     """
 
     def __init__(self, widths: Sequence[int] = (64, 128, 256)) -> None:
@@ -62,7 +62,7 @@ class WhitenedNet(nn.Module):
         self.features = widths[-1]
 
     def forward(self, images: Tensor) -> Tensor:
-        """[n, 3, height, width] → [n, features]."""
+        """Compute features, [n, 3, height, width] → [n, features]."""
         features: Tensor = self.pool(self.blocks(self.whiten(images))).flatten(1)
         return features
 
@@ -71,10 +71,10 @@ class WhitenedNet(nn.Module):
         """Set the first layer from training images.
 
         Its filters are the eigenvectors of the covariance of 2×2 patches, each divided by the
-        root of its eigenvalue, and the same with the opposite sign.
+        square root of its eigenvalue, and their negatives.
 
         Args:
-            images: [n, 3, height, width] normalised; some hundred are enough.
+            images: [n, 3, height, width] normalised; a few hundred are enough.
         """
         patches = nn.functional.unfold(images.float(), PATCH).transpose(1, 2).flatten(0, 1)
         values, vectors = torch.linalg.eigh(torch.cov(patches.double().T))

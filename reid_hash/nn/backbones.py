@@ -1,6 +1,6 @@
-"""Backbones: image → feature vector. The paper's network, a slim residual network, OSNet, timm."""
+"""Backbones from image to feature vector: the paper's network, a slim ResNet, OSNet, timm."""
 
-from pickle import UnpicklingError  # nosec B403  # an exception alone
+from pickle import UnpicklingError  # nosec B403  # the exception only
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from reid_hash.nn.osnet import OSNet
 from reid_hash.nn.slim_resnet import SLIM, SlimResNet, StripePool
 
 WHOLE = "paper-whole"
-"""The backbone "paper" without its crop of 32×32 images, as the first versions had it."""
+"""The backbone "paper" without its crop of 32×32 images, as in the first versions."""
 
 
 class PaperNet(nn.Sequential):
@@ -23,18 +23,18 @@ class PaperNet(nn.Sequential):
 
     A crop of 30×30 → conv5×5/32 stride 2 → conv5×5/64 → conv5×5/128, each with ReLU and 2×2 average
     pooling of stride 1, → FC512: 554,112 parameters with 64 bits. Images of 32×32 are cropped in
-    the middle; a training hands over crops drawn at random (`training.augmentation.random_crop`).
-    Images of another size are not cropped; if they are larger than 40 pixels, the convolutions are
-    padded and the poolings have stride 2 (the paper's network for pedestrians was not released).
+    the middle; training passes random crops (`training.augmentation.random_crop`). Images of
+    another size are not cropped. If they are larger than 40 pixels, the convolutions are padded and
+    the pooling layers have stride 2 (the paper's network for pedestrians was not released).
 
     Args:
-        height: height of the images in pixels.
-        width: width of the images in pixels.
+        height: image height in pixels.
+        width: image width in pixels.
         cropped: False for the same layers on whole images of 32×32, 881,792 parameters with 64
-            bits: model.backbone "paper-whole", which checkpoints of the first versions have.
+            bits. This is model.backbone "paper-whole", found in checkpoints of the first versions.
 
     Attributes:
-        crop: side of the crop in pixels; None where there is none.
+        crop: side of the crop in pixels; None without a crop.
     """
 
     features = 512
@@ -61,14 +61,14 @@ class PaperNet(nn.Sequential):
         )
         for layer in self:
             if isinstance(layer, nn.Conv2d | nn.Linear):
-                # torch's own start makes nearly equal codes for all images, from which triplets
-                # without batch norm fall into one code
+                # PyTorch's own initialisation gives all images nearly equal codes, from which
+                # triplets without batch norm collapse into one code
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         self.crop = crop
 
     def forward(self, images: Tensor) -> Tensor:
-        """[n, 3, height, width] → [n, 512]; crops are taken as they are."""
+        """Compute features, [n, 3, height, width] → [n, 512]; crops are not cropped again."""
         if self.crop is not None and images.shape[-1] != self.crop:
             edge = (images.shape[-1] - self.crop) // 2
             images = images[..., edge : edge + self.crop, edge : edge + self.crop]
@@ -77,21 +77,21 @@ class PaperNet(nn.Sequential):
 
 
 class TimmBackbone(nn.Module):
-    """Any network of timm, without its classifier.
+    """Any timm network, without its classifier.
 
     Args:
-        name: of an architecture in timm's registry; a tag after a point picks its weights.
+        name: architecture in timm's registry; a tag after a dot selects its weights.
         pretrained: load the weights that timm downloads.
-        stripes: horizontal stripes of the last map that are pooled apart; None for the network's
-            own pooling, or with output_stride for one stripe, the whole map.
-        output_stride: pixels of the input for one place of the last map, which then is that of the
-            last stage: layers after it that widen it for a classifier are left out. Stages that
-            would be coarser keep their resolution (the "last stride 1" of Luo et al. 2019), without
-            dilated convolutions in them. None for the network as it was published.
+        stripes: number of horizontal stripes of the last feature map to pool separately. None
+            keeps the network's own pooling or, with output_stride, pools the whole map.
+        output_stride: input pixels per position of the last stage's feature map; layers that
+            widen that map for a classifier are left out. Stages that would be coarser keep their
+            resolution ("last stride 1" of Luo et al. 2019), without dilated convolutions. None
+            keeps the published network.
 
     Attributes:
-        mean: of each channel, in 0 … 1, that the network's published weights expect.
-        std: likewise.
+        mean: [3] channel means, in 0 … 1, that the published weights expect.
+        std: [3] channel deviations, in 0 … 1, that the published weights expect.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class TimmBackbone(nn.Module):
         output_stride: int | None = None,
     ) -> None:
         super().__init__()
-        import timm  # here: it takes longer to import than all else, and most networks need none
+        import timm  # imported here: slow to import, and most networks do not need it
 
         if not timm.is_model(name):
             raise ConfigError(f"timm has no network {name}; see timm.list_models()")
@@ -133,16 +133,16 @@ class TimmBackbone(nn.Module):
         if output_stride is not None:
             _undilate(self.net)
             features = self.net.feature_info.channels()[-1]  # type: ignore[operator,union-attr]
-        else:  # what comes out: some networks have one more layer after their num_features
+        else:  # the actual output: some networks have another layer after num_features
             features = getattr(self.net, "head_hidden_size", None) or self.net.num_features
         self.features = int(features) * (stripes or 1)  # type: ignore[arg-type]
         self.mean = tuple(self.net.pretrained_cfg["mean"])  # type: ignore[index]
         self.std = tuple(self.net.pretrained_cfg["std"])  # type: ignore[index]
 
     def forward(self, images: Tensor) -> Tensor:
-        """[n, 3, height, width] → [n, features]."""
+        """Compute features, [n, 3, height, width] → [n, features]."""
         features = self.net(images)
-        if isinstance(features, list):  # of the stages asked for, of which there is one
+        if isinstance(features, list):  # of the requested stages, which is a single one
             features = features[0]
         if features.ndim != 4 and not isinstance(self.pool, nn.Identity):
             raise ConfigError("model.stripes is for networks whose last layer is a map of places")
@@ -151,10 +151,10 @@ class TimmBackbone(nn.Module):
 
 
 def _undilate(net: nn.Module) -> None:
-    """Take out the dilation that timm gives stages that keep their resolution.
+    """Remove the dilation that timm adds to stages that keep their resolution.
 
-    It keeps their field of view, but with it a step of EfficientNet-lite0 at 160×64 takes 1.6 times
-    as long on two cores.
+    Dilation preserves their field of view, but makes a step of EfficientNet-lite0 at 160×64 take
+    1.6 times as long on two cores.
     """
     for module in net.modules():
         if isinstance(module, nn.Conv2d) and module.dilation != (1, 1):
@@ -179,21 +179,21 @@ def build_backbone(
     Args:
         name: "paper", "paper-whole", one of `SLIM`, "airbench", "osnet-x1.0" … "osnet-x0.25", or
             "timm:NAME".
-        height: of the input, in pixels.
-        width: of the input, in pixels.
-        pretrained: None for random weights, "timm" to download, or a weights file whose tensors
-            have the network's own names.
-        stripes: of timm's networks, see `TimmBackbone`; the others have their own.
-        freeze: of timm's networks: modules, by their names there, whose weights and batch norm
-            statistics stay as they are.
-        soft_stripes: of networks that pool by stripes, see `StripePool`.
-        output_stride: of timm's networks, see `TimmBackbone`.
+        height: input height in pixels.
+        width: input width in pixels.
+        pretrained: None for random weights, "timm" to download weights, or a weights file whose
+            tensors have the network's own names.
+        stripes: for timm networks, see `TimmBackbone`; other networks have their own stripes.
+        freeze: for timm networks, names of modules whose weights and batch norm statistics are
+            not trained.
+        soft_stripes: for networks that pool by stripes, see `StripePool`.
+        output_stride: for timm networks, see `TimmBackbone`.
 
     Returns:
-        A module [n, 3, height, width] → [n, features]; its attribute `features` is that length.
+        A module [n, 3, height, width] → [n, features], with the attribute `features`.
 
     Raises:
-        ConfigError: unknown name, or weights that do not fit.
+        ConfigError: the name is unknown, or the weights do not match the network.
     """
     if name in ("paper", WHOLE):
         net: nn.Module = PaperNet(height, width, name == "paper")

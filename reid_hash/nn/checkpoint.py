@@ -1,7 +1,7 @@
-"""Checkpoints: `model.safetensors`, and the state of a run that can go on. Neither uses pickle.
+"""Checkpoints (`model.safetensors`) and the saved state of a resumable run, without pickle.
 
-A checkpoint alone is enough to encode and evaluate: its metadata hold the configuration, the
-bit weights and order, the normalisation and what the network was trained on.
+A checkpoint alone is enough to encode and evaluate: its metadata contain the configuration, bit
+weights and order, the normalisation and what the network was trained on.
 """
 
 import errno
@@ -31,24 +31,24 @@ from reid_hash.utils.files import is_ordinary, json_text, replacing
 FORMAT = "reid_hash checkpoint 1"
 STATE_FORMAT = "reid_hash training state 1"
 
-_PAPER, _WHOLE_FEATURES = "backbone.", 1152  # what the linear layer took before images were cropped
+_PAPER, _WHOLE_FEATURES = "backbone.", 1152  # input of the linear layer before images were cropped
 
 _WRONG = (
     *(KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, RecursionError),
     ConfigError,
 )
-"""What contents raise that are not as they were written; RecursionError: JSON without an end."""
+"""Exceptions from damaged contents; RecursionError comes from endlessly nested JSON."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Checkpoint:
-    """A trained network with what search needs beside it.
+    """A trained network with everything that search needs.
 
     Attributes:
-        net: the network, on the CPU, in evaluation mode; its bits are in their final order.
+        net: the network, on the CPU, in evaluation mode, its bits in their final order.
         bit_weights: [bits] float32 ≥ 0, significance of each bit.
-        bit_order: [bits] int, which bit of the training each bit was.
-        trained_on: what is known of the training: data set, images, identities, steps, time.
+        bit_order: [bits] int, index of each bit during training.
+        trained_on: facts about the training: data set, images, identities, steps, time.
     """
 
     net: HashNet
@@ -58,7 +58,7 @@ class Checkpoint:
 
     @property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that differ for networks whose codes cannot be compared."""
+        """16 hexadecimal digits that differ between networks whose codes are not comparable."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self.net.state_dict().items()):
             digest.update(name.encode())
@@ -71,7 +71,7 @@ class Checkpoint:
 
 
 def metadata_of(checkpoint: Checkpoint) -> dict[str, str]:
-    """All of a checkpoint but its tensors, JSON by key, as files of networks hold it."""
+    """Return all of a checkpoint but its tensors as JSON by key, for a file's metadata."""
     net = checkpoint.net
     return {
         "config": net.config.model_dump_json(),
@@ -85,13 +85,13 @@ def metadata_of(checkpoint: Checkpoint) -> dict[str, str]:
 def save_checkpoint(
     path: str | os.PathLike[str], checkpoint: Checkpoint, half: bool = False
 ) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint atomically.
 
     Args:
-        path: the file.
-        checkpoint: what is written.
-        half: round matrices and convolutions to half precision; vectors, such as the variances of
-            batch norm, stay. It is loaded in single precision, some bits of codes differ, and so
+        path: destination file.
+        checkpoint: the checkpoint.
+        half: round matrices and convolutions to half precision, but not vectors such as batch
+            norm variances. The file loads in single precision; some bits of codes differ, and so
             does the fingerprint.
 
     Raises:
@@ -108,16 +108,16 @@ def save_checkpoint(
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint.
 
-    Nothing but the file is read, and nothing is downloaded, whatever the file says.
+    Only the file itself is read and nothing is downloaded, whatever the file says.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or something else.
+        CheckpointError: the file is missing, damaged or not a checkpoint.
     """
     tensors, metadata = read_tensors(path, FORMAT)
     try:
         config = parse_config(json.loads(metadata["config"]), str(path))
         config = _of_first_versions(config, tensors)
-        # the weights are in the file: a download for them would be in vain
+        # the weights are in the file, so a download would be useless
         config = without_download(config)
         _check_fits(config, tensors)
         net = HashNet(config, _frozen(config, tensors))
@@ -144,7 +144,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _of_first_versions(config: Config, tensors: Mapping[str, Tensor]) -> Config:
-    """The same configuration, with the name that "paper" without a crop has had since."""
+    """Rename "paper" in checkpoints of the first versions, which did not crop."""
     model, data = config.model, config.data
     if model.backbone == "paper" and data.height == data.width == 32:
         matrices = (t for key, t in tensors.items() if key.startswith(_PAPER) and t.ndim == 2)
@@ -154,7 +154,7 @@ def _of_first_versions(config: Config, tensors: Mapping[str, Tensor]) -> Config:
 
 
 def _check_fits(config: Config, tensors: Mapping[str, Tensor]) -> None:
-    """Raise RuntimeError unless tensors are those of a network, before any of it takes memory.
+    """Raise RuntimeError unless the tensors match the network, before allocating any of it.
 
     A file of a kilobyte may describe a network of a hundred gigabytes.
     """
@@ -168,14 +168,14 @@ def _check_fits(config: Config, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _frozen(config: Config, tensors: Mapping[str, Tensor]) -> FrozenNetwork | None:
-    """The backbone that is an ONNX file within the checkpoint; None where it is another one."""
+    """Return the backbone that is an ONNX file within the checkpoint, or None."""
     return FrozenNetwork.in_state(tensors) if config.model.backbone.startswith(PREFIX) else None
 
 
 def not_finite(net: HashNet) -> list[str]:
-    """Names of a network's parameters and buffers that hold NaN or infinity, in their order.
+    """List a network's parameters and buffers that contain NaN or infinity, in their order.
 
-    A deviation of the normalisation counts likewise that is not above 0: it is divided by.
+    A deviation of the normalisation that is not above 0 also counts, since it is a divisor.
     """
     bad = [
         name
@@ -186,19 +186,19 @@ def not_finite(net: HashNet) -> list[str]:
 
 
 def without_download(config: Config) -> Config:
-    """The same configuration for a network whose weights are at hand already."""
+    """Return the configuration without a download of weights, for weights already available."""
     return config.model_copy(update={"model": config.model.model_copy(update={"pretrained": None})})
 
 
 def write_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, Tensor], metadata: dict[str, str]
 ) -> None:
-    """Write named tensors with metadata as safetensors, whole or not at all."""
+    """Write named tensors with metadata as safetensors, atomically."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         try:
             save_file(plain, temporary, metadata)
-        except SafetensorError as error:  # it wraps the operating system's error in its own
+        except SafetensorError as error:  # wraps the operating system's error
             full = f"os error {errno.ENOSPC}" in str(error)
             raise OSError(errno.ENOSPC if full else None, str(error)) from error
 
@@ -206,8 +206,8 @@ def write_tensors(
 def read_tensors(
     path: str | os.PathLike[str], form: str
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read what `write_tensors` wrote, if its metadata say that it is of the format `form`."""
-    if not is_ordinary(path):  # to open a pipe would wait
+    """Read what `write_tensors` wrote; the metadata must say that its format is `form`."""
+    if not is_ordinary(path):  # opening a pipe would block
         there = Path(path).exists()
         raise CheckpointError(f"{path} is no file" if there else f"no such file: {path}")
     try:
@@ -229,13 +229,13 @@ def save_state(
     optimiser: torch.optim.Optimizer,
     facts: Mapping[str, Any],
 ) -> None:
-    """Write all that a run needs to go on.
+    """Write the state that a run needs to resume.
 
     Args:
-        path: the file.
-        modules: by name, whose parameters and buffers are kept.
-        optimiser: whose moments are kept.
-        facts: JSON values: the step, the configuration and the like.
+        path: destination file.
+        modules: modules by name, whose parameters and buffers are saved.
+        optimiser: optimiser whose moments are saved.
+        facts: JSON values such as the step and the configuration.
     """
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
@@ -256,7 +256,7 @@ def save_state(
 
 
 def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The facts of a saved state, without its tensors."""
+    """Read the facts of a saved state, without its tensors."""
     _, metadata = read_tensors(path, STATE_FORMAT)
     return _facts(path, metadata)
 
@@ -266,10 +266,10 @@ def load_state(
     modules: Mapping[str, torch.nn.Module],
     optimiser: torch.optim.Optimizer,
 ) -> dict[str, Any]:
-    """Put back what `save_state` wrote, in place, and return the facts.
+    """Restore a state that `save_state` wrote, in place, and return its facts.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or of another network.
+        CheckpointError: the file is missing, damaged or belongs to another network.
     """
     tensors, metadata = read_tensors(path, STATE_FORMAT)
     try:
@@ -299,7 +299,7 @@ def load_state(
 
 
 def _facts(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The facts in the metadata of a saved state."""
+    """Parse the facts in the metadata of a saved state."""
     try:
         return dict(json.loads(metadata["facts"]))
     except _WRONG as error:
@@ -307,5 +307,5 @@ def _facts(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> dict[st
 
 
 def _first(error: BaseException) -> str:
-    """The first line of what an error says, or its class."""
+    """Return the first line of an error's message, or its class name."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

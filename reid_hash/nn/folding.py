@@ -1,4 +1,4 @@
-"""A network for evaluation with fewer steps: batch norm inside the convolutions, padding fixed."""
+"""Faster networks for evaluation: batch norm folded into convolutions, fixed padding."""
 
 import copy
 import sys
@@ -9,20 +9,19 @@ from torch import Tensor, nn
 from reid_hash.nn.frozen import FrozenNetwork
 from reid_hash.nn.hashnet import HashNet
 
-_TOLERANCE = 1e-3  # of outputs of deviation about one
+_TOLERANCE = 1e-3  # absolute, for outputs with a deviation of about one
 
 
 def fold_batch_norm(net: HashNet) -> HashNet:
-    """A copy of a network for evaluation whose batch norms are part of the convolutions.
+    """Copy a network for evaluation with its batch norms folded into the convolutions.
 
-    Which batch norm follows which convolution is seen by sending an image through. Convolutions
-    that work out their padding for each image ("same", of networks that come from TensorFlow) get
-    that of the network's input size. The copy's outputs on noise are compared with the network's;
-    where they are not the same (a network that uses what comes out of a convolution elsewhere
-    too), or nothing can be folded, `net` itself is given back.
+    A trial image shows which batch norm follows which convolution. Convolutions that compute their
+    padding per image ("same", in networks from TensorFlow) get the padding for the network's input
+    size. The copy is compared with the network on noise. If they differ (when a convolution's
+    output is used elsewhere, too), or if nothing can be folded, `net` itself is returned.
 
     Args:
-        net: in evaluation mode, on any device.
+        net: network in evaluation mode, on any device.
     """
     if isinstance(net.backbone, FrozenNetwork):
         return net
@@ -46,9 +45,9 @@ def fold_batch_norm(net: HashNet) -> HashNet:
 def _pairs(
     net: HashNet, images: Tensor
 ) -> tuple[Tensor, list[tuple[nn.Conv2d, nn.Module]], dict[nn.Conv2d, tuple[int, int]]]:
-    """(outputs, convolutions with the batch norms that take what they give, their maps' sizes)."""
+    """Return (outputs, convolutions with the batch norms that follow, their map sizes)."""
     sizes: dict[nn.Conv2d, tuple[int, int]] = {}
-    made: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the tensors are held, so their ids stay theirs
+    made: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # hold the tensors, so their ids stay valid
     pairs: list[tuple[nn.Conv2d, nn.Module]] = []
 
     def convolved(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -87,18 +86,18 @@ def _fold(convolution: nn.Conv2d, norm: nn.Module) -> None:
 
 
 def _after(norm: nn.Module) -> nn.Module:
-    """What a batch norm of timm does after normalising: its activation."""
+    """Return what a timm batch norm applies after normalising: its activation."""
     after = getattr(norm, "act", None)
     return after if isinstance(after, nn.Module) else nn.Identity()
 
 
 def _pads_by_itself(convolution: nn.Conv2d) -> bool:
-    timm = sys.modules.get("timm.layers")  # not imported for networks that are not timm's
+    timm = sys.modules.get("timm.layers")  # not imported for other networks
     return timm is not None and isinstance(convolution, timm.Conv2dSame)
 
 
 def _padded(convolution: nn.Conv2d, height: int, width: int) -> nn.Module:
-    """The same convolution for maps of one size, with padding as TensorFlow's "same" has it."""
+    """Copy a convolution for maps of one size, with TensorFlow's "same" padding made fixed."""
     pad: list[int] = []
     for axis, side in ((1, width), (0, height)):
         stride, reach = convolution.stride[axis], convolution.kernel_size[axis] - 1

@@ -1,8 +1,8 @@
-"""Files of torchreid and FastReID, and plain ResNets, into networks that are here.
+"""Load torchreid, FastReID and plain ResNet files into this toolkit's networks.
 
-A file is a dictionary of tensors, perhaps below a key and with prefixes; which network it is of is
-told from the names and shapes. Every tensor has a place, or is a classifier, which embeddings do
-without; anything else is an error, since a network that lacks a layer gives floats that look fine.
+A file is a dictionary of tensors, perhaps nested below a key and with prefixes. Names and shapes
+identify the network. Every tensor must have a place or belong to a classifier, which embeddings do
+not need; anything else is an error, since a network with a missing layer gives plausible floats.
 """
 
 import re
@@ -18,23 +18,23 @@ from reid_hash.errors import CheckpointError
 from reid_hash.nn.osnet import OSNet
 
 _BELOW = ("state_dict", "model", "model_state_dict", "net", "network")
-"""Keys below which tensors are, in files that hold more."""
+"""Keys that tensors are nested below in files with more content."""
 _PREFIXES = ("module.", "_orig_mod.", "model.")
-_COUNTER = "num_batches_tracked"  # of a batch norm, which evaluation does not need
+_COUNTER = "num_batches_tracked"  # a batch norm counter, not needed for evaluation
 _CLASSIFIERS = re.compile(r"classifier\.(\d+\.)?(weight|bias)|(heads\.)?classifier\..*")
 _FASTREID = ("backbone.", "heads.")
-_SHOWN = 3  # names in a message
+_SHOWN = 3  # names listed in a message
 
 
 @dataclass(frozen=True)
 class Known:
-    """A network that a file was recognised as.
+    """A network recognised in a file.
 
     Attributes:
         net: the network with the file's weights, in evaluation mode.
-        name: what it is.
-        assumed: what the file does not say, in words; empty where it says all.
-        takes_bytes: whether the network takes 0 … 255 and normalises by itself.
+        name: name of the network.
+        assumed: description of what the file does not specify; empty if it specifies all.
+        takes_bytes: whether the network takes pixels in 0 … 255 and normalises them itself.
     """
 
     net: nn.Module
@@ -44,14 +44,14 @@ class Known:
 
 
 def build_known(content: object) -> Known:
-    """Recognise a network by its tensors, and fill it.
+    """Recognise a network by its tensors and load them.
 
     Args:
-        content: what `torch.load` gave.
+        content: result of `torch.load`.
 
     Raises:
-        CheckpointError: it is no dictionary of tensors, of no network known here, or a tensor is
-            missing, left over or of another shape; the message names some.
+        CheckpointError: the content is not a dictionary of tensors, the network is unknown, or a
+            tensor is missing, left over or has another shape; the message names some.
     """
     tensors = find_tensors(content)
     fastreid = any(name.startswith("heads.") for name in tensors)
@@ -78,8 +78,8 @@ def build_known(content: object) -> Known:
 
 
 def find_tensors(content: object) -> dict[str, Tensor]:
-    """The tensors of a file by name, without what is around them and before their names."""
-    for _ in range(3):  # {"model": {"state_dict": …}} is the deepest that was seen
+    """Return a file's tensors by name, without nesting and name prefixes."""
+    for _ in range(3):  # {"model": {"state_dict": …}} is the deepest nesting seen
         if not isinstance(content, Mapping):
             break
         below = [content[key] for key in _BELOW if isinstance(content.get(key), Mapping)]
@@ -102,7 +102,7 @@ def find_tensors(content: object) -> dict[str, Tensor]:
 
 
 def _is_classifier(name: str, tensor: Tensor) -> bool:
-    # torchvision's and timm's is "fc", where torchreid's "fc.0" is a part of the network
+    # "fc" is torchvision's and timm's classifier, while torchreid's "fc.0" is part of the network
     return bool(_CLASSIFIERS.fullmatch(name)) or name in ("fc.weight", "fc.bias", "heads.weight")
 
 
@@ -114,13 +114,13 @@ def _some(names: list[str]) -> str:
 def _fill(
     net: nn.Module, tensors: Mapping[str, Tensor], names: Mapping[str, str], left_out: Any
 ) -> None:
-    """Put tensors into a network, with nothing missing and nothing left over.
+    """Load tensors into a network, with none missing and none left over.
 
     Args:
         net: the network, changed in place.
-        tensors: of the file.
-        names: the file's name of each tensor of the network that is not called the same there.
-        left_out: (name, tensor) → whether a tensor is left out on purpose.
+        tensors: the file's tensors.
+        names: the file's name for each tensor of the network that is named differently there.
+        left_out: (name, tensor) → whether to ignore this tensor.
     """
     own = net.state_dict()
     wanted = {name: names.get(name, name) for name in own}
@@ -158,7 +158,7 @@ def _fill(
 # --- OSNet ---------------------------------------------------------------------------------------
 
 _STAGES = (
-    # our layer, torchreid's name of it; AIN has the last layers of stages 2 and 3 elsewhere
+    # our layer and torchreid's name for it; AIN has other last layers in stages 2 and 3
     *(("0", "conv1"), ("2", "conv2.0"), ("3", "conv2.1"), ("4", "conv2.2.0"), ("6", "conv3.0")),
     *(("7", "conv3.1"), ("8", "conv3.2.0"), ("10", "conv4.0"), ("11", "conv4.1"), ("12", "conv5")),
     *(("15", "fc.0"), ("16", "fc.1")),
@@ -173,7 +173,7 @@ def _is_osnet(tensors: Mapping[str, Tensor]) -> bool:
 def _osnet(
     tensors: Mapping[str, Tensor], fastreid: bool
 ) -> tuple[nn.Module, str, dict[str, str], str]:
-    """(network, its name, torchreid's names of its tensors, what is assumed)."""
+    """Return (network, its name, torchreid's names of its tensors, what is assumed)."""
     variant: Literal["plain", "ibn", "ain"] = "plain"
     if "conv2.0.conv2.0.layers.0.conv1.weight" in tensors:
         variant = "ain"
@@ -182,7 +182,7 @@ def _osnet(
     channels = tensors["conv1.conv.weight"].shape[0]
     net = OSNet(channels / 64, variant)
     body: nn.Module = net
-    if fastreid:  # its head pools, and has no linear layer before
+    if fastreid:  # its head pools, with no linear layer before
         body = nn.Sequential(*list(net)[:13])
     names = {name: torchreid_name(name, variant, tensors) for name in body.state_dict()}
     return body, f"OSNet {variant} x{channels / 64:g}", names, ""
@@ -191,12 +191,12 @@ def _osnet(
 def torchreid_name(
     name: str, variant: str = "plain", tensors: Mapping[str, Tensor] | None = None
 ) -> str:
-    """Torchreid's name of a tensor of our OSNet.
+    """Return torchreid's name for a tensor of our OSNet.
 
     Args:
-        name: of the tensor here.
+        name: name of the tensor here.
         variant: see `OSNet`.
-        tensors: of the file, by name, whose layers have one of two names in "ain".
+        tensors: the file's tensors by name, since some layers of "ain" have one of two names.
     """
     layer, rest = name.split(".", 1)
     there = dict(_STAGES)[layer]
@@ -222,7 +222,7 @@ def _in_block(name: str, variant: str) -> str:
         return "downsample." + _in_block(rest, variant)
     if part == "expand":
         return "conv3." + _in_block(rest, variant)
-    if part == "gate":  # weigh.1 and weigh.3 are its two layers
+    if part == "gate":  # its two layers are weigh.1 and weigh.3
         _, number, rest = rest.split(".", 2)
         return f"gate.fc{1 if number == '1' else 2}.{rest}"
     stream, number, layer, rest = rest.split(".", 3)  # of `streams`
@@ -253,7 +253,7 @@ class _Ibn(nn.Module):
 
 
 class _Pooled(nn.Module):
-    """timm's ResNet, and torchreid's layers after it."""
+    """timm's ResNet followed by torchreid's layers."""
 
     def __init__(self, net: ResNet, after: nn.Module) -> None:
         super().__init__()
@@ -267,7 +267,7 @@ class _Pooled(nn.Module):
 def _resnet(
     tensors: Mapping[str, Tensor], fastreid: bool
 ) -> tuple[nn.Module, str, dict[str, str], str]:
-    """(network, its name, the file's names of its tensors, what is assumed)."""
+    """Return (network, its name, the file's names of its tensors, what is assumed)."""
     depths = []
     for stage in range(1, 5):
         numbers = [
@@ -319,7 +319,7 @@ def _resnet(
 
 
 def _last_stride(net: Any) -> None:
-    """Let the last stage keep the resolution of the one before (Luo et al. 2019)."""
+    """Let the last stage keep the resolution of the stage before (Luo et al. 2019)."""
     block = net.layer4[0]
     for module in block.modules():
         if isinstance(module, nn.Conv2d):
@@ -333,7 +333,7 @@ _PIXEL_MEAN, _PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 class _GeM(nn.Module):
-    """Generalised mean over the places of a map (Radenović et al. 2018)."""
+    """Generalised mean over the positions of a map (Radenović et al. 2018)."""
 
     def __init__(self, power: float) -> None:
         super().__init__()
@@ -344,13 +344,13 @@ class _GeM(nn.Module):
 
 
 class _FastReid(nn.Module):
-    """FastReID's Baseline: pixels in 0 … 255 → normalised → body → pooling → neck.
+    """FastReID's Baseline: pixels in 0 … 255 → normalisation → body → pooling → neck.
 
     Args:
         body: the backbone.
         head: the file's tensors of the head.
-        mean: of the pixels in 0 … 255, where the file has it; else FastReID's usual one.
-        std: likewise.
+        mean: channel means of pixels in 0 … 255, from the file; None for FastReID's defaults.
+        std: channel deviations of pixels in 0 … 255, from the file; None for FastReID's defaults.
     """
 
     mean: Tensor
@@ -389,7 +389,7 @@ class _FastReid(nn.Module):
 
 
 def _of_head(head: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """(tensors of the neck and what is left over, no names that differ)."""
+    """Return (tensors of the neck and those left over, no differing names)."""
     prefix = "heads.bottleneck."
     tensors = {name.removeprefix(prefix): t for name, t in head.items()}
     tensors.pop("heads.pool_layer.p", None)

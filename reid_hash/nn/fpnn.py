@@ -1,7 +1,7 @@
 """The filter pairing neural network, FPNN (Li, Zhao, Xiao, Wang, "DeepReID", CVPR 2014).
 
-Two images, one of each view, go in; the log odds that they show one person come out. With f_k, g_k
-the responses of the k-th filter pair, one filter for each view,
+Input is a pair of images, one from each view; output is the log odds that they show one person.
+With f_k, g_k the responses of the k-th filter pair, one filter per view,
 
     f_k = σ(pool(W_k * x + b_k)),   g_k = σ(pool(V_k * y + c_k)),           k = 1 … K,
 
@@ -12,9 +12,9 @@ each a map of M stripes × W patches, the layers are
     part matching    Z_c^m = pool(σ(Σ_t U_ct * Y_t^m + d_c))                U is shared by stripes
     pose, identity   p(same | x, y) by a hidden layer and softmax.
 
-A high S_k^m(i, j) says that patch i of stripe m is found at place j: S_k^m is a displacement
-matrix. The filters of a group stand for the looks that one thing has before the two cameras. σ is
-ReLU, pooling takes the largest value.
+A high S_k^m(i, j) says that patch i of stripe m is found at position j: S_k^m is a displacement
+matrix. The filters of a group model the different looks of one thing in the two cameras. σ is ReLU,
+pooling takes the maximum.
 """
 
 import torch
@@ -25,18 +25,18 @@ HEIGHT, WIDTH = 64, 32
 """Size of the input images, in pixels."""
 
 FILTERS, GROUPS, PARTS, HIDDEN = 32, 8, 16, 256
-"""K, T, the number of filters c on displacement matrices, and the units of the hidden layer."""
+"""K, T, the number of filters c on displacement matrices, and the size of the hidden layer."""
 
 STRIPES, PATCHES = 20, 9
-"""M and W: 64 × 32 pixels less a border of 4 for filters of 5 × 5, pooled by 3 × 3."""
+"""M and W: 64 × 32 pixels minus a border of 4 for 5 × 5 filters, pooled by 3 × 3."""
 
 
 def patch_matching(first: Tensor, second: Tensor) -> Tensor:
-    """The products of responses within stripes, S_k^m(i, j) = f_k(m, i) · g_k(m, j).
+    """Multiply responses within stripes: S_k^m(i, j) = f_k(m, i) · g_k(m, j).
 
     Args:
-        first: [b, M, K, W] float, responses f of b images of the first view.
-        second: [b, M, K, W] likewise, g of the second view.
+        first: [b, M, K, W] float, responses f of b images from the first view.
+        second: [b, M, K, W] float, responses g of b images from the second view.
 
     Returns:
         [b, M, K, W, W] float, the displacement matrices.
@@ -51,7 +51,7 @@ def patch_matching(first: Tensor, second: Tensor) -> Tensor:
 
 
 def maxout_grouping(matrices: Tensor, groups: int) -> Tensor:
-    """The largest value of each group of neighbouring filters.
+    """Take the maximum of each group of neighbouring filters.
 
     Args:
         matrices: [b, M, K, W, W] float.
@@ -65,13 +65,13 @@ def maxout_grouping(matrices: Tensor, groups: int) -> Tensor:
 
 
 class FilterPairingNet(nn.Module):
-    """FPNN for images of 64 × 32 pixels; the module's docstring has the equations.
+    """FPNN for images of 64 × 32 pixels; the module docstring has the equations.
 
-    Two things are not the paper's. Responses are normalised over the batch before ReLU (to mean 0
-    and deviation 1, with nothing learned): their products grow with the square of their scale. And
-    the sizes of the layers are choices of this toolkit, where the paper's were not at hand.
+    Two things differ from the paper. Responses are normalised over the batch before ReLU (to mean 0
+    and deviation 1, without learned parameters), since their products grow with the square of their
+    scale. And layer sizes that the paper does not state are choices of this toolkit.
 
-    `mean` and `std` ([3] float32) are those of the training images, in 0 … 1; they are set before
+    `mean` and `std` ([3] float32) describe the training images, in 0 … 1; they are set before
     training.
     """
 
@@ -90,11 +90,11 @@ class FilterPairingNet(nn.Module):
         self.dropout = nn.Dropout(0.5)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """[n, height, width, 3] uint8 RGB → [n, 3, height, width] float, by `mean` and `std`."""
+        """Normalise [n, height, width, 3] uint8 RGB by `mean` and `std` to [n, 3, …] float."""
         return ((images.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2)
 
     def responses(self, images: Tensor, view: int) -> Tensor:
-        """What one image contributes to all its comparisons.
+        """Compute an image's responses, which all its comparisons share.
 
         Args:
             images: [n, 3, 64, 32] float, normalised.
@@ -107,21 +107,21 @@ class FilterPairingNet(nn.Module):
         return F.relu(self.norms[view](pooled)).transpose(1, 2)
 
     def compare(self, first: Tensor, second: Tensor) -> Tensor:
-        """Log odds that two images show one person, log p(same) − log p(different).
+        """Compute the log odds that two images show one person, log p(same) − log p(different).
 
         Args:
-            first: [b, M, K, W] responses of images of the first view.
-            second: [b, M, K, W] of the second view.
+            first: [b, M, K, W] responses of images from the first view.
+            second: [b, M, K, W] responses of images from the second view.
 
         Returns:
             [b] float.
         """
         matched = maxout_grouping(patch_matching(first, second), GROUPS)
-        # to the filters, which all stripes share, a stripe is an image of its own; pooling is
-        # several times as quick with its channels last
+        # Stripes share the filters, so each stripe is treated as an image; pooling is several times
+        # faster in channels-last format.
         stripes = matched.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         parts = F.relu(F.max_pool2d(self.parts(stripes), 2))
-        # people stand higher or lower, too: neighbouring stripes are pooled by twos
+        # People also stand higher or lower: pool neighbouring stripes in pairs.
         pooled = parts.reshape(-1, STRIPES // 2, 2, parts[0].numel()).amax(2)
         hidden = F.relu(self.pose(self.dropout(pooled.flatten(1))))
         scores: Tensor = self.identity(self.dropout(hidden))

@@ -1,4 +1,4 @@
-"""HashNet: image → backbone → hash head → real outputs, of which the signs are the code."""
+"""HashNet: image → backbone → hash head → real outputs, whose signs are the code."""
 
 from typing import NamedTuple
 
@@ -15,12 +15,12 @@ _FLAT = 1e-2  # variance below which an image is flat: a tenth of the usual devi
 
 
 class HashOutputs(NamedTuple):
-    """What a HashNet gives for n images.
+    """Outputs of a HashNet for n images.
 
     Attributes:
         features: [n, features], the backbone's output.
-        embedding: [n, features], after the neck: the float embedding of the network.
-        outputs: [n, bits] real outputs v; the code is their sign.
+        embedding: [n, features], the features after the neck: the network's float embedding.
+        outputs: [n, bits], real outputs v, whose signs are the code.
     """
 
     features: Tensor
@@ -29,11 +29,11 @@ class HashOutputs(NamedTuple):
 
 
 class HashNet(nn.Module):
-    """The network of a run; a checkpoint holds one.
+    """The network of a run, as stored in a checkpoint.
 
     Args:
         config: the run's configuration.
-        frozen: the backbone, where it is somebody's ONNX file (`model.backbone: onnx:FILE`).
+        frozen: the backbone if it is an ONNX file (`model.backbone: onnx:FILE`), else None.
 
     Attributes:
         config: the run's configuration.
@@ -41,8 +41,8 @@ class HashNet(nn.Module):
         head: features → outputs.
         tanh: outputs → relaxed codes in (-1, 1).
         weight: the element-wise weight layer.
-        mean: [3] of the training images, in 0 … 1, RGB.
-        std: [3] likewise.
+        mean: [3] channel means of the training images, in 0 … 1, RGB.
+        std: [3] channel deviations of the training images, in 0 … 1, RGB.
     """
 
     mean: Tensor
@@ -71,40 +71,40 @@ class HashNet(nn.Module):
         self.register_buffer("std", torch.full((3,), 0.25))
 
     def normalise(self, images: Tensor) -> Tensor:
-        """[n, height, width, 3] uint8 RGB → [n, 3, height, width] float, mean 0 and deviation 1."""
+        """Normalise [n, height, width, 3] uint8 RGB by `mean` and `std` to [n, 3, …] float."""
         scaled = images.permute(0, 3, 1, 2).float() / 255
         return (scaled - self.mean.view(3, 1, 1)) / self.std.view(3, 1, 1)
 
     def standardise(self, images: Tensor) -> Tensor:
-        """[n, 3, height, width] normalised images as the backbone sees them, the same shape.
+        """Prepare normalised images [n, 3, height, width] for the backbone, in the same shape.
 
-        With `standardise` of the configuration each channel of each image gets mean 0 and
-        deviation 1, less where it has hardly any contrast; else they stay as they are.
+        If the configuration sets `standardise`, each channel of each image gets mean 0 and
+        deviation 1, or less if it has hardly any contrast. Otherwise images are unchanged.
         """
         if not self.config.model.standardise:
             return images
         return functional.instance_norm(images, eps=_FLAT)
 
     def features(self, images: Tensor) -> Tensor:
-        """[n, 3, height, width] normalised images → [n, features], the backbone's output."""
+        """Compute the backbone's output, [n, 3, …] normalised images → [n, features]."""
         found: Tensor = self.backbone(self.standardise(images))
         return found
 
     def forward(self, images: Tensor) -> HashOutputs:
-        """[n, 3, height, width] normalised images → HashOutputs."""
+        """Compute HashOutputs from normalised images [n, 3, height, width]."""
         features = self.features(images)
         embedding, outputs = self.head(features)
         return HashOutputs(features, embedding, outputs)
 
     def relax(self, outputs: Tensor) -> Tensor:
-        """Outputs v [n, bits] → w∘o(v), the weighted relaxed codes that the losses see."""
+        """Relax outputs v [n, bits] to w∘o(v), the weighted relaxed codes that the losses use."""
         weighted: Tensor = self.weight(self.tanh(outputs))
         return weighted
 
     def significance(self) -> Tensor:
-        """[bits] what a differing bit counts by its learned factor w: w², |w|, or 1 for all.
+        """Compute each bit's significance [bits] from its learned factor w: w², |w|, or 1 for all.
 
-        See `weights` of the configuration; likelihood ratios come from images, and are 1 here.
+        See `weights` in the configuration. Likelihood ratios depend on images and are 1 here.
         """
         factors = self.weight.weight
         if self.config.model.weights in ("learned", "monotone"):
@@ -115,9 +115,9 @@ class HashNet(nn.Module):
 
     @torch.no_grad()
     def reorder(self, order: Tensor) -> None:
-        """Permute the bits in place: bit k becomes what bit order[k] was.
+        """Permute the bits in place: the new bit k is the old bit order[k].
 
-        Factors that fall by construction stay where they are: they are in order already.
+        Factors that fall by construction are not permuted, as they are in order already.
         """
         head = self.head
         parameters = [*head.project.parameters(), *head.norm.parameters()]

@@ -1,4 +1,4 @@
-"""The hash head: tanh-like layer and element-wise weight layer (Zhang et al. 2015, section III)."""
+"""Hash head: tanh-like layer and element-wise weight layer (Zhang et al. 2015, section III)."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ class TanhLike(nn.Module):
     """o(v) = 2 / (1 + exp(-beta v)) - 1, which becomes sign(v) as beta grows.
 
     Attributes:
-        beta: slope, a buffer so that a checkpoint keeps it; set it with `set_beta`.
+        beta: slope, a buffer so that checkpoints store it; change it with `set_beta`.
     """
 
     beta: Tensor
@@ -23,12 +23,12 @@ class TanhLike(nn.Module):
         self.beta.fill_(beta)
 
     def forward(self, outputs: Tensor) -> Tensor:
-        """[n, bits] real → [n, bits] in (-1, 1)."""
+        """Apply o(v), [n, bits] real → [n, bits] in (-1, 1)."""
         return torch.tanh(outputs * (self.beta / 2))  # the same function, without overflow
 
 
 class ElementwiseWeight(nn.Module):
-    """One learned factor w_k for each bit, 1 at the start, without a constraint on its sign.
+    """One learned factor w_k per bit, initially 1, of either sign.
 
     A differing bit adds (2 w_k)² to the squared distance of two weighted codes, so the
     significance of bit k is w_k².
@@ -39,16 +39,16 @@ class ElementwiseWeight(nn.Module):
         self.weight = nn.Parameter(torch.ones(bits))
 
     def forward(self, codes: Tensor) -> Tensor:
-        """[n, bits] → [n, bits], each bit times its factor."""
+        """Multiply each bit by its factor, [n, bits] → [n, bits]."""
         return codes * self.weight
 
 
 class MonotoneWeight(nn.Module):
-    """Learned factors whose squares fall from bit to bit, by construction.
+    """Learned factors whose squares fall from bit to bit by construction.
 
-    The significance of bit k is softplus(base) + the sum of softplus(steps_j) / bits over j ≥ k: a
-    later bit never counts more, so that a prefix is always the most significant bits. At the start
-    it falls evenly from 1.34 to 0.65.
+    The significance of bit k is softplus(base) + the sum of softplus(steps_j) / bits over j ≥ k. A
+    later bit never counts more, so a prefix always holds the most significant bits. Initially the
+    significance falls evenly from 1.34 to 0.65.
     """
 
     def __init__(self, bits: int) -> None:
@@ -58,23 +58,23 @@ class MonotoneWeight(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """[bits] factors w_k > 0."""
+        """Factors w_k > 0, [bits]."""
         steps = functional.softplus(self.steps) / len(self.steps)
         return (functional.softplus(self.base) + steps.flip(0).cumsum(0).flip(0)).sqrt()
 
     def forward(self, codes: Tensor) -> Tensor:
-        """[n, bits] → [n, bits], each bit times its factor."""
+        """Multiply each bit by its factor, [n, bits] → [n, bits]."""
         return codes * self.weight
 
 
 class HashHead(nn.Module):
-    """Features → real outputs v [n, bits], of which sign(v) is the code.
+    """Hash layer from features to real outputs v [n, bits]; the code is sign(v).
 
     Args:
         features: length of the feature vector.
-        bits: length of the code.
+        bits: code length.
         batch_norm: normalise each output over the batch, so that each bit is one half of the
-            time; also on the features before the linear layer (BNNeck, Luo et al. 2019).
+            time. Also normalises the features before the linear layer (BNNeck, Luo et al. 2019).
         dropout: probability of dropping a feature in training.
     """
 
@@ -86,22 +86,22 @@ class HashHead(nn.Module):
         self.norm: nn.Module = nn.BatchNorm1d(bits) if batch_norm else nn.Identity()
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """[n, features] → (the features after the neck, v [n, bits])."""
+        """Return (features after the neck, outputs v [n, bits]) for features [n, features]."""
         neck: Tensor = self.neck(features)
         return neck, self.norm(self.project(self.dropout(neck)))
 
 
 def beta_at(progress: float, start: float, growth: float, intervals: int) -> float:
-    """Slope of the tanh-like layer: `start`, times `growth` at the end of equal intervals.
+    """Compute the slope of the tanh-like layer: `start`, times `growth` after each interval.
 
-    The training has `intervals` + 1 equal parts: in the last one the slope has grown `intervals`
+    Training has `intervals` + 1 equal parts; in the last one the slope has grown `intervals`
     times.
 
     Args:
-        progress: share of the training that is done, 0 … 1.
+        progress: completed share of the training, 0 … 1.
         start: slope at the start.
-        growth: factor for each step.
-        intervals: how many times it grows.
+        growth: factor per interval.
+        intervals: number of times that the slope grows.
 
     Example:
         >>> beta_at(0.5, start=5.0, growth=2.0, intervals=4)

@@ -48,13 +48,13 @@ class _Gate(nn.Module):
 
 
 class _OmniScale(nn.Module):
-    """Bottleneck with four streams of 1 to 4 lite convolutions, one gate for all (figure 4).
+    """Bottleneck with four streams of 1 to 4 lite convolutions and a shared gate (figure 4).
 
     Args:
-        channels: of the input.
-        out: of the output.
-        instance: where instance norm is: "after" the sum with the short cut (OSNet-IBN), "inside"
-            of the residual in place of its batch norm (OSNet-AIN), or nowhere.
+        channels: input channels.
+        out: output channels.
+        instance: position of instance norm: "after" the sum with the shortcut (OSNet-IBN),
+            "inside" the residual instead of its batch norm (OSNet-AIN), or none.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ _INSTANCE: dict[str, tuple[Literal["after", "inside"] | None, ...]] = {
     "ibn": ("after", "after", None, None, None, None),
     "ain": ("inside", "inside", None, "inside", "inside", None),
 }
-"""Where each of the six blocks has instance norm, by variant."""
+"""Position of instance norm in each of the six blocks, by variant."""
 
 
 class OSNet(nn.Sequential):
@@ -101,12 +101,12 @@ class OSNet(nn.Sequential):
 
     Args:
         width: multiplier of the channels: 1, 0.75, 0.5, 0.25.
-        variant: "plain"; with instance norms, "ibn" or "ain" (Zhou et al., TPAMI 2021).
+        variant: "plain", or "ibn" or "ain" with instance norms (Zhou et al., TPAMI 2021).
 
-    Attributes:
+        Attributes:
         features: length of the output, 512 at every width.
-        mean: of each channel, in 0 … 1, that torchreid's weights expect.
-        std: likewise.
+        mean: [3] channel means, in 0 … 1, that torchreid's weights expect.
+        std: [3] channel deviations, in 0 … 1, that torchreid's weights expect.
     """
 
     features = 512

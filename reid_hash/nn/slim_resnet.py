@@ -1,4 +1,4 @@
-"""Small residual networks for pedestrians, pooled by stripes."""
+"""Small residual networks for pedestrian images, with stripe pooling."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class _InstanceBatchNorm(nn.Module):
     """Instance norm on one half of the channels, batch norm on the other (IBN-a, Pan et al. 2018).
 
-    Instance norm takes out what a camera does to a whole picture: its light and its colour cast.
+    Instance norm removes a camera's effects on the whole picture: brightness and colour cast.
     """
 
     def __init__(self, channels: int) -> None:
@@ -25,12 +25,12 @@ class _InstanceBatchNorm(nn.Module):
 
 
 class _Residual(nn.Module):
-    """Two 3×3 convolutions with a short cut (He et al. 2016)."""
+    """Two 3×3 convolutions with a shortcut (He et al. 2016)."""
 
     def __init__(self, channels: int, out: int, stride: int, instance_norm: bool) -> None:
         super().__init__()
         last = nn.BatchNorm2d(out)
-        nn.init.zeros_(last.weight)  # each block starts as its short cut
+        nn.init.zeros_(last.weight)  # each block starts as its shortcut
         self.body = nn.Sequential(
             nn.Conv2d(channels, out, 3, stride, 1, bias=False),
             _InstanceBatchNorm(out) if instance_norm else nn.BatchNorm2d(out),
@@ -55,14 +55,14 @@ class _Residual(nn.Module):
 class SlimResNet(nn.Sequential):
     """A small residual network whose last stage keeps its resolution (last stride 1).
 
-    Dense 3×3 convolutions, since CPUs run them near their peak, unlike depthwise ones.
+    Uses dense 3×3 convolutions, which CPUs run near peak speed, unlike depthwise ones.
 
     Args:
         widths: channels of the stages.
-        blocks: residual blocks of each stage.
+        blocks: residual blocks per stage.
         strides: stride of each stage; the stem before them has stride 2.
-        stripes: horizontal stripes that are pooled apart, head to foot (Sun et al. 2018).
-        instance_norm: in all stages but the last, whose features tell identities apart.
+        stripes: number of horizontal stripes to pool separately, head to foot (Sun et al. 2018).
+        instance_norm: use it in all stages but the last, whose features distinguish identities.
     """
 
     def __init__(
@@ -91,15 +91,15 @@ class SlimResNet(nn.Sequential):
 
 
 class StripePool(nn.Module):
-    """Mean plus maximum of each horizontal stripe: what is all over it, and what stands out.
+    """Sum of mean and maximum of each stripe: the overall look, and what stands out.
 
-    People do not stand equally high in all boxes. Soft stripes, outside training, are the average
-    of those of the map (½) and of the map moved up and down by a row (¼ each): a part of a person
-    that lies across a border counts on both sides.
+    People stand at different heights in their boxes. Outside training, soft stripes average the
+    stripes of the map (½) and of the map shifted up and down by one row (¼ each), so a body part
+    on a border counts for both stripes.
 
     Args:
-        stripes: how many, head to foot.
-        soft: whether stripes are soft outside training.
+        stripes: number of stripes, head to foot.
+        soft: use soft stripes outside training.
     """
 
     def __init__(self, stripes: int, soft: bool = False) -> None:
@@ -109,10 +109,10 @@ class StripePool(nn.Module):
         self.soft = soft
 
     def forward(self, x: Tensor) -> Tensor:
-        """[n, channels, height, width] → [n, channels · stripes]."""
+        """Pool stripes, [n, channels, height, width] → [n, channels · stripes]."""
         pooled = self._hard(x)
         if self.soft and not self.training:
-            # by slices: OpenCV's reader of ONNX knows no padding by repeated rows
+            # by slices, since OpenCV's ONNX reader has no padding by repetition
             down = self._hard(torch.cat([x[:, :, :1], x[:, :, :-1]], 2))
             up = self._hard(torch.cat([x[:, :, 1:], x[:, :, -1:]], 2))
             pooled = pooled / 2 + (down + up) / 4
@@ -122,13 +122,13 @@ class StripePool(nn.Module):
         if not torch.onnx.is_in_onnx_export():
             pooled: Tensor = (self.mean(x) + self.maximum(x)).flatten(1)
             return pooled
-        # the same by numbers: the exporter knows no stripes of unequal height, and behind padding
-        # it has lost the size of the map
+        # The same with plain numbers: the exporter does not support stripes of unequal height, and
+        # loses the map's size behind padding.
         height = int(x.shape[2])
         stripes = int(self.mean.output_size[0])  # type: ignore[index,arg-type]
         edges = [(n * height // stripes, -(-(n + 1) * height // stripes)) for n in range(stripes)]
         parts = [x[:, :, top:bottom] for top, bottom in edges]
-        # joined as maps, not stacked: OpenCV's reader takes a new axis for batches of one alone
+        # Join as maps, not by stacking: OpenCV's reader takes a new axis only for batches of one.
         pools = [part.mean((2, 3), True) + part.amax((2, 3), True) for part in parts]
         return torch.cat(pools, 2).flatten(1)
 
@@ -140,14 +140,14 @@ SLIM: dict[str, dict[str, Any]] = {
         "strides": (2, 2, 1, 1),
         "stripes": 4,
     },
-    # thinner, on a finer map, for images of 160×64: small data sets gain from detail, not channels
+    # thinner, on a finer map, for images of 160×64: small data sets need detail, not channels
     "resnet-thin": {
         "widths": (16, 32, 64, 128),
         "blocks": (1, 1, 1, 1),
         "strides": (2, 1, 2, 1),
         "stripes": 5,
     },
-    # the same half as wide again, for data that it has time to learn
+    # half as wide again, for data with enough training time
     "resnet-medium": {
         "widths": (24, 48, 96, 160),
         "blocks": (1, 1, 1, 1),
