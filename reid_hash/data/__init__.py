@@ -1,4 +1,4 @@
-"""Data sets: each gives train, query and gallery images with labels and cameras."""
+"""Data sets: train, query and gallery images with labels and cameras."""
 
 import os
 from pathlib import Path
@@ -29,14 +29,14 @@ DATASETS = {
     "nuswide": "NUS-WIDE, several labels an image, from train.txt, test.txt and database.txt",
     "folder": "class folders: train/CLASS and test/CLASS, or CLASS alone",
 }
-"""The data sets by name, each with one line for people."""
+"""The data sets by name, each with a one-line description."""
 
 
 def data_root(given: Path | None) -> Path:
-    """The folder that data sets are looked for in.
+    """Return the folder that contains the data sets.
 
     Args:
-        given: what `--data` says; it wins over $REID_HASH_DATA, and that over `./data`.
+        given: value of `--data`, or None. Precedence: `--data`, $REID_HASH_DATA, `./data`.
     """
     return given if given is not None else Path(os.environ.get("REID_HASH_DATA") or "data")
 
@@ -50,15 +50,14 @@ def load_dataset(
     """Read a data set.
 
     Args:
-        name: one of `DATASETS`; or the section `data` of a configuration, which says all settings.
-        root: the data root; None: see `data_root`.
-        seed: of the figures of `walkers`. Drawn splits of other data sets depend on the setting
-            `split` alone.
+        name: one of `DATASETS`, or the section `data` of a configuration, which has all settings.
+        root: the data root. Default: see `data_root`.
+        seed: seed of `walkers`. Drawn splits of other data sets depend on `split` alone.
         **settings: `protocol`, `camera_rule`, `boxes` and `split`, as in
             `reid_hash.config.schema.DataConfig`.
 
     Raises:
-        ConfigError: an unknown data set or setting, or a protocol that the data set does not have.
+        ConfigError: the data set or a setting is unknown, or the data set lacks the protocol.
         DataError: the data is missing, incomplete or damaged.
 
     Example:
@@ -80,7 +79,7 @@ def load_dataset(
         )
     if name not in DATASETS:
         raise ConfigError(f"unknown data set {name!r}; known are {', '.join(DATASETS)}")
-    # a reader is imported when it is used: it pulls in h5py, SciPy or torchvision
+    # Readers are imported when used: they import h5py, SciPy or torchvision.
     place = data_root(None if root is None else Path(root))
     if name == "walkers":
         from reid_hash.data.walkers import walkers

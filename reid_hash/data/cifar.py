@@ -1,4 +1,4 @@
-"""CIFAR-10, CIFAR-100, and its 20 coarse classes (Krizhevsky 2009): 32 × 32 colour images."""
+"""CIFAR-10, and CIFAR-100 with its 100 or 20 coarse classes (Krizhevsky 2009): 32 × 32 RGB."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ CIFAR10_FILES = Published(
     "CIFAR10",
     "cifar-10-batches-py",
     (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"),
-    ("cifar10.", "cifar10_", "cifar10python"),  # and not cifar100
+    ("cifar10.", "cifar10_", "cifar10python"),  # not cifar100
 )
 CIFAR20 = Benchmark("cifar20", classes=20, train=50_000, test=10_000)
 CIFAR100 = Benchmark("cifar100", classes=100, train=50_000, test=10_000)
@@ -23,8 +23,8 @@ CIFAR100_FILES = Published(
     "CIFAR100", "cifar-100-python", ("train", "test", "meta"), ("cifar20", "cifar100")
 )
 
-# the classes of each coarse class, as the data set's page lists them; torchvision reads the 100
-# classes alone
+# The classes of each coarse class, as the data set's page lists them; torchvision only reads the
+# 100 fine classes.
 COARSE = {
     "aquatic_mammals": "beaver dolphin otter seal whale",
     "fish": "aquarium_fish flatfish ray shark trout",
@@ -52,17 +52,17 @@ COARSE = {
 def cifar10(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
     """Read CIFAR-10.
 
-    It is read from the published files in `cifar-10-batches-py/`; else from class folders
-    `cifar10/train/CLASS/` and `cifar10/test/CLASS/`, of any image format; else it is downloaded
-    into the data root.
+    Uses the published files in `cifar-10-batches-py/` if present, else class folders
+    `cifar10/train/CLASS/` and `cifar10/test/CLASS/` with any image format. If there are neither,
+    downloads the files into the data root.
 
     Args:
         root: the data root, or the folder with `train/` and `test/`.
-        protocol: "full" (the usual one), "5k", "unseen" or "unseen-all"; see `protocols.divide`.
+        protocol: "full" (default), "5k", "unseen" or "unseen-all"; see `protocols.divide`.
         split: number of the draw; 0 under "full".
 
     Raises:
-        ConfigError: an unknown protocol.
+        ConfigError: the protocol is unknown.
         DataError: the data is missing and cannot be downloaded, or is incomplete or damaged.
     """
     protocol = protocol or "full"
@@ -73,10 +73,10 @@ def cifar10(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
 def cifar100(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
     """Read CIFAR-100 with its 100 classes.
 
-    It is read from the published files in `cifar-100-python/`; else from class folders
-    `cifar100/train/CLASS/` and `cifar100/test/CLASS/`; else it is downloaded into the data root.
-    Arguments and errors are those of `cifar10`; "5k" draws 10 queries and 50 training images of
-    each class.
+    Uses the published files in `cifar-100-python/` if present, else class folders
+    `cifar100/train/CLASS/` and `cifar100/test/CLASS/`, else downloads the files into the data root.
+    Arguments and errors are those of `cifar10`; "5k" draws 10 queries and 50 training images per
+    class.
     """
     protocol = protocol or "full"
     check_protocol(CIFAR100.name, protocol)
@@ -84,7 +84,7 @@ def cifar100(root: Path, protocol: str | None = None, split: int = 0) -> Dataset
 
 
 def _fine(root: Path, benchmark: Benchmark, files: Published) -> Parts:
-    """A benchmark with the classes that its files have."""
+    """Read a benchmark with the classes that its files have."""
     found = find(root, benchmark.name, files)
     if isinstance(found, Parts):
         return found
@@ -97,10 +97,10 @@ def _fine(root: Path, benchmark: Benchmark, files: Published) -> Parts:
 def cifar20(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
     """Read CIFAR-100 with its 20 coarse classes.
 
-    It is read from the published files in `cifar-100-python/`; else from folders of the coarse
-    classes, `cifar20/train/COARSE/` and `cifar20/test/COARSE/`; else it is downloaded into the
-    data root. Arguments and errors are those of `cifar10`; "5k" draws 50 queries and 250 training
-    images of each coarse class.
+    Uses the published files in `cifar-100-python/` if present, else folders of the coarse classes,
+    `cifar20/train/COARSE/` and `cifar20/test/COARSE/`, else downloads the files into the data root.
+    Arguments and errors are those of `cifar10`; "5k" draws 50 queries and 250 training images per
+    coarse class.
     """
     protocol = protocol or "full"
     check_protocol(CIFAR20.name, protocol)
@@ -117,6 +117,6 @@ def cifar20(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
 
 
 def coarse_labels(classes: tuple[str, ...]) -> NDArray[np.int64]:
-    """The coarse class [100] of each of CIFAR-100's classes, given by name."""
+    """Return the coarse class [100] of each of CIFAR-100's classes, given by name."""
     number = {name: i for i, names in enumerate(COARSE.values()) for name in names.split()}
     return np.array([number[name] for name in classes], np.int64)

@@ -1,4 +1,4 @@
-"""Images in one folder a class, as several readers find them."""
+"""Images in one folder per class, as several readers find them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,12 @@ from reid_hash.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """A data set as it was published: in two parts, before any protocol.
+    """A data set as published: a training and a test part, before any protocol.
 
     Attributes:
         train: training images.
         test: test images.
-        classes: their names, in the order of the labels.
+        classes: class names, in the order of the labels.
         notes: what a reader of the figures must know.
     """
 
@@ -34,10 +34,10 @@ class Parts:
 
 
 def has_parts(root: Path) -> bool:
-    """Whether `train/` or `test/` is there.
+    """Check whether `train/` and `test/` exist.
 
     Raises:
-        DataError: one of them is there, but not the other.
+        DataError: only one of them exists.
     """
     train, test = (root / part for part in ("train", "test"))
     if train.is_dir() != test.is_dir():
@@ -51,7 +51,7 @@ def has_parts(root: Path) -> bool:
 def read_parts(root: Path) -> Parts:
     """Read `train/CLASS/*` and `test/CLASS/*`.
 
-    Labels number the classes of both parts in the order of their names. Images are not opened.
+    Labels number the classes of both parts in alphabetical order. Images are not opened.
 
     Raises:
         DataError: a part has fewer than two class folders, or no image.
@@ -68,14 +68,14 @@ def read_parts(root: Path) -> Parts:
 
 
 def class_names(folder: Path, root: Path) -> list[str]:
-    """Names of the class folders in a folder, sorted.
+    """List the names of the class folders in a folder, sorted.
 
     Args:
-        folder: where to look.
-        root: where an archive may lie that is still packed, beside `folder`'s parents.
+        folder: folder to search.
+        root: data root, which may hold an archive that is not unpacked yet.
 
     Raises:
-        DataError: there are fewer than two.
+        DataError: there are fewer than two class folders.
     """
     classes = folder_names(folder)
     if len(classes) > 1:
@@ -88,16 +88,16 @@ def class_names(folder: Path, root: Path) -> list[str]:
 def class_images(
     root: Path, part: str, classes: list[str], folders: list[str]
 ) -> tuple[ImageSet, list[str]]:
-    """The images of some class folders, with notes on files that are none.
+    """Collect the images of some class folders, with notes on files that are not images.
 
     Args:
-        root: the folder that names are given below.
-        part: "train/", "test/" or nothing.
-        classes: all classes; an image's label is its class's place here.
+        root: folder that image names are relative to.
+        part: "train/", "test/" or "".
+        classes: all classes; an image's label is the index of its class.
         folders: the classes to read.
 
     Raises:
-        DataError: there is no image in them.
+        DataError: there is no image in these folders.
     """
     names, labels, strange, empty = [], [], [], []
     number = {name: i for i, name in enumerate(classes)}

@@ -1,12 +1,11 @@
 """CUHK03 (Li et al., DeepReID, CVPR 2014): 1,467 identities in five pairs of cameras.
 
-Images come from the original `cuhk-03.mat` where it lies in the folder, because it is complete
-and carries the published splits; else from the extracted folders `images_labeled/` and
-`images_detected/` that re-identification toolkits write, with names
-`{pair}_{person:03d}_{view}_{index:02d}.jpg` or `.png`.
+Images come from the original `cuhk-03.mat` if present, which is complete and contains the published
+splits; else from the extracted folders `images_labeled/` and `images_detected/` of other
+re-identification toolkits, with names `{pair}_{person:03d}_{view}_{index:02d}.jpg` or `.png`.
 
 An identity's label is camera pair · 10,000 + person. Its camera is the view, 1 or 2, as in other
-toolkits: no identity is in two pairs, so the view alone tells which of its images are from the
+toolkits: no identity is in two pairs, so the view alone tells which of its images come from the
 other camera.
 """
 
@@ -35,9 +34,9 @@ from reid_hash.errors import ConfigError, DataError
 PROTOCOLS = ("single-shot", "cross-camera", "new")
 BOXES = ("labeled", "detected")
 FOLDERS = ("", "cuhk03", "cuhk03_release", "cuhk03/cuhk03_release")
-"""Where below the data root the files may lie."""
+"""Folders below the data root that may contain the files."""
 
-# identities, and images of either kind of boxes, of camera pairs 1 to 5, as published
+# identities, and images with either kind of boxes, of camera pairs 1 to 5, as published
 _PERSONS = {1: 843, 2: 440, 3: 77, 4: 58, 5: 49}
 _IMAGES = {
     "labeled": {1: 8177, 2: 4337, 3: 649, 4: 510, 5: 423},
@@ -51,28 +50,28 @@ def cuhk03(
 ) -> Dataset:
     """Read CUHK03 under one of its protocols.
 
-    - "single-shot" (Li et al. 2014): 100 identities are tested, all others are for training; each
-      of 20 published splits. Gallery and query are all images of the tested identities; the
-      evaluation draws one gallery image an identity and camera, and a query looks at the other
-      camera only. The split comes from `cuhk-03.mat`, else from `splits_classic_{boxes}.json`
-      (torchreid's), else from `splits_pair{pair}.json`
+    - "single-shot" (Li et al. 2014): tests the 100 identities of one of 20 published splits and
+      trains on all others. Gallery and query are all images of the tested identities. The
+      evaluation draws one gallery image per identity and camera, and a query is compared only with
+      the other camera. The split comes from `cuhk-03.mat`, else from
+      `splits_classic_{boxes}.json` (torchreid's), else from `splits_pair{pair}.json`
       ({"train": [person, …], "test": [person, …]}).
-    - "cross-camera": the identities of "single-shot", but every image of the first view is a query
-      against all images of the second, as vendors of re-identification models report it.
-    - "new" (Zhong et al., CVPR 2017): 767 identities for training, 700 tested, with fixed
-      queries, from `cuhk03_new_protocol_config_{boxes}.mat`. Evaluated as Market-1501.
+    - "cross-camera": the identities of "single-shot", but every image from the first view is a
+      query against all images from the second, as vendors of re-identification models report it.
+    - "new" (Zhong et al., CVPR 2017): trains on 767 identities and tests 700 with fixed queries,
+      from `cuhk03_new_protocol_config_{boxes}.mat`. Evaluated as Market-1501.
 
-    A copy without some camera pairs is read as it is, and the notes count what is there.
+    A copy that lacks some camera pairs is read as it is; the notes count its contents.
 
     Args:
-        root: the folder with the data, or the one above that calls it `cuhk03`.
+        root: the folder with the data, or its parent if it is called `cuhk03`.
         protocol: one of `PROTOCOLS`.
         boxes: "labeled" (drawn by people) or "detected".
         split: number of the single-shot split; 0 under the new protocol.
 
     Raises:
-        ConfigError: an unknown protocol or kind of boxes.
-        DataError: the data is missing, half extracted or damaged, or has no such split.
+        ConfigError: the protocol or kind of boxes is unknown.
+        DataError: the data is missing, partly extracted or damaged, or has no such split.
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"cuhk03 has the protocols {', '.join(PROTOCOLS)}, not {protocol!r}")
@@ -96,7 +95,7 @@ def _find(root: Path, name: str) -> Path | None:
 
 
 def _extracted(root: Path, boxes: str) -> tuple[ImageSet, list[str]]:
-    """The images of an extracted folder, with notes on files that do not fit."""
+    """Read an extracted folder's images, with notes on files whose names do not fit."""
     hint = packed_hint((root / folder for folder in FOLDERS), "cuhk03")
     folder = _find(root, f"images_{boxes}")
     if folder is None:
@@ -113,7 +112,7 @@ def _extracted(root: Path, boxes: str) -> tuple[ImageSet, list[str]]:
         if match is None:
             strange.append(name)
         elif Path(name).stem in crops:
-            doubled += 1  # the same crop as .jpg and as .png
+            doubled += 1  # the same crop as .jpg and .png
         else:
             crops[Path(name).stem] = name, match
     notes = not_fitting(strange, "1_001_1_01.jpg")
@@ -166,7 +165,7 @@ def _single_shot(
 
 
 def _cross_camera(dataset: Dataset) -> Dataset:
-    """The same identities, first view against second, without a draw."""
+    """Evaluate the same identities, first view against second, without a draw."""
     first, second = (dataset.query.subset(dataset.query.cameras == view) for view in (1, 2))
     return replace(dataset, query=first, gallery=second, protocol="cross-camera", single_shot=False)
 
@@ -204,7 +203,7 @@ def _of(images: ImageSet, identities: set[int]) -> ImageSet:
 def _partial(
     images: ImageSet, boxes: str, train: ImageSet, test: ImageSet, published: tuple[int, int]
 ) -> list[str]:
-    """A note that counts what a copy holds that is not all of CUHK03."""
+    """Return a note that counts a copy's contents if it is not all of CUHK03."""
     there = Counter((images.labels // identity(1, 0)).tolist())
     lacking = {pair: _IMAGES[boxes][pair] - n for pair, n in there.items() if pair in _PERSONS}
     short = [f"{n:,} of pair {pair}" for pair, n in sorted(lacking.items()) if n > 0]
@@ -234,6 +233,6 @@ def _one_camera_trained(train: ImageSet) -> list[str]:
 
 
 def _persons(labels: set[int]) -> str:
-    """The first three of identities, as image names call them."""
+    """List the first three identities, as image names call them."""
     first = ["{}_{:03d}".format(*person(label)) for label in sorted(labels)[:3]]
     return ", ".join(first) + (", …" if len(labels) > 3 else "")

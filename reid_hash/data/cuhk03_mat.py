@@ -10,50 +10,50 @@ from numpy.typing import NDArray
 from reid_hash.data.dataset import ImageSet, RgbImage
 from reid_hash.errors import DataError
 
-_PAIR = 10_000  # more than the identities of a camera pair
-_CROPS = 10  # of an identity at most: 1 to 5 from view 1, 6 to 10 from view 2
+_PAIR = 10_000  # more than the identities of any camera pair
+_CROPS = 10  # at most per identity: 1 to 5 from view 1, 6 to 10 from view 2
 _HEADER_7 = b"MATLAB 7.3"
 _HEADER_5 = b"MATLAB 5.0"
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError)
-"""What h5py raises on a damaged file."""
+"""Exceptions that h5py raises on a damaged file."""
 
 
 def identity(pair: int, person: int) -> int:
-    """The label of a person: numbers of persons start again in each camera pair."""
+    """Return the label of a person, whose number is unique only within its camera pair."""
     return pair * _PAIR + person
 
 
 def person(label: int) -> tuple[int, int]:
-    """Camera pair and number of the person behind a label."""
+    """Return the camera pair and person number of a label."""
     return label // _PAIR, label % _PAIR
 
 
 def crop_name(pair: int, number: int, index: int) -> str:
-    """The name that re-identification toolkits give a crop (index 1 to 10), without its suffix."""
+    """Return other toolkits' file name for a crop (index 1 to 10), without suffix."""
     return f"{pair}_{number:03d}_{1 if index <= _CROPS // 2 else 2}_{index:02d}"
 
 
 class CuhkMat:
     """`cuhk-03.mat`, open for reading.
 
-    The file is MATLAB v7.3, so arrays stand transposed in it: `/labeled` and `/detected` [1, 5]
-    refer to one array of references [10, persons] a camera pair, these to images
-    [3, width, height] uint8 RGB, or to empty arrays for crops that do not exist; `/testsets`
-    [1, 20] refers to arrays [2, 100] of camera pair and person, counted from 1.
+    The file is MATLAB v7.3, whose arrays are transposed. `/labeled` and `/detected` [1, 5] refer to
+    one array of references [10, persons] per camera pair. These refer to images [3, width, height]
+    uint8 RGB, or to empty arrays for crops that do not exist. `/testsets` [1, 20] refers to arrays
+    [2, 100] of camera pair and person, counted from 1.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
 
     Raises:
-        DataError: it is not that file, or damaged.
+        DataError: the file is another file, or damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()  # HDF5 is not safe in threads
+        self._lock = threading.Lock()  # HDF5 is not thread-safe
         try:
             self._file = h5py.File(path, "r")
         except OSError as error:
@@ -78,14 +78,14 @@ class CuhkMat:
         return f"{self.path} is no cuhk-03.mat (not an HDF5 file); download it again"
 
     def images(self, boxes: str) -> ImageSet:
-        """All crops, to be read one by one.
+        """Return all crops as an image set that reads them one by one.
 
         Args:
             boxes: "labeled" or "detected".
 
         Returns:
-            Names as `cuhk-03.mat/labeled/1_001_1_01`, identities unique over the camera pairs,
-            cameras 1 and 2.
+            Images named like `cuhk-03.mat/labeled/1_001_1_01`, with identities unique across camera
+            pairs, and cameras 1 and 2.
 
         Raises:
             DataError: the file is damaged.
@@ -117,7 +117,7 @@ class CuhkMat:
         return ImageSet(read, shown, np.array(labels, np.int64), np.array(cameras, np.int64))
 
     def test_identities(self, split: int) -> set[int]:
-        """The identities tested in a published split.
+        """Return the identities tested in a published split.
 
         Args:
             split: 0 to 19.
@@ -139,13 +139,13 @@ class CuhkMat:
         )
 
     def _is_image(self, reference: h5py.Reference) -> bool:
-        """Whether a crop exists: MATLAB stores an empty cell as its shape, [2] uint64."""
-        # h5py's lower layer, twice as fast: there are 14,670 cells
+        """Check whether a crop exists: MATLAB stores an empty cell as its shape, [2] uint64."""
+        # h5py's low-level interface is twice as fast, and there are 14,670 cells
         stored = h5py.h5r.dereference(reference, self._file.id) if reference else None
         return stored is not None and len(stored.shape) == 3
 
     def _persons(self, cell: h5py.Reference) -> NDArray[np.object_]:
-        """References [persons, 10] of a camera pair."""
+        """Return the references [persons, 10] of a camera pair."""
         array = np.asarray(self._file[cell][()])
         if array.dtype != object:  # an empty cell array: a pair without persons
             return np.empty((0, _CROPS), object)
@@ -163,7 +163,7 @@ class CuhkMat:
 
 
 def _upright(stored: NDArray[np.uint8]) -> RgbImage:
-    """[3, width, height] as MATLAB stores it, or [height, width, 3] → the latter."""
+    """Convert [3, width, height] (MATLAB) or [height, width, 3] to [height, width, 3]."""
     if stored.dtype != np.uint8 or 3 not in (stored.shape[0], stored.shape[-1]):
         raise ValueError(f"{stored.dtype} of shape {stored.shape} where an image is due")
     return np.ascontiguousarray(stored.T if stored.shape[0] == 3 else stored)

@@ -1,4 +1,4 @@
-"""CUHK03's splits: which identities, or which images, are for training and for testing."""
+"""CUHK03's splits into identities, or images, for training and for testing."""
 
 import json
 import re
@@ -21,13 +21,13 @@ def test_identities(
     """Find a single-shot split.
 
     Args:
-        places: folders that may hold a split file; the first counts most.
+        places: folders that may contain a split file, in order of precedence.
         boxes: "labeled" or "detected".
-        split: its number.
-        mat: the original file, if it is there; it wins.
+        split: number of the split.
+        mat: the original file, or None; it takes precedence.
 
     Returns:
-        Identities to test, those to train on (None: all others), and what to call the split.
+        Identities to test, identities to train on (None: all others), and a name of the split.
 
     Raises:
         DataError: there is no split file, it has no such split, or it cannot be read.
@@ -50,7 +50,7 @@ def test_identities(
 
 
 def _torchreid(path: Path, split: int) -> tuple[set[int], set[int]]:
-    """[{"train": [[image path, …], …], "query": …, "gallery": …}, …]; the paths say who it is."""
+    """Read [{"train": [[image path, …], …], "query": …, …}, …]; paths name identities."""
     splits = _json(path)
     try:
         if split < len(splits):
@@ -73,7 +73,7 @@ def _of_crops(rows: Iterable[Sequence[Any]]) -> set[int]:
 
 
 def _of_pairs(paths: Iterable[Path], split: int) -> tuple[set[int], set[int]]:
-    """One file a camera pair: {"train": [person, …], "test": [person, …]}."""
+    """Read one file per camera pair: {"train": [person, …], "test": [person, …]}."""
     tested: set[int] = set()
     trained: set[int] = set()
     for path in paths:
@@ -108,10 +108,10 @@ def new_protocol(path: Path) -> tuple[list[str], list[str], list[str]]:
     """Read `cuhk03_new_protocol_config_{boxes}.mat`.
 
     Returns:
-        Names of the crops for training, query and gallery, such as "1_001_1_01".
+        Names of the training, query and gallery crops, such as "1_001_1_01".
 
-    Raises:
-        DataError: the file is damaged, or another one.
+        Raises:
+        DataError: the file is damaged, or another file.
     """
     try:
         content = scipy.io.loadmat(path)
@@ -120,7 +120,7 @@ def new_protocol(path: Path) -> tuple[list[str], list[str], list[str]]:
             [names[i - 1] for i in content[field].ravel().astype(int)]
             for field in ("train_idx", "query_idx", "gallery_idx")
         )
-    except Exception as error:  # SciPy raises nearly anything on a damaged file
+    except Exception as error:  # SciPy raises nearly anything on damaged files
         raise DataError(
             f"{path} cannot be read as the list of the 767/700 split ({error!r}); fetch it again"
         ) from error

@@ -1,4 +1,4 @@
-"""What every data set of the toolkit returns."""
+"""The type that every data set reader returns."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,21 +13,20 @@ RgbImage = NDArray[np.uint8]
 """An image: [height, width, 3] uint8, RGB."""
 
 Labels = NDArray[np.int64] | NDArray[np.bool_]
-"""[n] int64: identity or class; or [n, classes] bool: the classes, where there may be several."""
+"""[n] int64, identity or class; or [n, classes] bool if images may have several classes."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
-    """Images that are read one by one, with what is known about each.
+    """Images that are read one by one, with their labels and cameras.
 
     Attributes:
-        read: gives image i as [height, width, 3] uint8 RGB, of any size. Raises DataError that
-            says why where the image cannot be read. May be called from several threads.
-        names: [n] what a person calls each image: a path below the data root, or the like.
-        labels: [n] int64, the identity or class; or [n, classes] bool where an image may be of
-            several classes, or of none. The numbers and columns mean the same in all sets of one
-            data set.
-        cameras: [n] int64, the camera; zeros where there is none.
+        read: function that returns image i as [height, width, 3] uint8 RGB, of any size. Raises
+            DataError with the reason if the image cannot be read. Thread-safe.
+        names: [n] readable name of each image, such as a path below the data root.
+        labels: [n] int64, identity or class; or [n, classes] bool if an image may have several
+            classes, or none. Numbers and columns mean the same in all sets of a data set.
+        cameras: [n] int64, camera of each image; zeros if there are no cameras.
     """
 
     read: Callable[[int], RgbImage]
@@ -48,7 +47,7 @@ class ImageSet:
         return f"<{type(self).__name__}: {described(self.labels, self.cameras)}>"
 
     def subset(self, rows: NDArray[np.generic]) -> "ImageSet":
-        """The images of a mask [n] bool or of indices [m] int."""
+        """Select the images of a mask [n] bool or of indices [m] int."""
         index = np.arange(len(self))[rows]
         read = self.read
         return ImageSet(
@@ -60,7 +59,7 @@ class ImageSet:
 
 
 def joined(first: ImageSet, second: ImageSet) -> ImageSet:
-    """The images of two sets of one data set, one set after the other."""
+    """Concatenate two image sets of one data set."""
     here = len(first)
     return ImageSet(
         lambda i: first.read(i) if i < here else second.read(i - here),
@@ -71,7 +70,7 @@ def joined(first: ImageSet, second: ImageSet) -> ImageSet:
 
 
 def described(labels: Labels, cameras: NDArray[np.int64]) -> str:
-    """How many images, identities (or classes) and cameras there are, on one line."""
+    """Describe in one line how many images, identities (or classes) and cameras there are."""
     if labels.ndim == 2:
         return f"{len(labels):,} images, {labels.shape[1]} classes"
     return (
@@ -81,7 +80,7 @@ def described(labels: Labels, cameras: NDArray[np.int64]) -> str:
 
 
 class Trial(NamedTuple):
-    """One of several draws of a test.
+    """One of several random test draws.
 
     Attributes:
         query: names of the query images.
@@ -97,18 +96,18 @@ class Dataset:
     """A data set under one protocol.
 
     Attributes:
-        name: as on the command line.
-        train: images to learn from.
-        query: images to search with.
-        gallery: images to be found. Its identities are not those of `train` in re-identification.
-        protocol: name of the split and of the way it is evaluated.
-        camera_rule: which gallery images a query must not find: "market" (same identity and same
+        name: name of the data set, as on the command line.
+        train: images to train on.
+        query: images to search for.
+        gallery: images to search among. In re-identification, its identities are not in `train`.
+        protocol: name of the split and of its evaluation.
+        camera_rule: which gallery images a query ignores: "market" (same identity and same
             camera), "cuhk03" (same camera), "none".
-        single_shot: whether the gallery is drawn at random, one image an identity and camera.
+        single_shot: whether the gallery is drawn at random, one image per identity and camera.
         notes: what a reader of the figures must know, such as "camera pair 1 alone".
-        classes: their names, in the order of the labels; none where the labels are identities.
-        trials: parts of query and gallery that are evaluated one by one, of which figures are the
-            mean and the deviation; none where all of query and gallery are evaluated at once.
+        classes: class names in the order of the labels; empty if labels are identities.
+        trials: parts of query and gallery to evaluate separately, the figures being their mean
+            and deviation; empty if all of query and gallery are evaluated at once.
     """
 
     name: str
@@ -128,7 +127,7 @@ class Dataset:
         return f"<Dataset {self.name}, {self.protocol}: {counts} images>"
 
     def of_trial(self, trial: Trial) -> "Dataset":
-        """The query and gallery of one of the trials."""
+        """Select the query and gallery of one trial."""
         query, gallery = (
             images.subset(np.array([name in kept for name in images.names], np.bool_))
             for images, kept in ((self.query, trial.query), (self.gallery, trial.gallery))
@@ -137,15 +136,15 @@ class Dataset:
 
     @property
     def by_class(self) -> bool:
-        """Whether labels are classes, to be evaluated as image retrieval, and not identities."""
+        """Whether labels are classes, evaluated as image retrieval, rather than identities."""
         return bool(self.classes)
 
     def with_camera_rule(self, rule: str | None) -> "Dataset":
-        """The same data set under another camera rule; None for its own.
+        """Return the data set under another camera rule; None keeps its own.
 
         Raises:
-            ConfigError: it has classes, or its protocol draws queries and gallery from the same
-                images by their cameras.
+            ConfigError: the data set has classes, or its protocol draws query and gallery from the
+                same images by camera.
         """
         if rule is None or rule == self.camera_rule:
             return self
@@ -160,5 +159,5 @@ class Dataset:
         return replace(self, camera_rule=rule)
 
     def with_notes(self, *notes: str) -> "Dataset":
-        """The same data set with more notes."""
+        """Return the data set with more notes."""
         return replace(self, notes=self.notes + notes)

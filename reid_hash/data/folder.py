@@ -17,20 +17,20 @@ def folder(root: Path, split: int = 0, name: str = "folder") -> Dataset:
     """Read class folders.
 
     With `train/` and `test/`, the training images are also the gallery and the test images are
-    the queries, as is usual in image retrieval (protocol "standard"). Without them, one image in
-    ten of each class is drawn to be a query (protocol "held-out"); the draw depends on `split`
-    alone, so that a model never meets its training images as queries under another seed.
+    the queries, as is usual in image retrieval (protocol "standard"). Without them, a tenth of the
+    images of each class is drawn as queries (protocol "held-out"). The draw depends on `split`
+    alone, so a model trained with another seed never meets its training images as queries.
 
-    Labels number the classes in the order of their names; there are no cameras.
+    Labels number the classes in alphabetical order; there are no cameras.
 
     Args:
-        root: the folder; or the one above it, where it is called like the data set.
+        root: the folder, or its parent if the folder has the data set's name.
         split: number of the draw; 0 with `train/` and `test/`.
-        name: of the data set.
+        name: name of the data set.
 
     Raises:
-        DataError: there are no class folders or no images in them, one class only, `train/`
-            without `test/` or the reverse, or no such split.
+        DataError: there are no class folders or no images in them, only one class, only one of
+            `train/` and `test/`, or no such split.
     """
     require_folder(root)
     if (root / name).is_dir():
@@ -73,7 +73,7 @@ def _standard(root: Path, split: int, name: str) -> Dataset:
 
 
 def _draw(images: ImageSet, split: int) -> NDArray[np.bool_]:
-    """A mask [n]: one image in ten of each class, at least one where there are two."""
+    """Draw a mask [n]: a tenth of each class, at least one image if the class has two."""
     random = np.random.default_rng(split)
     drawn = np.zeros(len(images), bool)
     for label in np.unique(images.labels):

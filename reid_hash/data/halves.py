@@ -1,14 +1,14 @@
-"""Data sets of which a random half is tested: VIPeR, QMUL GRID, PRID2011 and i-LIDS.
+"""Data sets that test a random half of the identities: VIPeR, QMUL GRID, PRID2011 and i-LIDS.
 
-Their figures are means over ten random halves: the identities of one half are trained on, those of
-the other are tested, one query and one gallery image each. Two protocols:
+Their figures are means over ten random halves. The identities of one half are trained on, those of
+the other are tested, with one query and one gallery image each. Two protocols:
 
-- "single-shot": one of the ten halves, number `split`, to train on and to test.
-- "single-shot-10": all ten tests, for networks that were not trained on the data set: figures are
-  means with deviations.
+- "single-shot": trains and tests on one of the ten halves, number `split`.
+- "single-shot-10": all ten tests, for networks not trained on the data set; figures are means with
+  deviations.
 
-A draw depends on its number alone. GRID's are those of its file `features_and_partitions.mat` where
-that is there.
+A draw depends on its number alone. GRID's draws come from its file `features_and_partitions.mat` if
+present.
 """
 
 import re
@@ -35,7 +35,7 @@ HALVES = 10
 
 
 class _Half(NamedTuple):
-    """Rows of images that are trained on, asked for and found."""
+    """Rows of the training, query and gallery images."""
 
     train: NDArray[np.bool_]
     query: NDArray[np.bool_]
@@ -45,16 +45,16 @@ class _Half(NamedTuple):
 def viper(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
     """Read VIPeR (Gray et al., PETS 2007): `cam_a/000_45.bmp`, and `cam_b/` likewise.
 
-    Queries are of camera a, the gallery is of camera b; half of 632 identities.
+    Queries come from camera a, the gallery from camera b. Half of the 632 identities are tested.
 
     Args:
         root: the folder with `cam_a/` and `cam_b/`, or one above it.
-        protocol: see above; None: "single-shot".
+        protocol: see the module docstring. Default: "single-shot".
         split: number of the half, 0 … 9; 0 under "single-shot-10".
 
     Raises:
-        ConfigError: an unknown protocol.
-        DataError: the data is missing or half extracted, or there is no such half.
+        ConfigError: the protocol is unknown.
+        DataError: the data is missing or partly extracted, or there is no such half.
     """
     folder = _find(root, ("", "viper", "VIPeR", "viper/VIPeR"), "cam_a", "viper")
     images, notes = _cameras(folder, ("cam_a", "cam_b"), r"(\d+)_\d+", "000_45.bmp")
@@ -72,16 +72,16 @@ def viper(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
 def prid2011(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
     """Read PRID2011 (Hirzer et al., SCIA 2011): `single_shot/cam_a/person_0001.png`, and `cam_b/`.
 
-    Persons 1 … 200 are before both cameras, 100 of them are tested; those of higher numbers are
-    before one of them, and another person before each. Those of camera b stay in the gallery.
+    Persons 1 … 200 are in both cameras, and 100 of them are tested. Higher numbers are in one
+    camera only, and mean a different person in each. Those in camera b stay in the gallery.
 
     Args:
         root: the folder with `single_shot/`, or one above it.
-        protocol: see above; None: "single-shot".
+        protocol: see the module docstring. Default: "single-shot".
         split: number of the half, 0 … 9; 0 under "single-shot-10".
 
     Raises:
-        ConfigError, DataError: see `viper`.
+        ConfigError, DataError: as `viper`.
     """
     places = ("", "prid_2011", "prid2011", "prid2011/prid_2011", "prid")
     folder = _find(root, places, "single_shot", "prid")
@@ -107,16 +107,16 @@ def prid2011(root: Path, protocol: str | None = None, split: int = 0) -> Dataset
 def grid(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
     """Read QMUL GRID (Loy et al., CVPR 2009): `probe/0001_1_25004_….jpeg`, and `gallery/`.
 
-    Names begin with identity and camera. Identity 0 is somebody whom no probe shows: these stay in
+    Names begin with identity and camera. Identity 0 marks people whom no probe shows; they stay in
     the gallery. 125 of 250 identities are tested.
 
     Args:
         root: the folder with `probe/` and `gallery/`, or one above it.
-        protocol: see above; None: "single-shot".
+        protocol: see the module docstring. Default: "single-shot".
         split: number of the half, 0 … 9; 0 under "single-shot-10".
 
     Raises:
-        ConfigError, DataError: see `viper`.
+        ConfigError, DataError: as `viper`.
     """
     places = ("", "underground_reid", "grid", "grid/underground_reid", "GRID")
     folder = _find(root, places, "probe", "underground")
@@ -146,16 +146,16 @@ def grid(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
 def ilids(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
     """Read i-LIDS (Zheng et al., BMVC 2009): `Persons/0001001.jpg`, identity and number.
 
-    The cameras are not known. Of each of the 60 tested identities two images are drawn, one to be
-    asked for and one to be found.
+    The cameras are unknown. For each of the 60 tested identities two images are drawn, a query and
+    a gallery image.
 
     Args:
         root: the folder with `Persons/`, or one above it.
-        protocol: see above; None: "single-shot".
+        protocol: see the module docstring. Default: "single-shot".
         split: number of the half, 0 … 9; 0 under "single-shot-10".
 
     Raises:
-        ConfigError, DataError: see `viper`.
+        ConfigError, DataError: as `viper`.
     """
     places = ("", "i-LIDS_Pedestrian", "ilids", "ilids/i-LIDS_Pedestrian", "i-LIDS")
     folder = _find(root, places, "Persons", "lids")
@@ -184,11 +184,11 @@ READERS: dict[str, Callable[[Path, str | None, int], Dataset]] = {
     "prid2011": prid2011,
     "ilids": ilids,
 }
-"""The readers by the names of their data sets."""
+"""The readers by data set name."""
 
 
 def _find(root: Path, places: Sequence[str], part: str, word: str) -> Path:
-    """The folder, among some below the root, that holds `part`."""
+    """Find the folder below the root that contains `part`, among some candidates."""
     require_folder(root)
     for place in places:
         if (root / place / part).is_dir():
@@ -205,7 +205,7 @@ def _find(root: Path, places: Sequence[str], part: str, word: str) -> Path:
 def _cameras(
     folder: Path, parts: Sequence[str], pattern: str, example: str
 ) -> tuple[ImageSet, list[str]]:
-    """The images of some folders, which are cameras 1, 2 … where the names give none."""
+    """Read images of some folders; the folders are cameras 1, 2 … if names state no camera."""
     named = re.compile(rf"{pattern}\.(?:bmp|png|jpg|jpeg)", re.IGNORECASE)
     names, labels, cameras, notes = [], [], [], []
     for number, part in enumerate(parts, 1):
@@ -224,7 +224,7 @@ def _cameras(
 
 
 def _tested(identities: NDArray[Any], number: int) -> NDArray[Any]:
-    """The half of some identities that is tested; the larger one of an odd number."""
+    """Select the identities to test: half of them, rounded up."""
     order: NDArray[Any] = np.random.default_rng(number).permutation(identities)
     return order[len(order) // 2 :]
 
@@ -269,12 +269,12 @@ def _halved(
 
 
 def _partitions(path: Path) -> list[NDArray[np.int64]]:
-    """The identities that each of GRID's ten published partitions trains on."""
+    """Read the training identities of each of GRID's ten published partitions."""
     from scipy.io import loadmat
 
     try:
         found = [np.ravel(one[0][0][2]).astype(np.int64) for one in loadmat(path)["trainIdxAll"][0]]
-    except Exception as error:  # SciPy has no common class for what is wrong with a file
+    except Exception as error:  # SciPy has no common class for damaged files
         raise DataError(
             f"{path} cannot be read ({type(error).__name__}); extract it again, or remove it"
         ) from error

@@ -1,4 +1,4 @@
-"""Testing on training images, so that the test images choose nothing."""
+"""Validation on held-out training images, so that nothing is chosen by the test images."""
 
 import dataclasses
 from typing import Literal
@@ -9,35 +9,34 @@ from numpy.typing import NDArray
 from reid_hash.data.dataset import Dataset, ImageSet
 from reid_hash.errors import ConfigError
 
-_LEFT = 2  # images of a class that stay for training: fewer make no pair
+_LEFT = 2  # training images a class keeps: fewer make no pair
 
 
 def hold_out(
     dataset: Dataset, number: int, seed: int = 0, which: Literal["drawn", "last"] = "drawn"
 ) -> Dataset:
-    """Take identities or images out of the training set and evaluate them.
+    """Take identities or images out of the training set and evaluate on them.
 
-    In re-identification (the data set has a camera rule) identities are held out, and all their
-    images are query and gallery. In image retrieval (it has none), where the classes of queries
-    are those that are trained on, images are held out to be queries, as many of each class as
-    there are; where images have several labels, they are drawn from all alike. The rest is
-    trained on and is also the gallery.
+    In re-identification (the data set has a camera rule), identities are held out, and all their
+    images are query and gallery. In image retrieval (no camera rule), where queries are of trained
+    classes, images are held out as queries, equally many per class as far as possible; images
+    with several labels are drawn uniformly. The rest is trained on and is also the gallery.
 
     Args:
-        dataset: the data set; its own query and gallery are not touched nor used.
-        number: how many identities, or images, are held out.
-        seed: of the draw.
-        which: identities that are held out: "drawn", or the "last" ones, with the highest labels.
-            The test identities of CUHK03's camera pair 1 follow on its training identities, so
-            that the last of these are nearest to them in number.
+        dataset: the data set; its own query and gallery are neither used nor changed.
+        number: number of identities or images to hold out.
+        seed: seed of the draw.
+        which: "drawn" at random, or the "last" identities, with the highest labels. The test
+            identities of CUHK03's camera pair 1 follow its training identities, so the last of
+            these are nearest to them.
 
     Returns:
-        A data set with other train, query and gallery; camera rule and single-shot as in the
-        given one.
+        A data set with other train, query and gallery, and the given one's camera rule and
+        single-shot setting.
 
     Raises:
-        ConfigError: too few would be left to train on: under 2 identities, or 2 images of a class;
-            or the last images of a benchmark are asked for, which are numbered by nothing.
+        ConfigError: too few would be left to train on (under 2 identities, or 2 images of a
+            class), or the last images of a benchmark are requested, which are in no order.
     """
     if dataset.by_class:
         if which == "last":
@@ -80,7 +79,7 @@ def _images(dataset: Dataset, number: int, seed: int) -> Dataset:
 
 
 def _draw_order(images: ImageSet, seed: int) -> NDArray[np.int64]:
-    """Rows that may be held out, in the order they are drawn: the classes take turns."""
+    """List the rows that may be held out in drawing order: the classes take turns."""
     random = np.random.default_rng(seed)
     if images.labels.ndim == 2:
         return random.permutation(len(images))[_LEFT:]

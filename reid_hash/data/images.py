@@ -1,6 +1,6 @@
-"""Image files: which there are, and reading them, at most so much as memory holds.
+"""Find image files and read them within the available memory.
 
-`decode` makes image sets one uint8 array, once, on all cores.
+`decode` turns an image set into one uint8 array, on all cores.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ from reid_hash.utils.files import is_ordinary
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 MOST_PIXELS = 2**26
-"""Pixels of an image at most: 200 MB decoded. A file of some bytes can say that it has billions."""
-_MAC_CLUTTER = "__MACOSX"  # a folder that macOS puts into archives; nothing in it is an image
-_THUMBNAIL = (128, 64)  # height and width at most, in pixels: some 3 KB
-_KINDS = 8  # of what is left out of folders that are counted one by one: it is told in one line
-_BLOCK = 64  # images a task: handing each image of a benchmark over by itself costs more than it
+"""Most pixels of an image: 200 MB decoded. A file of a few bytes can claim billions."""
+_MAC_CLUTTER = "__MACOSX"  # folder that macOS adds to archives; it contains no images
+_THUMBNAIL = (128, 64)  # largest height and width in pixels: about 3 KB
+_KINDS = 8  # kinds of skipped files that are listed one by one
+_BLOCK = 64  # images per task; a task per image costs more than it saves
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,11 +41,11 @@ class Pixels:
     """Decoded images of one size.
 
     Attributes:
-        images: [n, height, width, 3] uint8 RGB; a memory map where memory would not hold it.
+        images: [n, height, width, 3] uint8 RGB; a memory map if memory is too small.
         labels: [n] int64, or [n, classes] bool; see `ImageSet`.
         cameras: [n] int64.
-        names: [n].
-        unreadable: why each image that is left out could not be read, "name: reason".
+        names: [n] names of the images.
+        unreadable: "name: reason" for each image that could not be read and is left out.
     """
 
     images: NDArray[np.uint8]
@@ -62,17 +62,17 @@ class Pixels:
         return f"<Pixels of {height}×{width}: {described(self.labels, self.cameras)}>"
 
     def subset(self, rows: NDArray[np.bool_]) -> "Pixels":
-        """The images of a mask [n]."""
+        """Select the images of a mask [n]."""
         names = [name for name, kept in zip(self.names, rows, strict=True) if kept]
         return Pixels(self.images[rows], self.labels[rows], self.cameras[rows], names)
 
 
 class FoundImages(NamedTuple):
-    """Image files, and what of the folders searched is not among them.
+    """Image files, and a note on other contents of the folders searched.
 
     Attributes:
-        files: as given, and of folders all images below them, sorted.
-        note: what was left out of the folders, and how much of it, in one line; "" for nothing.
+        files: the given files, and all images below the given folders, sorted.
+        note: what the folders contain that was skipped, counted in one line; "" for nothing.
     """
 
     files: list[Path]
@@ -80,13 +80,13 @@ class FoundImages(NamedTuple):
 
 
 def find_images(paths: Sequence[Path]) -> FoundImages:
-    """List files as they are given, and of folders all images below them.
+    """List the given files, and all images below the given folders.
 
-    Hidden files and folders are left out, and what macOS puts into archives. Linked folders are
-    followed, each folder once.
+    Hidden files and folders, and clutter that macOS adds to archives, are skipped. Linked folders
+    are followed, each folder once.
 
     Raises:
-        DataError: a path does not exist, or a folder holds no image.
+        DataError: a path does not exist, or a folder contains no image.
     """
     found: list[Path] = []
     left_out: Counter[str] = Counter()
@@ -110,12 +110,12 @@ def find_images(paths: Sequence[Path]) -> FoundImages:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of that name is passed over where a folder is searched."""
+    """Check whether a search of folders skips a file or folder of this name."""
     return name.startswith(".") or name == _MAC_CLUTTER
 
 
 def _counted(things: Counter[str]) -> str:
-    """How many there are of each, the most first: "3 .gif files, 1 hidden folder"."""
+    """Count things, the most frequent first: "3 .gif files, 1 hidden folder"."""
     ordered = sorted(things.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(count for _, count in ordered[_KINDS:])
     ordered = ordered[:_KINDS] + ([("other file", rest)] if rest else [])
@@ -123,7 +123,7 @@ def _counted(things: Counter[str]) -> str:
 
 
 def _images_below(root: Path) -> tuple[list[Path], Counter[str]]:
-    """(the images below a folder, sorted; how many there are of whatever else is there)."""
+    """Return (the images below a folder, sorted; counts of everything else found)."""
     found: list[Path] = []
     left_out: Counter[str] = Counter()
 
@@ -131,11 +131,11 @@ def _images_below(root: Path) -> tuple[list[Path], Counter[str]]:
         left_out["unreadable folder"] += 1
 
     seen: set[str] = set()
-    tops = deque([str(root)])  # links after the folders: what is in both is named as in the folder
+    tops = deque([str(root)])  # links last: contents reached twice are named by their folder
     while tops:
         for folder, folders, names in os.walk(tops.popleft(), onerror=unreadable):
             real = os.path.realpath(folder)
-            if real in seen:  # links in a circle, or to a folder that is here as well
+            if real in seen:  # a cycle of links, or a folder that is also listed here
                 left_out["repeated folder"] += 1
                 folders.clear()
                 continue
@@ -152,7 +152,7 @@ def _images_below(root: Path) -> tuple[list[Path], Counter[str]]:
                     left_out["hidden file"] += 1
                 elif suffix not in SUFFIXES:
                     left_out[f"{suffix} file" if suffix else "suffixless file"] += 1
-                elif not is_ordinary(file):  # to open a pipe would wait
+                elif not is_ordinary(file):  # opening a pipe would block
                     left_out["broken link" if file.is_symlink() else "special file"] += 1
                 else:
                     found.append(file)
@@ -166,24 +166,24 @@ def read_image(path: str | os.PathLike[str]) -> RgbImage:
         [height, width, 3] uint8 RGB.
 
     Raises:
-        DataError: there is no such file, it is empty, it is no image that OpenCV reads, or it has
+        DataError: the file does not exist, is empty, is not an image that OpenCV reads, or has
             more than `MOST_PIXELS`.
     """
     return decode_image(read_bytes(path), path)
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Read the content of an image file.
+    """Read the bytes of an image file.
 
     Raises:
-        DataError: there is no such file, or it is empty.
+        DataError: the file does not exist or is empty.
     """
     try:
-        with open(path, "rb", buffering=0) as file:  # twice as quick as np.fromfile on small files
+        with open(path, "rb", buffering=0) as file:  # twice as fast as np.fromfile on small files
             data = file.read()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or 'cannot be read'}") from error
-    except ValueError as error:  # a zero byte
+    except ValueError as error:  # a null byte in the path
         raise DataError(f"{os.fspath(path)!r} is no path") from error
     if not data:
         raise DataError(f"{path}: the file is empty")
@@ -191,11 +191,11 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 def decode_image(data: bytes, path: str | os.PathLike[str]) -> RgbImage:
-    """Decode the content of an image file; see `read_image`.
+    """Decode the bytes of an image file; see `read_image`.
 
     Args:
-        data: the content.
-        path: of the file, for the message.
+        data: the bytes.
+        path: path of the file, for the message.
     """
     height, width = _size(data)
     _check_size(height, width, os.fspath(path))
@@ -209,21 +209,21 @@ def decode_image(data: bytes, path: str | os.PathLike[str]) -> RgbImage:
 
 
 def as_image(given: object, color: str = "rgb") -> RgbImage:
-    """Read what a person has an image in.
+    """Convert a path, a PIL image or an array to an RGB array.
 
     Args:
-        given: a path, a PIL image of any mode with 8 bits a channel, or an array
-            [height, width, 3] uint8. Images that PIL opened are turned as their EXIF data say, as
+        given: a path, a PIL image of any mode with 8 bits per channel, or an array
+            [height, width, 3] uint8. Images that PIL opened are rotated by their EXIF data, as
             files are; transparency is dropped, and greyscale becomes three equal channels.
-        color: the order of an array's channels, "rgb" or "bgr" (OpenCV's); files and PIL images
-            know their own.
+        color: channel order of an array, "rgb" or "bgr" (OpenCV's); ignored for files and PIL
+            images.
 
     Returns:
         [height, width, 3] uint8 RGB.
 
     Raises:
         DataError: a file, or the data behind a PIL image, cannot be read.
-        ImageError: it is something else, or `color` is.
+        ImageError: `given` is something else, or `color` is invalid.
     """
     if color not in ("rgb", "bgr"):
         raise ImageError(f'color is "rgb" or "bgr", not {color!r}')
@@ -239,7 +239,7 @@ def as_image(given: object, color: str = "rgb") -> RgbImage:
 
 
 def _from_pil(given: object) -> RgbImage:
-    from PIL import Image as pil  # here: most callers have files or arrays
+    from PIL import Image as pil  # imported here: most callers have files or arrays
     from PIL import ImageOps
 
     if not isinstance(given, pil.Image):
@@ -250,12 +250,12 @@ def _from_pil(given: object) -> RgbImage:
         raise ImageError(f"a PIL image of mode {given.mode} has no 8 bits a channel; convert it")
     try:
         return np.asarray(ImageOps.exif_transpose(given).convert("RGB"), np.uint8)
-    except (OSError, ValueError, SyntaxError, AttributeError) as error:  # it decodes only now
+    except (OSError, ValueError, SyntaxError, AttributeError) as error:  # PIL decodes only now
         raise DataError(f"a PIL image cannot be read: {one_line(error)}") from error
 
 
 def _check_size(height: int, width: int, what: str) -> None:
-    """Raise DataError where an image of that size is not decoded."""
+    """Raise DataError if an image of this size is too large to decode."""
     if height * width > MOST_PIXELS:
         raise DataError(
             f"{what}: it says that it has more than {MOST_PIXELS / 1e6:.0f} million pixels, the "
@@ -264,10 +264,10 @@ def _check_size(height: int, width: int, what: str) -> None:
 
 
 def _size(data: bytes) -> tuple[int, int]:
-    """Height and width that the content of an image file claims; 0 where it is not told.
+    """Return the height and width that an image file's bytes claim; 0 if unknown.
 
-    OpenCV makes room for what is claimed before it decodes. The two usual formats are read here,
-    which takes a tenth of the time that Pillow needs.
+    OpenCV allocates the claimed size before it decodes. The two usual formats are parsed here, in a
+    tenth of the time that Pillow needs.
     """
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
@@ -280,33 +280,33 @@ def _size(data: bytes) -> tuple[int, int]:
                     int.from_bytes(data[at + 5 : at + 7], "big"),
                     int.from_bytes(data[at + 7 : at + 9], "big"),
                 )
-            # 0xFF fills; 0x01 and the restarts stand alone
+            # 0xFF is padding; 0x01 and restart markers have no length
             alone = kind in (0x01, *range(0xD0, 0xD8))
             at += 1 if kind == 0xFF else 2
             if not alone and kind != 0xFF:
                 at += int.from_bytes(data[at : at + 2], "big")
-        # Pillow is asked about what is out of the ordinary
+        # Pillow handles anything out of the ordinary
     from PIL import Image as pil
 
     with _PILLOW, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's own limit is higher than ours
+        warnings.simplefilter("ignore")  # Pillow's limit is higher than ours
         try:
             with pil.open(io.BytesIO(data)) as image:
                 return image.height, image.width
         except pil.DecompressionBombError:
             return MOST_PIXELS, MOST_PIXELS
-        except Exception:  # whatever a damaged header makes a plugin raise
+        except Exception:  # plugins raise anything on damaged headers
             return 0, 0
 
 
 _PILLOW = threading.Lock()
-"""Filters of warnings belong to all threads."""
+"""Warning filters are shared by all threads."""
 
 
 def resize(
     image: RgbImage, height: int, width: int, growing: Literal["cubic", "linear"] = "cubic"
 ) -> RgbImage:
-    """Scale to height × width: by area where it shrinks, bicubic or bilinear where it grows."""
+    """Scale to height × width: by area to shrink, bicubic or bilinear to enlarge."""
     if image.shape[:2] == (height, width):
         return image
     shrinks = image.shape[0] * image.shape[1] > height * width
@@ -316,7 +316,7 @@ def resize(
 
 
 def thumbnail(image: RgbImage) -> bytes:
-    """A small JPEG of an image, of its own proportions.
+    """Make a small JPEG of an image with its proportions kept.
 
     Args:
         image: [height, width, 3] uint8 RGB.
@@ -339,18 +339,18 @@ def decode(
     """Read and scale all images of a set.
 
     Args:
-        images: what to read.
-        height: of the result, in pixels.
-        width: of the result, in pixels.
-        skip_unreadable: go on without images that cannot be read; they stand in the result's
-            `unreadable`. Otherwise the first of them is an error.
+        images: the images.
+        height: height of the result in pixels.
+        width: width of the result in pixels.
+        skip_unreadable: leave out images that cannot be read and list them in the result's
+            `unreadable`, instead of raising an error.
         progress: called with 1 for each image.
-        growing: see `resize`.
+        growing: interpolation for enlarging, see `resize`.
 
     Raises:
-        UnreadableError: there are images that cannot be read (the message counts them and names the
-            first three).
-        NoImageError: none is left.
+        UnreadableError: some images cannot be read; the message counts them and names the first
+            three.
+        NoImageError: no image is left.
     """
     out = _array((len(images), height, width, 3))
     failures: dict[int, str] = {}
@@ -367,7 +367,7 @@ def decode(
         for i in range(start, min(start + _BLOCK, len(images))):
             one(i)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV lets go of the interpreter's lock
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV releases the interpreter's lock
         list(pool.map(block, range(0, len(images), _BLOCK)))
     if failures and not skip_unreadable:
         first = "; ".join(failures[i] for i in sorted(failures)[:3])
@@ -376,7 +376,7 @@ def decode(
     if not len(keep):
         said = "no image can be read" if failures else "there is no image to read"
         raise NoImageError(said, [failures[i] for i in sorted(failures)])
-    if failures:  # close the gaps in place: a second array might not fit into memory
+    if failures:  # close gaps in place: a second array might not fit into memory
         for row, i in enumerate(keep):
             out[row] = out[i]
     return Pixels(
@@ -389,11 +389,11 @@ def decode(
 
 
 def _array(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    """An array in memory, or on disk where it would take more than half of what is free."""
+    """Allocate an array in memory, or on disk if it would take more than half of free memory."""
     size = math.prod(shape)
     if size <= psutil.virtual_memory().available / 2:
         return np.empty(shape, np.uint8)
-    # a map of a file is sparse at first: a full disk would kill the process only later
+    # a mapped file is sparse at first, so a full disk would kill the process only later
     if size < shutil.disk_usage(tempfile.gettempdir()).free:
         with contextlib.suppress(OSError), tempfile.TemporaryFile(prefix="reid-hash-") as file:
             return np.memmap(file, np.uint8, "w+", shape=shape)  # keeps the file open itself

@@ -1,7 +1,7 @@
 """Labels of images: one class each, or several.
 
 Single-label: [n] integers, the class or identity of each image. Multi-label: [n, classes] bool,
-True where the image has the class. An image is relevant to a query that it shares a label with.
+True if the image has the class. An image is relevant to a query if they share a label.
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ def is_multi_label(labels: ArrayLike) -> bool:
         labels: [n] int, or [n, classes] bool.
 
     Raises:
-        MetricError: they are neither.
+        MetricError: the labels are neither.
 
     Example:
         >>> is_multi_label([3, 1]), is_multi_label([[True, False]])
         (False, True)
     """
     values = np.asarray(labels)
-    # An empty list is a list of no single labels, whatever type NumPy gives it.
+    # An empty list counts as single labels, whatever type NumPy gives it.
     if values.ndim == 1 and (values.dtype.kind in "iu" or not len(values)):
         return False
     if values.ndim == 2 and values.dtype == np.bool_:
@@ -36,10 +36,10 @@ def is_multi_label(labels: ArrayLike) -> bool:
 
 
 def check_same_kind(query_labels: ArrayLike, gallery_labels: ArrayLike) -> bool:
-    """Whether both are multi-label, where False means that both are single-label.
+    """Check whether both are multi-label; False means that both are single-label.
 
     Raises:
-        MetricError: one is of each kind, or they have different numbers of classes.
+        MetricError: they are of different kinds, or have different numbers of classes.
     """
     multi, other = is_multi_label(query_labels), is_multi_label(gallery_labels)
     if multi != other:
@@ -53,11 +53,11 @@ def check_same_kind(query_labels: ArrayLike, gallery_labels: ArrayLike) -> bool:
 
 
 def relevance(query_labels: ArrayLike, gallery_labels: ArrayLike) -> NDArray[np.bool_]:
-    """Which gallery images share a label with a query.
+    """Mark the gallery images that share a label with each query.
 
     Args:
         query_labels: [Q] int, or [Q, classes] bool.
-        gallery_labels: [G] int, or [G, classes] bool; of the same kind.
+        gallery_labels: [G] int or [G, classes] bool, like `query_labels`.
 
     Returns:
         [Q, G] bool.
@@ -74,21 +74,21 @@ def relevance(query_labels: ArrayLike, gallery_labels: ArrayLike) -> NDArray[np.
     if not check_same_kind(query_labels, gallery_labels):
         equal: NDArray[np.bool_] = np.asarray(query_labels)[:, None] == np.asarray(gallery_labels)
         return equal
-    # A sum of booleans as floats: a matrix product by BLAS, exact up to 2^24 classes.
+    # A sum of booleans as a float matrix product: fast with BLAS, exact up to 2^24 classes.
     products = np.asarray(query_labels, np.float32) @ np.asarray(gallery_labels, np.float32).T
     mask: NDArray[np.bool_] = products > 0
     return mask
 
 
 def shared_labels(query_labels: ArrayLike, gallery_labels: ArrayLike) -> NDArray[np.int64]:
-    """How many labels each pair shares.
+    """Count the labels that each pair shares.
 
     Args:
         query_labels: [Q] int, or [Q, classes] bool.
-        gallery_labels: [G] int, or [G, classes] bool; of the same kind.
+        gallery_labels: [G] int or [G, classes] bool, like `query_labels`.
 
     Returns:
-        [Q, G] int64: 0 or 1 for single labels, 0 … classes for several.
+        [Q, G] int64: 0 or 1 for single labels, 0 … classes for multi-label.
 
     Raises:
         MetricError: the labels are of different kinds.

@@ -1,4 +1,4 @@
-"""What the readers share: listing folders, and saying in one line what is wrong with them."""
+"""Shared parts of the readers: listing folders, and one-line messages about their problems."""
 
 import codecs
 import os
@@ -14,11 +14,11 @@ from reid_hash.data.images import read_image
 from reid_hash.errors import DataError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
-_CLUTTER = {"thumbs.db", "desktop.ini", "__macosx"}  # what file managers leave behind
+_CLUTTER = {"thumbs.db", "desktop.ini", "__macosx"}  # left behind by file managers
 
 
 def file_names(folder: Path) -> list[str]:
-    """Names of the files right in a folder, sorted, without hidden ones.
+    """List the names of the files directly in a folder, sorted, without hidden ones.
 
     Raises:
         DataError: the folder cannot be read.
@@ -27,7 +27,7 @@ def file_names(folder: Path) -> list[str]:
 
 
 def folder_names(folder: Path) -> list[str]:
-    """Names of the folders right in a folder, sorted, without hidden ones.
+    """List the names of the folders directly in a folder, sorted, without hidden ones.
 
     Raises:
         DataError: the folder cannot be read.
@@ -46,10 +46,10 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
 
 
 def list_lines(path: Path) -> list[str]:
-    """Lines of a list file, with or without byte order mark, of any system's line ends.
+    """Read the lines of a list file, with or without byte order mark, with any line ends.
 
     Raises:
-        DataError: it cannot be read, or is no text.
+        DataError: the file cannot be read, or is not text.
     """
     try:
         data = path.read_bytes()
@@ -60,12 +60,12 @@ def list_lines(path: Path) -> list[str]:
 
 
 def listed_path(name: str) -> str:
-    """A path as lists have it, which may be Windows's, as one below a folder here."""
+    """Convert a path from a list, possibly with Windows separators, to a relative path here."""
     return name.strip().replace("\\", "/").removeprefix("./")
 
 
 def require_folder(root: Path) -> None:
-    """Raise DataError where there is no such folder, with what to do."""
+    """Raise DataError with advice if the folder does not exist."""
     if root.is_file():
         raise DataError(f"{root} is a file; --data wants the folder the data set is unpacked in")
     if not root.is_dir():
@@ -73,11 +73,11 @@ def require_folder(root: Path) -> None:
 
 
 def packed_hint(folders: Iterable[Path], word: str = "") -> str:
-    """A half sentence on an archive that lies in one of the folders still packed, or nothing.
+    """Return half a sentence about an archive in the folders that is not unpacked, or "".
 
     Args:
-        folders: where to look; those that do not exist are passed over.
-        word: what the archive's name must hold, lower case, its hyphens left out.
+        folders: folders to search; missing ones are skipped.
+        word: word in the archive's name, in lower case and without hyphens.
     """
     for folder in folders:
         for name in file_names(folder) if folder.is_dir() else ():
@@ -89,11 +89,11 @@ def packed_hint(folders: Iterable[Path], word: str = "") -> str:
 def file_set(
     root: Path, names: Sequence[str], labels: Sequence[int], cameras: Sequence[int]
 ) -> ImageSet:
-    """Image files below a folder as an image set.
+    """Make an image set from image files below a folder.
 
     Args:
         root: the folder.
-        names: [n] paths below it.
+        names: [n] paths below the folder.
         labels: [n] identities or classes.
         cameras: [n] cameras.
     """
@@ -107,11 +107,11 @@ def file_set(
 
 
 def not_fitting(names: Sequence[str], expected: str) -> list[str]:
-    """A note on files whose names say nothing, or none.
+    """Return a note on files with names that do not fit, or none.
 
     Args:
-        names: of those files.
-        expected: how they should be named.
+        names: names of these files.
+        expected: how files should be named.
     """
     if not names:
         return []
@@ -123,7 +123,7 @@ def not_fitting(names: Sequence[str], expected: str) -> list[str]:
 
 
 def without_match(query: ImageSet, gallery: ImageSet) -> NDArray[np.bool_]:
-    """Query images [n] whose identity no other camera saw in the gallery."""
+    """Mark query images [n] whose identity no other camera has in the gallery."""
     seen = defaultdict(set)
     for label, camera in zip(gallery.labels.tolist(), gallery.cameras.tolist(), strict=True):
         seen[label].add(camera)
@@ -132,7 +132,7 @@ def without_match(query: ImageSet, gallery: ImageSet) -> NDArray[np.bool_]:
 
 
 def without_match_note(query: ImageSet, gallery: ImageSet) -> list[str]:
-    """A note that counts the query images nothing can be found for, or none."""
+    """Return a note that counts query images without a match, or none."""
     lonely = int(without_match(query, gallery).sum())
     if not lonely:
         return []
@@ -143,7 +143,7 @@ def without_match_note(query: ImageSet, gallery: ImageSet) -> list[str]:
 
 
 def one_camera(images: ImageSet) -> list[int]:
-    """Identities, sorted, whose images are all from one camera."""
+    """List the identities, sorted, whose images are all from one camera."""
     if not len(images):
         return []
     pairs = np.unique(np.stack([images.labels, images.cameras]), axis=1)
@@ -153,5 +153,5 @@ def one_camera(images: ImageSet) -> list[int]:
 
 
 def counted(n: int, noun: str, plural: str = "") -> str:
-    """A number with its noun: "1 file", "1,367 identities"."""
+    """Format a number with its noun: "1 file", "1,367 identities"."""
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"

@@ -1,15 +1,14 @@
-"""Any data set in the naming of Market-1501 (Zheng et al., ICCV 2015).
+"""Data sets in the naming of Market-1501 (Zheng et al., ICCV 2015).
 
-The folders are `bounding_box_train/`, `query/` and `bounding_box_test/` (the gallery), the names
+The folders are `bounding_box_train/`, `query/` and `bounding_box_test/` (the gallery). File names
 begin with identity and camera: `0002_c1s1_000451_03.jpg`, or as in MARS `0001C1T0001F001.jpg`.
-DukeMTMC-reID, CUHK03-NP and others are handed out in the same form. Many programs keep the same
-images in a folder for each identity, `pytorch/train/0002/0002_c1s1_000451_03.jpg`: with
-`train_all/`, else `train/` and `val/`, `query/` and `gallery/`; that is read where the three
-folders are not there.
+DukeMTMC-reID, CUHK03-NP and others are distributed in this form. Many programs keep the same images
+in one folder per identity, `pytorch/train/0002/0002_c1s1_000451_03.jpg`, below `train_all/` (or
+`train/` and `val/`), `query/` and `gallery/`. These are read if the three folders are missing.
 
-Identity −1 is junk, a bad detection, and left out: the evaluation would ignore it. Identity 0 is a
-distractor, someone or something else: it stays in the gallery, and as no query has that identity it
-is never right.
+Identity −1 is junk, a bad detection, and left out, since the evaluation ignores it. Identity 0 is a
+distractor, someone or something else. It stays in the gallery, where it is never a match, since no
+query has this identity.
 """
 
 import re
@@ -34,7 +33,7 @@ from reid_hash.errors import ConfigError, DataError
 PROTOCOLS = ("standard", "held-out", "train-only")
 TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
 FOLDERS = ("", "market1501", "Market-1501-v15.09.15", "market1501/Market-1501-v15.09.15")
-"""Where below the data root the three folders may lie."""
+"""Folders below the data root that may contain the three folders."""
 
 _IDENTITY = re.compile(r"-1|\d+")
 _JUNK, _DISTRACTOR = -1, 0
@@ -43,29 +42,29 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _BY_IDENTITY = {TRAIN: ("train_all", "train", "val"), QUERY: ("query",), GALLERY: ("gallery",)}
-_HELD_OUT = 100  # identities, or a fifth of all where that is fewer
+_HELD_OUT = 100  # identities, or a fifth of all if that is less
 
 
 def market1501(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
     """Read a data set in Market-1501's naming.
 
-    - "standard": query and gallery as published; a query does not look at images of its own
-      identity from its own camera.
-    - "held-out", for a set that comes without query and gallery: 100 identities of the training
-      images, or a fifth of them where that is fewer, are tested and not trained on. They are
-      drawn at random among those that two cameras saw; the draw depends on `split` alone, so
-      that a model never meets its training identities in a test under another seed. Evaluated
-      like CUHK03's single-shot protocol, all tested images against all.
+    - "standard": query and gallery as published; a query ignores images of its own identity from
+      its own camera.
+    - "held-out", for a set without query and gallery: tests 100 training identities, or a fifth of
+      them if that is less, and does not train on them. They are drawn at random among those seen
+      by two cameras. The draw depends on `split` alone, so a model trained with another seed never
+      meets its training identities in a test. Evaluated like CUHK03's single-shot protocol, all
+      tested images against all.
     - "train-only": all training images, no query and no gallery.
 
     Args:
-        root: the folder with the three folders, or the one above that calls it `market1501`.
-        protocol: one of the three; None: "standard" where there are queries, else "held-out".
+        root: the folder with the three folders, or its parent if it is called `market1501`.
+        protocol: one of the three. Default: "standard" if there are queries, else "held-out".
         split: number of the draw of "held-out"; 0 under the other protocols.
 
     Raises:
-        ConfigError: an unknown protocol.
-        DataError: the data is missing or half extracted, or has no such split.
+        ConfigError: the protocol is unknown.
+        DataError: the data is missing or partly extracted, or has no such split.
     """
     if protocol not in (None, *PROTOCOLS):
         raise ConfigError(f"market1501 has the protocols {', '.join(PROTOCOLS)}, not {protocol!r}")
@@ -107,7 +106,7 @@ def _find(root: Path) -> Path:
 
 
 def _images(folder: Path, part: str, may_be_empty: bool = False) -> tuple[ImageSet, list[str]]:
-    """The images of a folder, junk left out, with notes on what is left out."""
+    """Read a folder's images without junk, with notes on what is left out."""
     if not _is_there(folder, part):
         other = "" if part == TRAIN else ", or use data.protocol=held-out to test without it"
         raise DataError(f"{folder} lacks {part}/; extract the data set again, whole{other}")
@@ -142,11 +141,11 @@ def _images(folder: Path, part: str, may_be_empty: bool = False) -> tuple[ImageS
 
 
 def _identity(text: str) -> int:
-    return _JUNK if text.endswith("-1") else int(text)  # MARS has junk as 00-1
+    return _JUNK if text.endswith("-1") else int(text)  # junk in MARS is 00-1
 
 
 def _by_identity(folder: Path, part: str) -> list[str]:
-    """Names of the folders of a part with a folder for each identity; none where it has none."""
+    """List a part's folders if it has one folder per identity; else none."""
     there = []
     for name in _BY_IDENTITY[part]:
         below = folder_names(folder / name) if (folder / name).is_dir() else []
@@ -160,7 +159,7 @@ def _is_there(folder: Path, part: str) -> bool:
 
 
 def _names(folder: Path, part: str) -> list[str]:
-    """Paths below `folder` of the files of a part."""
+    """List the paths of a part's files below `folder`."""
     folders = _by_identity(folder, part)
     if not folders:
         return [f"{part}/{name}" for name in file_names(folder / part)]
@@ -173,7 +172,7 @@ def _names(folder: Path, part: str) -> list[str]:
 
 
 def _without_distractors(images: ImageSet, part: str, notes: list[str]) -> ImageSet:
-    """Leave identity 0 out, which is many persons, and add a note on it."""
+    """Leave out identity 0, which is many persons, and add a note about it."""
     distractors = images.labels == _DISTRACTOR
     if not distractors.any():
         return images

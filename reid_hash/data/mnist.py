@@ -1,6 +1,6 @@
 """MNIST (LeCun et al. 1998): 70,000 handwritten digits of 28 × 28 grey pixels.
 
-A mirrored digit is no digit: train with `augment.flip=0` and `model.flip_average=false`, as
+A mirrored digit is not a digit: train with `augment.flip=0` and `model.flip_average=false`, as
 `configs/mnist.yaml` does.
 """
 
@@ -27,19 +27,19 @@ FILES = Published(
 def mnist(root: Path, protocol: str | None = None, split: int = 0) -> Dataset:
     """Read MNIST.
 
-    It is read from the published files in `MNIST/raw/`; else from class folders
-    `mnist/train/CLASS/` and `mnist/test/CLASS/`; else it is downloaded into the data root.
+    Uses the published files in `MNIST/raw/` if present, else class folders `mnist/train/CLASS/` and
+    `mnist/test/CLASS/`, else downloads the files into the data root.
 
     Args:
         root: the data root, or the folder with `train/` and `test/`.
-        protocol: "full" (the usual one) or "5k"; see `protocols.divide`.
+        protocol: "full" (default) or "5k"; see `protocols.divide`.
         split: number of the draw of "5k".
 
     Returns:
         The data set; labels are the digits, images are RGB.
 
     Raises:
-        ConfigError: an unknown protocol.
+        ConfigError: the protocol is unknown.
         DataError: the data is missing and cannot be downloaded, or is incomplete or damaged.
     """
     protocol = protocol or "full"

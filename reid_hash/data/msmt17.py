@@ -1,10 +1,10 @@
-"""MSMT17 (Wei et al., CVPR 2018) as it is handed out: lists, and folders of identities.
+"""MSMT17 (Wei et al., CVPR 2018) as distributed: lists, and folders of identities.
 
-The lists `list_train.txt`, `list_val.txt`, `list_query.txt` and `list_gallery.txt` have lines
-`0000/0000_000_01_0303morning_0008_0.jpg 0`, a path below the folder of the images and an identity;
-the third part of a name is the camera. Version 1 has its images in `train/` and `test/`, version 2,
-in which faces are masked, in `mask_train_v2/` and `mask_test_v2/`. Figures of the two are not the
-same: the protocol says which it is. Training identities and tested ones both count from 0.
+The lists `list_train.txt`, `list_val.txt`, `list_query.txt` and `list_gallery.txt` have lines like
+`0000/0000_000_01_0303morning_0008_0.jpg 0`: a path below the image folder, and an identity. The
+third part of a file name is the camera. Version 1 has its images in `train/` and `test/`; version
+2, with masked faces, has them in `mask_train_v2/` and `mask_test_v2/`. Figures of the two differ,
+so the protocol names the version. Training and test identities both count from 0.
 """
 
 import re
@@ -25,32 +25,32 @@ from reid_hash.data.listing import (
 from reid_hash.errors import DataError
 
 FOLDERS = ("", "msmt17", "MSMT17", "MSMT17_V1", "MSMT17_V2")
-"""Where below the data root the lists may lie, and below these again."""
+"""Folders below the data root that may contain the lists, and folders below these."""
 
 LISTS = {"train": "train", "val": "train", "query": "test", "gallery": "test"}
-"""Lists, and the part whose folder their images are in."""
+"""Each list, and the part whose folder contains its images."""
 
 _PARTS = {
     1: {"train": "train", "test": "test"},
     2: {"train": "mask_train_v2", "test": "mask_test_v2"},
 }
-_TRAINED = 1_000_000  # is added to their identities: the lists number these from 0 too
+_TRAINED = 1_000_000  # added to training identities, since both parts count from 0
 _LINE = re.compile(r"(.+\S)\s+(\d+)")
 _NAME = re.compile(r"\d+_\d+_(\d+)_.*")
 
 
 def msmt17(root: Path, split: int = 0) -> Dataset:
-    """Read MSMT17. The images of `list_val.txt` are trained on too, as is usual.
+    """Read MSMT17. The images of `list_val.txt` are trained on too, as usual.
 
     Args:
         root: the folder with the lists, or one above it.
-        split: 0: there is one.
+        split: must be 0, as there is one split.
 
     Returns:
-        The data set, protocol "standard-v1" or "standard-v2".
+        The data set, with protocol "standard-v1" or "standard-v2".
 
     Raises:
-        DataError: lists or images are missing, a line is not in the layout, or no such split.
+        DataError: lists or images are missing, a line has another layout, or no such split.
     """
     require_folder(root)
     if split:
@@ -89,7 +89,7 @@ def _find(root: Path) -> Path:
 
 
 def _read(path: Path) -> list[tuple[str, int, int]]:
-    """(path, identity, camera) of each line of a list."""
+    """Read (path, identity, camera) from each line of a list."""
     if not path.is_file():
         raise DataError(f"{path.parent} lacks {path.name}; extract the data set again, whole")
     rows = []
@@ -110,7 +110,7 @@ def _read(path: Path) -> list[tuple[str, int, int]]:
 
 
 def _version(folder: Path, lists: dict[str, list[tuple[str, int, int]]]) -> int:
-    """Which version it is: whose paths the lists have, else in whose folders their images are."""
+    """Find out the version from the lists' paths, else from the folders with the images."""
     for part, names in ((LISTS[name], rows) for name, rows in lists.items()):
         for version, folders in _PARTS.items():
             if names[0][0].startswith(f"{folders[part]}/"):

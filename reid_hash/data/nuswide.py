@@ -1,13 +1,13 @@
 """NUS-WIDE (Chua et al. 2009) with its most frequent concepts: images with several labels each.
 
-Read from the lists that public deep-hashing benchmarks hand out (HashNet, DeepHash-pytorch):
-`train.txt`, `test.txt` and `database.txt`, one image a line, its path below the folder of the
-images and then 0 or 1 for each concept:
+It is read from the lists of public deep-hashing benchmarks (HashNet, DeepHash-pytorch):
+`train.txt`, `test.txt` and `database.txt`. A line has an image's path below the image folder,
+followed by 0 or 1 for each concept:
 
     images/0001_2124494179.jpg 0 0 1 0 0 1 0 …
 
-The lists lie in the data root, or in one of the folders of `FOLDERS` below it, the images beside
-them or in another of those folders.
+The lists are in the data root or in one of the folders `FOLDERS` below it. The images are in the
+same folder or in another of these folders.
 """
 
 import re
@@ -22,13 +22,13 @@ from reid_hash.data.listing import counted, list_lines, listed_path, packed_hint
 from reid_hash.errors import DataError
 
 FOLDERS = ("nuswide", "nus_wide", "nuswide_21", "nus_wide_m", "NUS-WIDE", "")
-"""Where below the data root the lists and the images may lie."""
+"""Folders below the data root that may contain the lists and the images."""
 
 _WITH_SUFFIX = re.compile(
     rf"\s*(.*(?:{'|'.join(re.escape(suffix) for suffix in SUFFIXES)}))(\s.*)", re.IGNORECASE
 )
 LISTS = ("train.txt", "test.txt", "database.txt")
-# of the 21 concepts' usual protocol: 500 and 100 images a concept, all others in the database
+# The usual protocol of 21 concepts: 500 and 100 images per concept, all others in the database.
 _PUBLISHED = (10_500, 2_100, 21)
 
 Listed = tuple[list[str], NDArray[np.bool_]]
@@ -36,21 +36,21 @@ Listed = tuple[list[str], NDArray[np.bool_]]
 
 
 def nuswide(root: Path, split: int = 0) -> Dataset:
-    """Read NUS-WIDE as three lists divide it.
+    """Read NUS-WIDE, divided by its three lists.
 
-    The images of `test.txt` are the queries, those of `database.txt` the gallery; those of
-    `train.txt` are usually in the database too. Images are not opened before they are read, and
-    those that are missing are then counted like unreadable ones.
+    The images of `test.txt` are the queries and those of `database.txt` the gallery. Those of
+    `train.txt` are usually in the database too. Images are only opened when read; missing ones then
+    count as unreadable.
 
     Args:
         root: the data root, or the folder with the lists.
-        split: 0: the lists are one split.
+        split: must be 0, as the lists are one split.
 
     Returns:
-        The data set, protocol "standard"; labels are [n, concepts] bool.
+        The data set, with protocol "standard"; labels are [n, concepts] bool.
 
     Raises:
-        DataError: a list or all images are missing, a line is not in the layout, or no such split.
+        DataError: a list or all images are missing, a line has another layout, or no such split.
     """
     require_folder(root)
     if split:
@@ -97,7 +97,7 @@ def _read(path: Path) -> Listed:
     for number, line in enumerate(list_lines(path), 1):
         if not line.strip():
             continue
-        found = _WITH_SUFFIX.match(line)  # the path may hold spaces
+        found = _WITH_SUFFIX.match(line)  # the path may contain spaces
         name, *marks = (found[1], *found[2].split()) if found else line.split()
         row = "".join(marks)
         if len(row) != len(marks) or row.strip("01"):
@@ -117,9 +117,9 @@ def _read(path: Path) -> Listed:
 
 
 def _image_folder(root: Path, folder: Path, lists: list[Listed]) -> Path:
-    """The folder that the paths of the lists are below of."""
+    """Find the folder that the paths in the lists are relative to."""
     places = [folder, *(root / name for name in FOLDERS)]
-    for names, _ in lists:  # most often the first path of the first list is found at once
+    for names, _ in lists:  # usually the first path of the first list is found at once
         for place in places:
             if (place / names[0]).is_file():
                 return place

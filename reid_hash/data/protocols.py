@@ -1,4 +1,4 @@
-"""How image benchmarks are divided into train, query and database."""
+"""Division of image benchmarks into train, query and database."""
 
 from dataclasses import dataclass
 
@@ -17,13 +17,13 @@ _SEEN = 0.75  # share of the classes that "unseen" trains on (Sablayrolles et al
 
 @dataclass(frozen=True)
 class Benchmark:
-    """An image benchmark as published.
+    """Size of an image benchmark as published.
 
     Attributes:
-        name: as on the command line.
-        classes: how many it has.
-        train: how many training images.
-        test: how many test images.
+        name: name of the benchmark, as on the command line.
+        classes: number of classes.
+        train: number of training images.
+        test: number of test images.
     """
 
     name: str
@@ -42,27 +42,27 @@ def divide(benchmark: Benchmark, parts: Parts, protocol: str, split: int) -> Dat
     """Divide an image benchmark under one of four protocols.
 
     - "full": the test images are the queries; the training images are also the database
-      (CIFAR-10: 10,000 queries, 50,000 images of both).
-    - "5k": of training and test images together 1,000 are drawn as queries and 5,000 to train on,
-      as many of each class; all others are the database, which is not trained on (CIFAR-10: 100
-      and 500 of each class, 54,000 others). The draw depends on `split` alone, never on the seed
-      of a training, so that figures of several trainings are of the same queries.
-    - "unseen": three quarters of the classes are drawn to train on, their training images alone.
-      The test images of the other classes are the queries, their training images the database, so
-      that no class that is searched for was trained on (Sablayrolles, Douze, Usunier and Jegou
+      (CIFAR-10: 10,000 queries, 50,000 images for both).
+    - "5k": from training and test images together, 1,000 queries and 5,000 training images are
+      drawn, equally many per class. All others are the database, which is not trained on
+      (CIFAR-10: 100 and 500 per class, 54,000 others). The draw depends on `split` alone, never on
+      the training seed, so figures of several trainings have the same queries.
+    - "unseen": three quarters of the classes are drawn for training, using their training images.
+      The test images of the other classes are the queries and their training images the database,
+      so no class that is searched for was trained on (Sablayrolles, Douze, Usunier and Jegou
       2017). `split` numbers the draw.
     - "unseen-all": the same, with the training images of all classes as the database.
 
     Args:
-        benchmark: what should be there.
-        parts: what is there; notes tell where it is less.
+        benchmark: the published sizes.
+        parts: the images found; notes say if there are fewer.
         protocol: one of `PROTOCOLS`.
         split: number of the draw; 0 under "full".
 
     Raises:
-        ConfigError: an unknown protocol.
-        DataError: more classes than the benchmark has, too few images for the draw, or no such
-            split.
+        ConfigError: the protocol is unknown.
+        DataError: there are more classes than the benchmark has, too few images for the draw, or
+            no such split.
     """
     check_protocol(benchmark.name, protocol)
     if len(parts.classes) > benchmark.classes:
@@ -114,7 +114,7 @@ def divide(benchmark: Benchmark, parts: Parts, protocol: str, split: int) -> Dat
 def _unseen(
     benchmark: Benchmark, parts: Parts, protocol: str, split: int, notes: tuple[str, ...]
 ) -> Dataset:
-    """Train on three quarters of the classes, search for the others; see `divide`."""
+    """Train on three quarters of the classes and search for the others; see `divide`."""
     classes = len(parts.classes)
     seen = round(_SEEN * classes)
     if seen < 2 or classes - seen < 2:
@@ -147,7 +147,7 @@ def _unseen(
 def _shuffled_places(
     images: ImageSet, classes: tuple[str, ...], needed: int, split: int
 ) -> NDArray[np.int64]:
-    """Each image's place [n] in its shuffled class; DataError where a class is too small."""
+    """Return each image's place [n] in its shuffled class; DataError if a class is too small."""
     random = np.random.default_rng(split)
     place = np.empty(len(images), np.int64)
     short: dict[str, int] = {}
@@ -167,7 +167,7 @@ def _shuffled_places(
 
 
 def _partial(benchmark: Benchmark, parts: Parts) -> list[str]:
-    """A note that counts what is there where that is not the published data set."""
+    """Return a note that counts the images found if they differ from the published data set."""
     there = (len(parts.classes), len(parts.train), len(parts.test))
     published = (benchmark.classes, benchmark.train, benchmark.test)
     if there == published:

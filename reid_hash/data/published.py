@@ -1,4 +1,4 @@
-"""Image benchmarks as their authors' files, which torchvision knows, or as class folders."""
+"""Image benchmarks from their published files, read by torchvision, or from class folders."""
 
 import contextlib
 import http.client
@@ -19,18 +19,18 @@ from reid_hash.data.dataset import ImageSet, RgbImage
 from reid_hash.data.listing import counted, packed_hint, require_folder
 from reid_hash.errors import DataError
 
-_PATIENCE = 30.0  # seconds without a byte: torchvision itself would wait for ever
+_PATIENCE = 30.0  # seconds without a byte; torchvision itself would wait for ever
 
 
 @dataclass(frozen=True)
 class Published:
-    """Files that torchvision reads.
+    """Published files that torchvision reads.
 
     Attributes:
         kind: name of the class in `torchvision.datasets`.
-        folder: that the files lie in, below the data root.
-        files: their names.
-        archives: words that an archive of them may have in its name; see `packed_hint`.
+        folder: folder of the files below the data root.
+        files: file names.
+        archives: words in the name of an archive of these files; see `packed_hint`.
     """
 
     kind: str
@@ -41,12 +41,12 @@ class Published:
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """What torchvision has read of one part.
+    """Contents of one part as read by torchvision.
 
     Attributes:
         images: [n, height, width] or [n, height, width, 3] uint8.
         labels: [n] int64.
-        classes: names of the classes as torchvision has them.
+        classes: class names as torchvision has them.
     """
 
     images: NDArray[np.uint8]
@@ -54,7 +54,7 @@ class Arrays:
     classes: tuple[str, ...]
 
     def image_set(self, part: str, labels: NDArray[np.int64]) -> ImageSet:
-        """The images with labels [n], named "train/00000" and so on; grey ones become RGB."""
+        """Make an image set with labels [n], names like "train/00000", and grey images as RGB."""
         images = self.images
 
         def read(i: int) -> RgbImage:
@@ -66,22 +66,22 @@ class Arrays:
 
 
 def find(root: Path, name: str, published: Published) -> Parts | Path:
-    """Look for a benchmark, and download it where it is nowhere and there is a network.
+    """Find a benchmark, and download it if it is missing and there is a network.
 
     Args:
         root: the data root.
-        name: of the data set; the files may also lie in a folder of this name below the root.
-        published: the files.
+        name: name of the data set; the files may also be in a folder of this name below the root.
+        published: description of the files.
 
     Returns:
-        The folder above `published.folder`; or, where there are `train/` and `test/` with class
-        folders below `root/name` or in the root itself, their images.
+        The folder above `published.folder`; or the images of `train/` and `test/`, if these
+        folders with class folders are below `root/name` or in the root itself.
 
     Raises:
-        DataError: it is not there and cannot be downloaded, or only some of the files are there.
+        DataError: the data is missing and cannot be downloaded, or only some files are present.
     """
     if not root.is_dir() and (root.is_file() or not root.resolve().parent.is_dir()):
-        require_folder(root)  # a folder is made for a download, but not where its name is a slip
+        require_folder(root)  # a download makes its folder, but not one whose name is a typo
     places = (root, root / name)
     for place in places:
         folder = place / published.folder
@@ -111,7 +111,7 @@ def find(root: Path, name: str, published: Published) -> Parts | Path:
 
 
 def _download(root: Path, name: str, published: Published) -> Path:
-    """Download into the data root, all or nothing."""
+    """Download into the data root, all files or none."""
     made = not root.exists()
     try:
         root.mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ def _download(root: Path, name: str, published: Published) -> Path:
             _torchvision(published, Path(new), train=True, download=True)
             place = root / published.folder
             place.parent.mkdir(exist_ok=True)
-            if not place.is_dir():  # another process of the same training may have been quicker
+            if not place.is_dir():  # another process of the same training may have been faster
                 os.rename(Path(new) / published.folder, place)
     except (OSError, RuntimeError, EOFError, http.client.HTTPException) as error:
         if made:
@@ -135,11 +135,11 @@ def _download(root: Path, name: str, published: Published) -> Path:
 
 
 def read(place: Path, published: Published) -> tuple[Arrays, Arrays]:
-    """Read training and test part of a benchmark's own files.
+    """Read the training and test part from a benchmark's own files.
 
     Args:
         place: the folder above `published.folder`.
-        published: the files.
+        published: description of the files.
 
     Raises:
         DataError: the files are damaged.
@@ -164,7 +164,7 @@ def read(place: Path, published: Published) -> tuple[Arrays, Arrays]:
 def _torchvision(published: Published, place: Path, train: bool, download: bool = False) -> Any:
     from torchvision import datasets
 
-    with contextlib.redirect_stdout(io.StringIO()):  # the output may be parsed
+    with contextlib.redirect_stdout(io.StringIO()):  # standard output may be parsed
         return getattr(datasets, published.kind)(str(place), train=train, download=download)
 
 

@@ -1,4 +1,4 @@
-"""Training on several data sets at once: identities kept apart, the first one is evaluated."""
+"""Training on several data sets at once, with separate identities; the first is evaluated."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,23 +10,23 @@ from reid_hash.data.dataset import Dataset, ImageSet, joined
 from reid_hash.errors import ConfigError
 
 SOURCE = 10**9
-"""Labels of the n-th data set, counted from 0, have n · SOURCE added; so have its cameras."""
+"""Offset added, n times, to labels and cameras of the n-th data set, counted from 0."""
 
 
 def source_of(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which data set, counted from 0, each label or camera of a joined training set is from."""
+    """Return the index of the data set that each label or camera of a joined set comes from."""
     return numbers // SOURCE
 
 
 def join(datasets: Sequence[Dataset]) -> Dataset:
-    """Join the training images of several data sets of persons.
+    """Join the training images of several re-identification data sets.
 
     Args:
-        datasets: at least one. The first is returned with its own query, gallery and protocol;
-            of the others the training images are taken.
+        datasets: at least one. The first keeps its query, gallery and protocol; the others
+            contribute their training images only.
 
     Raises:
-        ConfigError: one of them is labelled by class and not by identity.
+        ConfigError: a data set is labelled by class instead of identity.
     """
     first, *others = datasets
     if not others:

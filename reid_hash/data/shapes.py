@@ -1,8 +1,8 @@
 """Drawn pictures with several labels each, in the layout of NUS-WIDE's lists.
 
-NUS-WIDE's images are not to be had any longer. These stand in to try out, and to test, what is made
-for it: the reader, the losses for several labels, figure 3. Figures measured on them say nothing
-about photographs.
+NUS-WIDE's images are no longer available. These pictures replace them for trying out and testing
+what supports NUS-WIDE: the reader, the multi-label losses, figure 3. Figures measured on them say
+nothing about photographs.
 """
 
 from collections.abc import Callable
@@ -27,23 +27,23 @@ COLOURS = {
     "white": (240, 240, 240),
     "black": (24, 24, 24),
 }
-"""The colours that a shape may have, RGB."""
+"""Possible colours of a shape, RGB."""
 
 FORMS = ("circle", "square", "triangle", "star", "ring", "cross")
 
 CONCEPTS = (*FORMS, *COLOURS)
-"""What a picture may be labelled with, in the order of the columns."""
+"""Possible labels of a picture, in the order of the columns."""
 
 PARTS = {"train": 2000, "test": 500, "database": 4000}
-"""How many pictures each list has; those of "train" are in the database too, as in NUS-WIDE's."""
+"""Number of pictures in each list; those of "train" are in the database too, as in NUS-WIDE."""
 
 
 def draw_picture(seed: int, number: int) -> tuple[RgbImage, NDArray[np.bool_]]:
-    """Draw one picture: one to three coloured shapes before a noisy ground.
+    """Draw one picture: one to three coloured shapes on a noisy background.
 
     Args:
-        seed: of the data set.
-        number: of the picture, from which everything in it follows.
+        seed: seed of the data set.
+        number: number of the picture, which with the seed determines everything in it.
 
     Returns:
         (picture [SIDE, SIDE, 3] uint8 RGB, labels [len(CONCEPTS)] bool).
@@ -100,19 +100,19 @@ def write_shapes(
     parts: dict[str, int] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> list[Path]:
-    """Write the pictures and the three lists that the data set `nuswide` is read from.
+    """Write pictures and three lists that the data set `nuswide` can be read from.
 
     Args:
-        folder: where `nuswide/` is made.
-        seed: of the pictures.
-        parts: pictures of each list; `PARTS` when left out.
+        folder: folder in which to make `nuswide/`.
+        seed: seed of the pictures.
+        parts: number of pictures in each list. Default: `PARTS`.
         progress: called with the number of pictures written since the last call.
 
     Returns:
         The lists that were written.
 
     Raises:
-        ReidHashError: there is a `nuswide` in the folder already.
+        ReidHashError: the folder already contains a `nuswide`.
     """
     parts = PARTS if parts is None else parts
     place = folder / "nuswide"
