@@ -1,4 +1,4 @@
-"""A figure or table of the paper as it came out here, and the files it is written to."""
+"""A reproduced figure or table of the paper, and the files it is written to."""
 
 import csv
 import dataclasses
@@ -23,21 +23,21 @@ from reid_hash.utils.files import write_text
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A figure or table of the paper as it came out here.
+    """A reproduced figure or table of the paper.
 
     Attributes:
-        name: on the command line and of the files, such as "fig2".
-        dataset: what was evaluated.
-        split: which split or draw.
-        seed: of the trainings, or of the gallery draws.
+        name: name on the command line and of the files, such as "fig2".
+        dataset: the evaluated data set.
+        split: number of the split or draw.
+        seed: seed of the trainings, or of the gallery draws.
         records: flat result records; published ones are marked `reported`.
-        networks: facts on each network behind it, see `network_facts`.
-        scaled_down: by how much trainings are shorter than they should be; else empty.
-        picture: all of it.
-        page: what is said of it, with its heading, its notes and the page's own pictures and
-            table. `write` adds the protocol and the command to its facts.
+        networks: facts about each network behind it, see `network_facts`.
+        scaled_down: by how much trainings are scaled down; empty if they are not.
+        picture: the complete picture.
+        page: content of the HTML page, with its heading, notes, pictures and table. `write` adds
+            the protocol and the command to its facts.
         more: further keys of the JSON object.
-        lists: one record an image of the ranking lists of figure 6, for the CSV file.
+        lists: one record per image in the ranking lists of figure 6, for the CSV file.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Result:
 
     @property
     def protocol(self) -> str:
-        """One line on how the figures come about."""
+        """One line on how the figures are computed."""
         line = describe.protocol_line(self.dataset, describe.DRAWS)
         return f"{line} (split {self.split})"
 
@@ -62,8 +62,8 @@ class Result:
         """Write NAME.png, .svg, .csv, .json and .html.
 
         Args:
-            folder: where to; it is created if it is missing.
-            command: that was run, for the page.
+            folder: destination folder, created if missing.
+            command: command line of the run, for the page.
 
         Returns:
             The files.
@@ -111,7 +111,7 @@ class Result:
 
 
 def network_facts(networks: Iterable[Network]) -> list[dict[str, Any]]:
-    """What a result says of the networks behind it, which must be trained."""
+    """Collect a result's facts about the networks behind it, which must be trained."""
     return [
         {
             "network": network.name,
@@ -129,7 +129,7 @@ def network_facts(networks: Iterable[Network]) -> list[dict[str, Any]]:
 
 
 def network_lines(facts: Iterable[Mapping[str, Any]]) -> str:
-    """The same in words, a line for each network."""
+    """Put network facts into words, one line per network."""
     lines = []
     for of in facts:
         seconds = of["training_seconds"]
@@ -140,12 +140,12 @@ def network_lines(facts: Iterable[Mapping[str, Any]]) -> str:
 
 
 def without(record: Mapping[str, Any], left_out: tuple[str, ...]) -> dict[str, Any]:
-    """A record without the figures whose names begin like one of `left_out`."""
+    """Drop the figures of a record whose names start with one of `left_out`."""
     return {key: value for key, value in record.items() if not key.startswith(left_out)}
 
 
 def _csv(records: Sequence[Mapping[str, Any]]) -> str:
-    """Flat records as CSV: a column for each key of any record, None left blank."""
+    """Write flat records as CSV, with a column for every key and blanks for None."""
     columns = list(dict.fromkeys(key for record in records for key in record))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Training: the loop, the objective and its losses, batches, the optimiser, the refit."""
+"""Training: the loop, objective and losses, batches, optimiser, and refit."""
 
 from reid_hash.training.augmentation import Augment
 from reid_hash.training.estimate import seconds_a_step, training_steps

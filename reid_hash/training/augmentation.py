@@ -1,4 +1,4 @@
-"""Random changes of a whole batch at once, on tensors."""
+"""Random augmentation of a whole batch at once, on tensors."""
 
 import math
 
@@ -11,15 +11,14 @@ from reid_hash.utils.seeds import mixed_seed
 
 
 class Augment:
-    """Mirror, shift, zoom, light, colour, resolution, erasing, drawn for all processes alike.
+    """Mirror, shift, zoom, light, colour, resolution and erasing, drawn alike in all processes.
 
-    Every process draws the changes of the whole batch and applies those of its own rows. The
-    result depends on (seed, step) alone: not on how many processes there are, nor on what ran
-    before.
+    Every process draws the changes for the whole batch and applies those for its own rows. The
+    result depends only on (seed, step), not on the number of processes or on what ran before.
 
     Args:
-        config: how strong the changes are.
-        seed: of the run.
+        config: strength of the changes.
+        seed: seed of the run.
     """
 
     def __init__(self, config: AugmentConfig, seed: int) -> None:
@@ -27,21 +26,21 @@ class Augment:
         self.seed = seed
 
     def light(self, images: Tensor, step: int, rows: slice, total: int) -> Tensor:
-        """Change the light of a batch: its exposure, and the white balance.
+        """Change the light of a batch: exposure and white balance.
 
         Args:
             images: [b, height, width, 3] uint8 RGB, rows `rows` of the whole batch.
             step: number of the batch.
-            rows: which rows of the whole batch these are.
+            rows: rows of the whole batch that `images` holds.
             total: size of the whole batch.
 
         Returns:
-            [b, height, width, 3] float in 0 … 255; the images themselves where none is changed.
+            [b, height, width, 3] float in 0 … 255; `images` itself if nothing changes.
         """
         most = self.config.light
         if not most:
             return images
-        # of its own, so that all else is drawn as it is without
+        # a separate generator, so that all other draws stay the same with and without this
         random = torch.Generator().manual_seed(mixed_seed(self.seed, step, 1))
         exposure = (torch.rand(total, 1, generator=random) * 2 - 1) * most
         channels = (torch.rand(total, 3, generator=random) * 2 - 1) * most / 2
@@ -51,14 +50,14 @@ class Augment:
     def __call__(
         self, images: Tensor, step: int, rows: slice, total: int, scale: float = 1.0
     ) -> Tensor:
-        """Change a batch.
+        """Augment a batch.
 
         Args:
             images: [b, 3, height, width] normalised float, rows `rows` of the whole batch.
             step: number of the batch.
-            rows: which rows of the whole batch these are.
+            rows: rows of the whole batch that `images` holds.
             total: size of the whole batch.
-            scale: of the result's sides, rounded to multiples of 8 pixels where it is not 1.
+            scale: factor of the result's sides, rounded to multiples of 8 pixels unless it is 1.
 
         Returns:
             [b, 3, height · scale, width · scale] float, channels last in memory.
@@ -70,12 +69,12 @@ class Augment:
             drawn = torch.rand(total, *shape, generator=random) * (high - low) + low
             return drawn[rows].to(images.device)
 
-        # geometry: one bilinear look-up for mirror, zoom and shift together
+        # geometry: mirror, zoom and shift in a single bilinear look-up
         mirror = torch.where(uniform(0, 1) < config.flip, -1.0, 1.0)
         theta = torch.zeros(len(images), 2, 3, device=images.device)
         theta[:, 0, 0] = mirror * (1 + uniform(-config.zoom, config.zoom))
         theta[:, 1, 1] = 1 + uniform(-config.zoom, config.zoom)
-        theta[:, :, 2] = uniform(-2 * config.shift, 2 * config.shift, 2)  # the side is 2 long
+        theta[:, :, 2] = uniform(-2 * config.shift, 2 * config.shift, 2)  # sides have length 2
         size = [side if scale == 1 else round(side * scale / 8) * 8 for side in images.shape[2:]]
         grid = F.affine_grid(theta, [len(images), 3, *size], align_corners=False)
         images = F.grid_sample(images, grid, align_corners=False)
@@ -96,7 +95,7 @@ class Augment:
         inside = (y >= top) & (y < top + tall[:, None, None])
         inside = inside & (x >= left) & (x < left + wide[:, None, None])
         inside = inside & erased[:, None, None]
-        if config.low_resolution:  # drawn last: other configurations see the draws they had
+        if config.low_resolution:  # drawn last, so that other configurations keep their draws
             factor = torch.rand(1, generator=random).item() * 0.6 + 0.4
             coarse = uniform(0, 1) < config.low_resolution
             images = torch.where(coarse[:, None, None, None], _coarse(images, factor), images)
@@ -105,14 +104,14 @@ class Augment:
 
 
 def random_crop(images: Tensor, side: int, seed: int, step: int, rows: slice, total: int) -> Tensor:
-    """Cut a square out of each image at a place drawn for it, as `Augment` draws.
+    """Crop a square from each image at a random position, drawn as `Augment` does.
 
     Args:
         images: [b, 3, height, width], rows `rows` of the whole batch.
-        side: of the squares, in pixels.
-        seed: of the run.
+        side: side of the squares in pixels.
+        seed: seed of the run.
         step: number of the batch.
-        rows: which rows of the whole batch these are.
+        rows: rows of the whole batch that `images` holds.
         total: size of the whole batch.
 
     Returns:
@@ -129,7 +128,7 @@ def random_crop(images: Tensor, side: int, seed: int, step: int, rows: slice, to
 
 
 def _coarse(images: Tensor, factor: float) -> Tensor:
-    """Images scaled down to `factor` of their sides, and back."""
+    """Scale images down to `factor` of their sides, and back."""
     size = images.shape[2:]
     small = F.interpolate(images, scale_factor=factor, mode="bilinear", antialias=True)
     return F.interpolate(small, size=size, mode="bilinear")

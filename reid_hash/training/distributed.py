@@ -1,8 +1,9 @@
-"""What makes several processes compute the same as one with the whole batch.
+"""Make several processes compute the same as one process with the whole batch.
 
-Two things of a training step look across the batch: batch norm and the pairwise losses. Batch
-norm here averages its statistics over the processes; `gather_batch` shows the losses the outputs
-of all of them. Both are exact in value and gradient. (torch's SyncBatchNorm does not run on CPUs.)
+Two parts of a training step depend on the whole batch: batch norm and the pairwise losses. Batch
+norm averages its statistics over the processes here, and `gather_batch` gives the losses the
+outputs of all processes. Both are exact in value and gradient. (PyTorch's SyncBatchNorm does not
+run on CPUs.)
 """
 
 from collections.abc import Iterable
@@ -16,16 +17,16 @@ from reid_hash.errors import ConfigError
 
 
 def world_size() -> int:
-    """Number of processes that train together."""
+    """Return the number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def gather_batch(part: Tensor) -> Tensor:
-    """[b, …] of this process → [b · processes, …] of all, in the order of their ranks.
+    """Gather [b, …] from every process into [b · processes, …], in the order of their ranks.
 
-    Only this process's rows carry a gradient. A loss computed from the result, times
-    `world_size()`, therefore has the gradient of the whole batch once the processes' gradients
-    have been averaged, as DistributedDataParallel does.
+    Only this process's rows carry a gradient. A loss computed from the result, multiplied by
+    `world_size()`, therefore has the gradient of the whole batch once gradients are averaged over
+    the processes, as DistributedDataParallel does.
     """
     if world_size() == 1:
         return part
@@ -36,12 +37,12 @@ def gather_batch(part: Tensor) -> Tensor:
 
 
 def convert_batch_norm(module: nn.Module) -> nn.Module:
-    """Let every batch norm inside `module` share its statistics between processes, in place.
+    """Make every batch norm inside `module` share its statistics between processes, in place.
 
-    timm's batch norms, of which many hold the layer's activation, keep it.
+    timm's batch norms often include the layer's activation, which is kept.
 
     Raises:
-        ConfigError: a batch norm that computes something else besides, which cannot be known here.
+        ConfigError: a batch norm also computes something else, unknown here.
     """
     for name, child in module.named_children():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
@@ -66,14 +67,14 @@ _PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm over the batches of all processes; they must be of equal size.
+    """Batch norm over the batches of all processes, which must have equal sizes.
 
     Args:
         features: number of channels.
         eps: added to the variance.
-        momentum: of the running statistics.
+        momentum: momentum of the running statistics.
         affine: whether a factor and an offset are learned.
-        after: modules without parameters that follow, such as the activation.
+        after: modules without parameters to apply afterwards, such as the activation.
     """
 
     def __init__(
@@ -88,10 +89,10 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         self.after = nn.Sequential(*after)
 
     def _check_input_dim(self, input: Tensor) -> None:
-        pass  # 2-d and 4-d alike
+        pass  # accepts 2-d and 4-d
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise over every axis but the second, then what follows."""
+        """Normalise over every axis but the second, then apply `after`."""
         out: Tensor = self.after(self._normalise(input))
         return out
 
@@ -101,7 +102,7 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
             return plain
         axes = [0, *range(2, input.ndim)]
         shape = [1, -1] + [1] * (input.ndim - 2)
-        values = input.float()  # sums of bfloat16 would lose the variance
+        values = input.float()  # sums in bfloat16 would lose the variance
         mean = values.mean(axes)
         square = values.square().mean(axes)
         sums: Tensor = all_reduce(torch.stack([mean, square]))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""How long a training will take here: some of its steps, timed."""
+"""Estimate how long a training will take here by timing some of its steps."""
 
 import time
 
@@ -11,14 +11,14 @@ from reid_hash.training.loop import Training, build_sampler
 from reid_hash.training.setup import training_targets
 
 LIMIT = 1.5
-"""Seconds after which no further step is timed."""
+"""Time limit in seconds: no further step is timed after it."""
 
 STEPS = 12
-"""Steps that are timed at most, after one to warm up."""
+"""Most steps to time, after one warm-up step."""
 
 
 def training_steps(config: Config, train: ImageSet) -> int:
-    """How many steps a training has."""
+    """Return the number of steps of a training."""
     return config.train.epochs * len(build_sampler(config, train.labels, train.cameras))
 
 
@@ -26,19 +26,19 @@ def seconds_a_step(config: Config, train: ImageSet, device: str = "auto") -> flo
     """Time some steps of a training on random images; nothing is kept.
 
     Args:
-        config: the run.
-        train: its training images, of which the labels alone are used.
-        device: where to compute.
+        config: configuration of the run.
+        train: training images, of which only the labels are used.
+        device: device to compute on.
 
     Returns:
-        Seconds, the mean over the training's steps on whole and on small images.
+        Seconds per step, the mean over the training's steps on full-size and on small images.
     """
     rows = next(build_sampler(config, train.labels, train.cameras).epoch(0))
     classes, targets = training_targets(train.labels)
     size = (len(rows), config.data.height, config.data.width, 3)
     images = np.random.default_rng(0).integers(256, size=size, dtype=np.uint8)
-    # no weights are fetched for a network that is thrown away; and a rate that would suit the
-    # middle of a training might diverge on random images
+    # Do not download weights for a network that is thrown away. The learning rate of mid-training
+    # might diverge on random images.
     config = config.model_copy(
         update={
             "model": config.model.model_copy(update={"pretrained": None}),
@@ -53,7 +53,7 @@ def seconds_a_step(config: Config, train: ImageSet, device: str = "auto") -> flo
         began = time.monotonic()
         training.step(0, progress, images, targets[rows])
         first = time.monotonic() - began
-        if first > LIMIT:  # warming up matters little to steps this long
+        if first > LIMIT:  # warm-up matters little for such long steps
             return first
         began = time.monotonic()
         for done in range(1, STEPS + 1):
@@ -63,12 +63,12 @@ def seconds_a_step(config: Config, train: ImageSet, device: str = "auto") -> flo
         return (time.monotonic() - began) / done
 
     small = config.train.small_images
-    seconds = timed(small) if small < 1 else 0.0  # the images are whole from here on
+    seconds = timed(small) if small < 1 else 0.0  # the images have full size from here on
     return seconds if not small else (1 - small) * seconds + small * timed(0.0)
 
 
 def duration(seconds: float) -> str:
-    """A time that is known roughly, for people.
+    """Format an approximate time for people.
 
     Example:
         >>> duration(7790), duration(100), duration(12), duration(3)

@@ -1,4 +1,4 @@
-"""What a training run tells while it goes: a progress bar, `metrics.jsonl`, TensorBoard."""
+"""Output of a training run in progress: a progress bar, `metrics.jsonl`, TensorBoard."""
 
 import time
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ METRICS_FILE = "metrics.jsonl"
 
 
 class TrainingLog:
-    """Progress of a run, for a person and for plots.
+    """Progress of a run, for people and for plots.
 
     Args:
-        folder: where `metrics.jsonl` and the TensorBoard events are written; nothing is written
-            where it is None (processes other than the first).
-        total: steps of the run.
-        start: steps that are done already.
-        console: where the bar is drawn; no bar where it is None.
+        folder: folder for `metrics.jsonl` and TensorBoard events; None writes nothing (in
+            processes other than the first).
+        total: number of steps of the run.
+        start: number of steps already done.
+        console: console for the progress bar; None for no bar.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class TrainingLog:
             try:
                 self._board.close()
             except OSError as problem:
-                if error is None:  # else that one is told
+                if error is None:  # otherwise that error is reported
                     raise cannot_write(self._folder, problem) from problem
 
     def step(self, terms: Mapping[str, float], images: int) -> None:
-        """Count a step with the values of its loss terms; figures of an epoch are their means."""
+        """Record a step's loss terms, to be averaged over the epoch."""
         self._steps += 1
         self._images += images
         for name, value in terms.items():
@@ -96,15 +96,15 @@ class TrainingLog:
             )
 
     def rate(self) -> float:
-        """Images a second since the last epoch began."""
+        """Images per second since the current epoch began."""
         return self._images / max(time.monotonic() - self._since, 1e-9)
 
     def epoch(self, step: int, epoch: int, **figures: float) -> dict[str, float]:
-        """Write the means of the epoch's loss terms, and other figures; start the next epoch."""
+        """Write the mean loss terms of the epoch and other figures; start the next epoch."""
         record = {name: total / max(1, self._steps) for name, total in self._sums.items()}
         record |= {"images_per_second": self.rate(), **figures}
         self.write(step, epoch=epoch, **record)
-        if self._bar is not None and not self._bar.console.is_terminal:  # a log shows no bar
+        if self._bar is not None and not self._bar.console.is_terminal:  # no bar in a log file
             self.say(
                 f"epoch {epoch}, step {step} of {self.total}: loss {record.get('loss', 0):.3f}, "
                 f"{record['images_per_second']:.0f} images/s"
@@ -121,7 +121,7 @@ class TrainingLog:
             try:
                 for name, value in figures.items():
                     self._board.add_scalar(name, value, step)
-            except OSError as error:  # of an earlier one: another thread writes them
+            except OSError as error:  # from an earlier write, since another thread writes
                 raise cannot_write(self._folder, error) from error
 
     def say(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The training loop: configuration and images in, checkpoint out."""
+"""The training loop, from configuration and images to a checkpoint."""
 
 import dataclasses
 import logging
@@ -64,18 +64,18 @@ CONFIG_FILE = "config.yaml"
 
 _log = logging.getLogger(__name__)
 
-_LOOKED_AT = 16  # training images that a network is tried on after each epoch
+_LOOKED_AT = 16  # training images on which the network is checked after each epoch
 
 COLLAPSED = 0.02
-"""Spread of a batch's codes (see `code_spread`) below which training is said to have collapsed."""
+"""Spread of a batch's codes (`code_spread`) below which training is reported as collapsed."""
 
 
 FASTER = 1.15
-"""By how much bfloat16 has to be faster to be chosen: less is within what timings scatter."""
+"""Speed-up that bfloat16 needs to be chosen; less is within the scatter of timings."""
 
 
 class Stopped(ReidHashError):
-    """Training was stopped by Ctrl-C or a signal; its state is saved."""
+    """Training was stopped by Ctrl-C or a signal, and its state is saved."""
 
     exit_code = 1
 
@@ -84,24 +84,25 @@ class Training:
     """A network in training: everything that a step reads and changes.
 
     Args:
-        config: the run.
-        images: [n, height, width, 3] uint8 RGB, from which a new network takes its normalisation;
-            or [n, features], what a frozen backbone gives.
+        config: configuration of the run.
+        images: [n, height, width, 3] uint8 RGB, which set the normalisation of a new network; or
+            [n, features] outputs of a frozen backbone.
         classes: number of identities or classes.
-        device: where to compute.
-        rows: which rows of the whole batch this process computes.
-        batch: images in the whole batch, of all processes together.
+        device: device to compute on.
+        rows: rows of the whole batch that this process computes.
+        batch: images in the whole batch, over all processes.
         resume: whether all weights will be loaded from a saved state.
 
     Attributes:
         net: the network.
-        result: the network to evaluate and to keep: the average of `net` over the steps where
-            there is one, else `net`.
-        optimiser: of all parameters.
-        modules: by name, what a saved state holds beside the optimiser.
+        result: the network to evaluate and keep: the average of `net` over the steps if there is
+            one, else `net`.
+        optimiser: optimiser of all parameters.
+        modules: modules by name that a saved state contains, in addition to the optimiser.
 
     Raises:
-        CheckpointError, ConfigError: the network to start from is missing, damaged or another one.
+        CheckpointError, ConfigError: the network to start from is missing, damaged or does not
+            match.
     """
 
     def __init__(
@@ -148,20 +149,20 @@ class Training:
         self.augment = Augment(config.augment, config.seed)
 
     def choose_precision(self, pixels: NDArray[np.uint8]) -> str | None:
-        """Keep to bfloat16 on a CPU only where a step is clearly faster in it.
+        """Use bfloat16 on a CPU only if a step is clearly faster with it.
 
         Args:
             pixels: [b, height, width, 3] uint8 RGB, a batch to measure with.
 
         Returns:
-            What was measured and chosen, for people; None where there was nothing to choose.
+            Description of the measurement and choice; None if there was nothing to choose.
         """
         asked = self.config.train.precision != "auto" or os.environ.get("REID_HASH_PRECISION")
         if asked or self.device.type != "cpu" or not self.half:
             return None
         fp32, bf16 = faster_in_bf16(self.net, pixels)
         faster = torch.tensor([float(bf16 > FASTER * fp32)])
-        self.half = bool(gather_batch(faster).mean().item() > 0.5)  # all processes alike
+        self.half = bool(gather_batch(faster).mean().item() > 0.5)  # the same in all processes
         return (
             f"precision: {'bf16' if self.half else 'fp32'} (measured: {fp32:.0f} images/s in fp32, "
             f"{bf16:.0f} in bf16; train.precision decides)"
@@ -175,24 +176,24 @@ class Training:
         labels: Tensor,
         teacher: Tensor | None = None,
     ) -> tuple[dict[str, float], Tensor]:
-        """Change the images, compute the objective, and follow its gradient.
+        """Augment the images, compute the objective, and take an optimiser step.
 
         Args:
-            step: number of the step, from which its random changes follow.
-            progress: share of the training that is done, 0 … 1.
+            step: number of the step, which determines its random changes.
+            progress: completed share of the training, 0 … 1.
             pixels: [b, height, width, 3] uint8 RGB, this process's rows of the batch.
-            labels: [b] int64 or [b, classes] of 0 and 1, see `training_targets`.
-            teacher: [b, d], the teacher's embeddings of these images; None: there is no teacher.
+            labels: [b] int64, or [b, classes] of 0 and 1, see `training_targets`.
+            teacher: [b, d], the teacher's embeddings of these images, or None without a teacher.
 
         Returns:
-            (terms, codes): the terms of the loss by name, over the whole batch, and this process's
-            relaxed codes [b, bits], weighted.
+            (terms, codes): the loss terms by name, over the whole batch, and this process's relaxed
+            weighted codes [b, bits].
 
         Raises:
-            ReidHashError: the loss is no finite number.
+            ReidHashError: the loss is not finite.
         """
         config, options, net = self.config, self.config.train, self.net
-        torch.manual_seed(mixed_seed(config.seed, step))  # dropout
+        torch.manual_seed(mixed_seed(config.seed, step))  # for dropout
         set_learning_rate(self.optimiser, learning_rate_at(progress, options))
         loss_of = config.loss
         net.tanh.set_beta(
@@ -202,10 +203,10 @@ class Training:
         scale = 0.7 if progress < options.small_images else 1.0
         images = torch.from_numpy(pixels).to(self.device)
         labels = labels.to(self.device)
-        if pixels.ndim > 2:  # a frozen backbone's floats are made of the images as they are
+        if pixels.ndim > 2:  # a frozen backbone's floats come from unaugmented images
             images = self.augment.light(images, step, self.rows, self.batch)
             images = self.augment(net.normalise(images), step, self.rows, self.batch, scale)
-        side = getattr(net.backbone, "crop", None)  # of the paper's network
+        side = getattr(net.backbone, "crop", None)  # the paper's network has one
         if side is not None:
             images = random_crop(images, side, config.seed, step, self.rows, self.batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
@@ -241,32 +242,32 @@ def train(
 ) -> Checkpoint:
     """Train a network and write it to `folder`/model.safetensors.
 
-    Everything random follows from the seed and the number of the step, so a resumed run and a run
-    on several processes (`accelerate launch`) see the same batches as one that goes through.
+    All randomness depends on the seed and the step number, so a resumed run and a run on several
+    processes (`accelerate launch`) see the same batches as an uninterrupted one.
 
     Args:
-        config: the run.
+        config: configuration of the run.
         pixels: decoded training images of config.data's size.
-        folder: of the run; the state, the configuration and the figures are written there.
-        resume: go on from `folder`/state.safetensors. Other images than it was saved with are told
-            of, and noted in the checkpoint.
+        folder: folder of the run, for the state, the configuration and the figures.
+        resume: resume from `folder`/state.safetensors. If the images differ from those of the
+            saved state, this is reported and noted in the checkpoint.
         device: "auto", "cpu", "cuda" or "mps".
-        console: where the progress bar is drawn; silent where it is None.
+        console: console for the progress bar; None for silence.
         evaluate: called with the (averaged) network every config.train.evaluate_every epochs; its
             figures are written to metrics.jsonl.
-        trained_on: facts to keep in the checkpoint.
+        trained_on: facts to store in the checkpoint.
 
     Returns:
-        The checkpoint, with bit order and weights frozen.
+        The checkpoint, with frozen bit order and weights.
 
     Raises:
-        Stopped: Ctrl-C; the state is saved.
-        ConfigError, CheckpointError: the state is of another configuration or another number of
-            identities, or damaged.
+        Stopped: Ctrl-C was pressed; the state is saved.
+        ConfigError, CheckpointError: the state is damaged, or has another configuration or number
+            of identities.
         ReidHashError: training diverged; no model is saved.
     """
     options = config.train
-    # no Accelerator: the first one of a process fixes the precision of all that follow
+    # no Accelerator: the first one in a process fixes the precision of all later ones
     on_cpu = pick_device(device).type == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU")
     processes = PartialState(cpu=on_cpu)
     place = torch.device("cpu") if on_cpu else pick_device(device)
@@ -390,14 +391,14 @@ def train(
     checkpoint = dataclasses.replace(checkpoint, trained_on=facts)
     if first:
         save_checkpoint(folder / MODEL_FILE, checkpoint)
-        for file in (STATE_FILE, TEACHER_FILE):  # the run is over
+        for file in (STATE_FILE, TEACHER_FILE):  # the run is finished
             (folder / file).unlink(missing_ok=True)
     processes.wait_for_everyone()
     return checkpoint
 
 
 def diverged(what: str, step: int, options: TrainConfig) -> ReidHashError:
-    """The error of a training whose numbers have left their range; no model is saved of it."""
+    """Return the error for a training that diverged, which saves no model."""
     return ReidHashError(
         f"training diverged: {what} at step {step}; lower train.learning_rate "
         f"({options.learning_rate:g}) or set train.clip=1"
@@ -405,13 +406,14 @@ def diverged(what: str, step: int, options: TrainConfig) -> ReidHashError:
 
 
 def check_finite(net: HashNet, pixels: Pixels, device: torch.device, step: int) -> None:
-    """Raise unless a network and what it gives for some training images are finite.
+    """Raise unless a network and its outputs for some training images are finite.
 
     Args:
-        net: on `device`; in evaluation mode its batch norm may overflow where training did not.
-        pixels: the training images, of which a few are looked at.
-        device: where the network is.
-        step: of the training, for the message.
+        net: network on `device`; in evaluation mode its batch norm may overflow even if training
+            did not.
+        pixels: training images, of which a few are used.
+        device: device of the network.
+        step: step of the training, for the message.
 
     Raises:
         ReidHashError: a number is NaN or infinite.
@@ -428,15 +430,15 @@ def check_finite(net: HashNet, pixels: Pixels, device: torch.device, step: int) 
 def build_sampler(
     config: Config, labels: NDArray[np.int64] | NDArray[np.bool_], cameras: NDArray[np.int64]
 ) -> BalancedSampler:
-    """The batches of a training.
+    """Make the sampler of training batches.
 
     Args:
-        config: the run.
-        labels: [n] int64 or [n, classes] bool, of the training images.
-        cameras: [n] int64.
+        config: configuration of the run.
+        labels: [n] int64, or [n, classes] bool, of the training images.
+        cameras: [n] int64, of the training images.
 
     Raises:
-        ConfigError: `data.shares` does not fit the data sets.
+        ConfigError: `data.shares` does not match the data sets.
     """
     return BalancedSampler(
         labels,
@@ -450,12 +452,12 @@ def build_sampler(
 
 
 def due(epoch: int, options: TrainConfig) -> bool:
-    """Whether the network is evaluated after this epoch (counted from 1)."""
+    """Check whether the network is evaluated after this epoch, counted from 1."""
     return options.evaluate_every > 0 and epoch % options.evaluate_every == 0
 
 
 def agree(stopped: bool, device: torch.device) -> bool:
-    """Whether any of the processes was told to stop: they must leave the loop together."""
+    """Check whether any process was told to stop, as all must leave the loop together."""
     return bool(gather_batch(torch.tensor([float(stopped)], device=device)).sum().item() > 0)
 
 

@@ -1,6 +1,6 @@
-"""Losses of DSCH and DRSCH (Zhang et al. 2015), of today's recipe, and of compared methods.
+"""Losses of DSCH and DRSCH (Zhang et al. 2015), of the current recipe, and of other methods.
 
-All take a whole batch and cost O(B²) memory; none loops over triplets.
+All take a whole batch and O(B²) memory; none loops over triplets.
 """
 
 import torch
@@ -10,13 +10,13 @@ from torch.nn import functional as F
 from reid_hash.config.schema import LossConfig
 
 UNIT_MARGIN = 1.0
-"""Margin between squared distances of vectors of length 1, which lie in 0 … 4."""
+"""Margin between squared distances of unit vectors, which are in 0 … 4."""
 
 
 def squared_distances(vectors: Tensor) -> Tensor:
-    """[B, d] → [B, B] squared Euclidean distances, ≥ 0.
+    """Compute squared Euclidean distances ≥ 0, [B, d] → [B, B].
 
-    On weighted codes w∘r with r = ±1 this is 4 · sum of w_k² over differing bits.
+    For weighted codes w∘r with r = ±1 they are 4 · the sum of w_k² over differing bits.
     """
     norms = vectors.square().sum(1)
     distances = norms[:, None] + norms[None, :] - 2 * vectors @ vectors.T
@@ -24,11 +24,11 @@ def squared_distances(vectors: Tensor) -> Tensor:
 
 
 def same_label(labels: Tensor) -> Tensor:
-    """Which images of a batch belong together.
+    """Mark the pairs of a batch that belong together.
 
     Args:
-        labels: [B] int, the class of each image; or [B, classes] of 0 and 1, the classes that
-            each image has, any number of them.
+        labels: [B] int, one class per image; or [B, classes] of 0 and 1, any number of classes
+            per image.
 
     Returns:
         [B, B] bool: the same class, or at least one class in common.
@@ -39,13 +39,13 @@ def same_label(labels: Tensor) -> Tensor:
 
 
 def classification(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Mean cross entropy, or for several classes an image that of each class by itself, summed.
+    """Compute mean cross entropy; with several classes per image, the sum over binary ones.
 
     Args:
         logits: [B, classes] real.
         labels: [B] int, or [B, classes] of 0 and 1.
-        smoothing: share of the target that is spread evenly over all classes; with several
-            classes an image, over yes and no.
+        smoothing: share of the target that is spread evenly over all classes or, with several
+            classes per image, over yes and no.
     """
     if labels.ndim == 1:
         return F.cross_entropy(logits, labels, label_smoothing=smoothing)
@@ -54,31 +54,31 @@ def classification(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Te
 
 
 def with_margin(logits: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """Logits of which those of the right classes are lowered by `margin` (CosFace, eq. 4).
+    """Lower the logits of the right classes by `margin` (CosFace, eq. 4).
 
     Args:
         logits: [B, classes] real.
         labels: [B] int, or [B, classes] of 0 and 1.
-        margin: on the scale of the logits.
+        margin: margin on the scale of the logits.
     """
     right = labels if labels.ndim == 2 else F.one_hot(labels, logits.shape[1])
     return logits - margin * right.to(logits.dtype)
 
 
 def all_triplets_hinge(distances: Tensor, labels: Tensor, margin: float | Tensor) -> Tensor:
-    """Mean of max(0, D_ij - D_ik + margin) over all triplets: i and j alike, k different, j ≠ i.
+    """Average max(0, D_ij - D_ik + margin) over all triplets: j ≠ i is like i, k is different.
 
     The hinge is linear in the distances of the active triplets, so value and gradient follow from
-    how many active triplets each distance takes part in. Those counts come from sorting each
-    anchor's distances: O(B² log B) time, O(B²) memory, exact.
+    the number of active triplets that contain each distance. Sorting each anchor's distances gives
+    these counts exactly, in O(B² log B) time and O(B²) memory.
 
     Args:
         distances: [B, B] real, differentiable.
         labels: [B] int, or [B, classes] (see `same_label`).
-        margin: C of the paper, in units of the distances.
+        margin: C in the paper, in units of the distances.
 
     Returns:
-        The mean over all triplets, a scalar; 0 where the batch has none.
+        A scalar, the mean over all triplets; 0 if the batch has none.
 
     Example:
         >>> d = torch.tensor([[0.0, 1.0, 3.0], [1.0, 0.0, 1.5], [3.0, 1.5, 0.0]])
@@ -93,9 +93,9 @@ def all_triplets_hinge(distances: Tensor, labels: Tensor, margin: float | Tensor
 
 
 def hinges(distances: Tensor, positive: Tensor, negative: Tensor, margin: float | Tensor) -> Tensor:
-    """[B] sums of max(0, D_ij - D_ik + margin) over j and k of the masks [B, B], for each i."""
+    """Sum max(0, D_ij - D_ik + margin) over j and k of the masks [B, B] for each i: [B]."""
     with torch.no_grad():
-        # distances of one side sorted, the other side's thresholds looked up in them
+        # sort one side's distances and look the other side's thresholds up in them
         reach = distances + margin
         negatives = distances.masked_fill(~negative, torch.inf).sort(dim=1).values
         positives = reach.masked_fill(~positive, torch.inf).sort(dim=1).values
@@ -110,7 +110,7 @@ def hinges(distances: Tensor, positive: Tensor, negative: Tensor, margin: float 
 
 
 def batch_hard_soft_margin(distances: Tensor, labels: Tensor) -> Tensor:
-    """Mean over anchors of log(1 + exp(farthest positive - nearest negative)).
+    """Average log(1 + exp(farthest positive - nearest negative)) over anchors.
 
     Batch-hard triplets with a soft margin (Hermans et al. 2017).
 
@@ -127,16 +127,16 @@ def batch_hard_soft_margin(distances: Tensor, labels: Tensor) -> Tensor:
 
 
 def label_similarity(labels: Tensor, different: float = 0.001) -> Tensor:
-    """S [B, B]: 1 for a label in common, `different` otherwise (the authors' code)."""
+    """Make S [B, B]: 1 for a label in common, else `different` (as in the authors' code)."""
     same = same_label(labels)
     return torch.where(same, 1.0, different)
 
 
 def appearance_similarity(images: Tensor, neighbours: int = 5) -> Tensor:
-    """S [B, B]: 1 where one image is among the k nearest of the other, 0 otherwise, symmetric.
+    """Make S [B, B], symmetric: 1 if one image is among the k nearest of the other, else 0.
 
-    Nearness is that of the images themselves, scaled down to 8×4 pixels, as the paper's "images
-    of similar appearance should have similar codes" has it.
+    Nearness is measured on the images, scaled down to 8×4 pixels, following the paper's "images of
+    similar appearance should have similar codes".
 
     Args:
         images: [B, channels, height, width] real.
@@ -152,13 +152,13 @@ def appearance_similarity(images: Tensor, neighbours: int = 5) -> Tensor:
 
 
 def laplacian_regulariser(codes: Tensor, similarity: Tensor) -> Tensor:
-    """tr(R L Rᵀ) / B with L = D - S, D = diag(sum of S's rows): DRSCH's regulariser.
+    """Compute DRSCH's regulariser tr(R L Rᵀ) / B with L = D - S, D = diag(sum of S's rows).
 
-    Equal to the sum of S_ij |r_i - r_j|² / (2 B): similar images are drawn together. (The authors'
-    released code has the opposite sign.)
+    It equals the sum of S_ij |r_i - r_j|² / (2 B), so it draws similar images together. (The
+    authors' released code has the opposite sign.)
 
     Args:
-        codes: [B, bits] real, weighted or not: the rows are the paper's columns of R.
+        codes: [B, bits] real, weighted or not; the rows are the columns of R in the paper.
         similarity: [B, B] symmetric, ≥ 0.
     """
     degrees = similarity.sum(1)
@@ -167,17 +167,17 @@ def laplacian_regulariser(codes: Tensor, similarity: Tensor) -> Tensor:
 
 
 def distillation(codes: Tensor, embedding: Tensor, temperature: float) -> Tensor:
-    """How far the codes' similarities are from those of the float embedding, which stays fixed.
+    """Compute how far the codes' similarities are from those of the (fixed) float embedding.
 
-    Each image of the batch gives a distribution over the others, the softmax of their cosines to it
-    divided by the temperature. The loss is the mean divergence KL(embedding's ‖ codes') (Fang et
-    al., "SEED", 2021, with the batch in place of a queue). Cosines of codes are 1 - 2/b times the
-    Hamming distance, so that what is fitted is what ranks.
+    Each image of the batch defines a distribution over the others: the softmax of their cosines to
+    it, divided by the temperature. The loss is the mean divergence KL(embedding ‖ codes) (Fang et
+    al., "SEED", 2021, with the batch instead of a queue). The cosine of codes is 1 - 2/b times the
+    Hamming distance, so training fits what ranks.
 
     Args:
         codes: [B, bits] real, weighted or not.
         embedding: [B, d] real; gets no gradient.
-        temperature: of both.
+        temperature: temperature of both distributions.
     """
     itself = torch.eye(len(codes), dtype=torch.bool, device=codes.device)
 
@@ -191,12 +191,12 @@ def distillation(codes: Tensor, embedding: Tensor, temperature: float) -> Tensor
 
 
 def margin_at(progress: float, margins: tuple[float, float], bits: int) -> float:
-    """Margin C: grows linearly from margins[0] to margins[1], which hold at 64 bits, times bits/64.
+    """Compute margin C: linear from margins[0] to margins[1], times bits / 64.
 
     Args:
-        progress: share of the training that is done, 0 … 1.
-        margins: at the start and at the end (5 → 13 in the authors' code).
-        bits: length of the code; distances grow with it, and so does the margin.
+        progress: completed share of the training, 0 … 1.
+        margins: margins at the start and at the end, for 64 bits (5 → 13 in the authors' code).
+        bits: code length, to which distances and so the margin are proportional.
     """
     start, end = margins
     return (start + (end - start) * progress) * bits / 64
@@ -205,16 +205,16 @@ def margin_at(progress: float, margins: tuple[float, float], bits: int) -> float
 def semantic_ranking_terms(
     codes: Tensor, labels: Tensor, config: LossConfig, margin: float
 ) -> dict[str, Tensor]:
-    """The terms of DSRH (Zhao et al., CVPR 2015), each times its weight.
+    """Compute the terms of DSRH (Zhao et al., CVPR 2015), each times its weight.
 
-    The hinge weighted by ranks (`ranking_hinge`), the balance ½ |mean_q h(q)|² over the batch, and
-    the quantisation mean of (|h| − 1)².
+    These are the rank-weighted hinge (`ranking_hinge`), the balance ½ |mean_q h(q)|² over the
+    batch, and the quantisation, the mean of (|h| − 1)².
 
     Args:
         codes: [B, bits] real in (−1, 1), without bit weights.
         labels: [B] int, or [B, classes] of 0 and 1.
-        config: the weights of the terms.
-        margin: of squared distances, as for DRSCH; a quarter of it is bits that differ.
+        config: weights of the terms.
+        margin: margin of squared distances, as for DRSCH; a quarter of it is in differing bits.
     """
     terms = {}
     if config.ranking:
@@ -227,27 +227,27 @@ def semantic_ranking_terms(
 
 
 def shared_labels(labels: Tensor) -> Tensor:
-    """[B, B] int64: how many labels two images share; DSRH's level of relevance r."""
+    """Count the labels that two images share, DSRH's relevance level r: [B, B] int64."""
     if labels.ndim == 1:
         return (labels[:, None] == labels).long()
     return (labels.float() @ labels.float().T).round().long()
 
 
 def ranking_hinge(codes: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """Mean over all (q, i, j) with r_i > r_j of ω(r_i, r_j) max(0, d(q, i) − d(q, j) + margin).
+    """Average ω(r_i, r_j) max(0, d(q, i) − d(q, j) + margin) over all (q, i, j) with r_i > r_j.
 
-    d(q, i) = (K − h_q·h_i) / 2, the Hamming distance where codes are ±1. ω is the gain that NDCG
-    loses when i and j change places: (2^r_i − 2^r_j) / Z_q, with Z_q the discounted gain of the
-    best order of q's list, Σ_p (2^r_p − 1) / log2(1 + p). The list is the batch without q. Each
-    pair of levels costs O(B² log B).
+    d(q, i) = (K − h_q·h_i) / 2, the Hamming distance if codes are ±1. ω is the NDCG gain lost by
+    swapping i and j: (2^r_i − 2^r_j) / Z_q, with Z_q the discounted gain of the best order of q's
+    list, Σ_p (2^r_p − 1) / log2(1 + p). The list is the batch without q. Each pair of levels costs
+    O(B² log B).
 
     Args:
         codes: [B, K] real in (−1, 1).
         labels: [B] int, or [B, classes] of 0 and 1.
-        margin: in bits.
+        margin: margin in bits.
 
     Returns:
-        A scalar; 0 where no image has another that is more relevant than a third.
+        A scalar; 0 if no image has another that is more relevant than a third.
     """
     count = len(codes)
     distances = (codes.shape[1] - codes @ codes.T) / 2
@@ -269,14 +269,14 @@ def ranking_hinge(codes: Tensor, labels: Tensor, margin: float) -> Tensor:
 
 
 def relative_distance(vectors: Tensor, labels: Tensor) -> Tensor:
-    """Mean over all triplets of max(0, |f_i − f_j|² − |f_i − f_k|² + 1), f of length 1.
+    """Average max(0, |f_i − f_j|² − |f_i − f_k|² + 1) over all triplets, with f of length 1.
 
-    Deep feature learning with relative distance comparison (Ding et al., Pattern Recognition
-    2015): i and j are of one person, k is not. All triplets of the batch are taken, where the paper
-    draws some; the gradient is gathered per image in both.
+    "Deep feature learning with relative distance comparison" (Ding et al., Pattern Recognition
+    2015): i and j are of one person, k is not. Uses all triplets of the batch, where the paper
+    draws some; both accumulate the gradient per image.
 
     Args:
-        vectors: [B, d] real; they are divided by their lengths here.
+        vectors: [B, d] real; normalised here.
         labels: [B] int, or [B, classes] of 0 and 1.
     """
     return all_triplets_hinge(squared_distances(F.normalize(vectors)), labels, UNIT_MARGIN)

@@ -1,4 +1,4 @@
-"""The training objective: HashNet with its classifiers, and the sum of the losses."""
+"""The training objective: HashNet with classifiers, and the sum of the losses."""
 
 from collections.abc import Iterable, Mapping
 
@@ -15,12 +15,12 @@ from reid_hash.training.distributed import gather_batch
 class TrainingModel(nn.Module):
     """A HashNet with the classifiers that only training needs.
 
-    Every learned parameter is used inside `forward`, on this process's part of the batch; what
-    looks across the batch comes afterwards, in `objective`.
+    `forward` uses every learned parameter, on this process's part of the batch. Whatever depends on
+    the whole batch follows in `objective`.
 
     Args:
         net: the network to train.
-        classes: number of training identities (or classes).
+        classes: number of training identities or classes.
     """
 
     def __init__(self, net: HashNet, classes: int) -> None:
@@ -39,7 +39,7 @@ class TrainingModel(nn.Module):
                 self.code_classifiers[str(length)] = _classifier(length, classes, self.loss)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """[b, 3, height, width] → by name what the losses need, b rows each."""
+        """Compute what the losses need, by name, b rows each, from [b, 3, height, width]."""
         features, embedding, outputs = self.net(images)
         relaxed = self.net.tanh(outputs)
         result = {"features": features, "codes": self.net.weight(relaxed)}
@@ -57,25 +57,25 @@ class TrainingModel(nn.Module):
 
 
 def trained_lengths(loss: LossConfig, bits: int) -> list[int]:
-    """The code lengths that the losses look at: prefixes shorter than the code, and the code."""
+    """Return the code lengths in the losses: the shorter prefixes, and the full code."""
     return prefix_lengths(loss.prefixes, bits)
 
 
 def prefix_lengths(prefixes: Iterable[int], bits: int) -> list[int]:
-    """The prefixes that are shorter than a code of `bits` bits, and `bits`, rising."""
+    """Return the prefix lengths below `bits`, then `bits`, ascending."""
     return sorted({*(length for length in prefixes if length < bits), bits})
 
 
 class CosineClassifier(nn.Module):
     """Scale times the cosine to a learned centre of each class (Wang et al. 2018, CosFace, eq. 4).
 
-    For codes of b bits and a centre of b signs the cosine is 1 - 2/b times their Hamming distance
-    (Hoe et al. 2021, OrthoHash): what is trained is what is searched by.
+    For codes of b bits and a centre of b signs, the cosine is 1 - 2/b times their Hamming distance
+    (Hoe et al. 2021, OrthoHash), so training uses the distance that search uses.
 
     Args:
         inputs: length of the vectors.
         classes: number of centres.
-        scale: of the logits.
+        scale: scale of the logits.
     """
 
     def __init__(self, inputs: int, classes: int, scale: float) -> None:
@@ -84,7 +84,7 @@ class CosineClassifier(nn.Module):
         self.weight = nn.Parameter(torch.randn(classes, inputs) / inputs**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[n, inputs] → [n, classes] logits in -scale … scale."""
+        """Compute logits in -scale … scale, [n, inputs] → [n, classes]."""
         return self.scale * functional.linear(
             functional.normalize(x), functional.normalize(self.weight)
         )
@@ -105,20 +105,20 @@ def objective(
     config: LossConfig,
     margin: float,
 ) -> dict[str, Tensor]:
-    """The terms of the loss, each times its weight, over the batch of all processes.
+    """Compute the loss terms, each times its weight, over the batch of all processes.
 
     Args:
-        outputs: what `TrainingModel` gave for this process's images; with a teacher also
+        outputs: result of `TrainingModel` for this process's images; with a teacher also
             "teacher", its float embeddings of them [b, d].
-        labels: [b] int or [b, classes] of 0 and 1, of this process's images.
-        images: [b, 3, height, width], what the regulariser calls appearance.
-        config: the weights of the terms.
-        margin: of the triplet hinge, in weighted distance, for the full code; prefixes have
-            their share of it.
+        labels: [b] int, or [b, classes] of 0 and 1, of this process's images.
+        images: [b, 3, height, width], for the regulariser's appearance.
+        config: weights of the terms.
+        margin: margin of the triplet hinge in weighted distance, for the full code; prefixes get
+            a proportional margin.
 
     Returns:
-        Scalars by name; their sum is the loss. `active` and `spread`, without gradient, are
-        figures to watch, not terms: see `collapsed`.
+        Scalars by name, whose sum is the loss. `active` and `spread` have no gradient and are not
+        terms but figures to watch, see `code_spread`.
     """
     labels = gather_batch(labels)
     codes = gather_batch(outputs["codes"].float())
@@ -178,10 +178,10 @@ def objective(
 
 @torch.no_grad()
 def code_spread(codes: Tensor) -> Tensor:
-    """Mean squared distance of the codes of a batch to their mean, as a share of its maximum.
+    """Compute the mean squared distance of a batch's codes from their mean, as a share of 1.
 
-    1 where every bit splits the batch in halves, 0 where all images have one code: training with
-    triplets has then collapsed, and the loss stands at the margin.
+    1 if every bit splits the batch in half, 0 if all images have the same code. In the latter case
+    training with triplets has collapsed, and the loss stays at the margin.
     """
     centred = codes - codes.mean(0)
     return centred.square().sum() / codes.square().sum().clamp_min(1e-12)

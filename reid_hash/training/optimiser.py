@@ -1,4 +1,4 @@
-"""Optimisers, Muon among them, and the learning-rate schedule."""
+"""Optimisers, including Muon, and the learning-rate schedule."""
 
 import math
 from collections.abc import Callable
@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 from reid_hash.config.schema import TrainConfig
 
-# Newton-Schulz, as Jordan et al. chose it
+# Newton-Schulz coefficients from Jordan et al.
 _STEPS = [(3.4445, -4.7750, 2.0315)]
 _ROUNDS = 5
 
 
 def build_optimiser(model: nn.Module, options: TrainConfig) -> torch.optim.Optimizer:
-    """SGD, AdamW or Muon; weight decay acts on matrices and the element-wise weights (the paper).
+    """Make SGD, AdamW or Muon; weight decay acts on matrices and element-wise weights (the paper).
 
-    Muon is for what the network computes with between its input and its code: the first layer, of
-    three channels, depthwise convolutions, and the classifiers, whose rows are classes and not
-    directions, stay with AdamW.
+    Muon updates only inner layers between input and code. AdamW updates the first layer (three
+    channels), depthwise convolutions, and the classifiers, whose rows are classes and not
+    directions.
     """
     groups: dict[tuple[str, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -32,7 +32,7 @@ def build_optimiser(model: nn.Module, options: TrainConfig) -> torch.optim.Optim
         elif options.optimiser == "muon" and _is_inner(name, parameter):
             kind = "orthogonal"
         groups.setdefault((kind, share), []).append(parameter)
-    # a saved state counts the parameters in this order
+    # saved states rely on this order of the parameters
     kinds = ("orthogonal", "decayed", "free", "weights")
     made = [
         {
@@ -53,7 +53,7 @@ def build_optimiser(model: nn.Module, options: TrainConfig) -> torch.optim.Optim
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set the rate of all groups: that of the backbone and of the bit weights is their share."""
+    """Set the learning rate; backbone and bit weights get their shares of it."""
     for group in optimiser.param_groups:
         group["lr"] = rate * group.get("rate_share", 1.0)
 
@@ -63,7 +63,7 @@ def _is_inner(name: str, parameter: nn.Parameter) -> bool:
 
 
 def learning_rate_at(progress: float, options: TrainConfig) -> float:
-    """Learning rate after a share `progress` of the steps: linear warm-up, then the schedule."""
+    """Compute the learning rate at `progress` of the steps: linear warm-up, then the schedule."""
     rise = min(1.0, progress / options.warmup + 0.01) if options.warmup else 1.0
     if options.schedule == "cosine":
         fall = 0.5 * (1 + math.cos(math.pi * progress))
@@ -73,21 +73,21 @@ def learning_rate_at(progress: float, options: TrainConfig) -> float:
 
 
 class Muon(torch.optim.AdamW):
-    """AdamW whose groups with `orthogonal: True` are updated by Muon (Jordan et al. 2024).
+    """AdamW that updates its groups with `orthogonal: True` by Muon (Jordan et al. 2024).
 
-    The momentum of a matrix is replaced by the nearest matrix with orthogonal rows or columns, so
-    that rare directions learn as fast as common ones: a network that has few steps learns more in
-    each. The update is scaled to the size of AdamW's (Liu et al. 2025, eq. 4), so learning rate
-    and weight decay keep their meaning.
+    A matrix's momentum is replaced by the nearest matrix with orthogonal rows or columns, so rare
+    directions learn as fast as common ones, and a network with few steps learns more per step. The
+    update is scaled to AdamW's (Liu et al. 2025, eq. 4), so learning rate and weight decay keep
+    their meaning.
 
-    timm's own Muon computes in bfloat16, which processors without AVX512-BF16 imitate: 17 times
-    slower here. This one takes timm's iteration in float32.
+    timm's own Muon computes in bfloat16, which processors without AVX512-BF16 emulate: 17 times
+    slower here. This class runs timm's iteration in float32.
 
     Args:
-        groups: as torch takes them; those with `orthogonal: True` hold tensors of 2 or more
-            dimensions, of which the first is kept and the others are joined.
-        learning_rate: of all groups.
-        momentum: of the orthogonal ones, with Nesterov's step ahead.
+        groups: parameter groups as in PyTorch. Groups with `orthogonal: True` hold tensors of 2 or
+            more dimensions; all dimensions but the first are flattened.
+        learning_rate: learning rate of all groups.
+        momentum: Nesterov momentum of the orthogonal groups.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Muon(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One update from the gradients."""
+        """Update the parameters from their gradients."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -110,19 +110,19 @@ class Muon(torch.optim.AdamW):
                     if parameter.grad is not None:
                         self._update(parameter, parameter.grad, group)
                         kept.append((parameter, parameter.grad))
-                        parameter.grad = None  # AdamW passes over it
+                        parameter.grad = None  # so that AdamW skips it
         super().step()
         for parameter, gradient in kept:
             parameter.grad = gradient
         return loss
 
     def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        # imported here, since timm takes seconds
+        # imported here, since timm takes seconds to import
         from timm.optim.muon import MUON_EPS, get_lr_scale, zeropower_via_newtonschulz
 
         state = self.state[parameter]
         if not state:
-            state["step"] = torch.tensor(0.0)  # AdamW asks for it when it loads a state
+            state["step"] = torch.tensor(0.0)  # AdamW requires it when loading a state
             state["momentum"] = torch.zeros_like(parameter)
         state["momentum"].lerp_(gradient, 1 - self.momentum)
         ahead = gradient.lerp(state["momentum"], self.momentum).flatten(1)

@@ -1,10 +1,10 @@
-"""What becomes of the bits at the end of training: refitted, weighed, put in order.
+"""Final processing of the bits after training: refit, weights, order.
 
-Training sees a few dozen identities a batch, its losses compare relaxed codes, and in the end it
-tells its own identities apart too well to learn more from them. The refit starts from the outputs
-of the trained network for all training images, which fit into memory, so that a step compares
-hundreds of identities; and it scatters them, for outputs of strangers scatter more than those of
-identities that the network has seen. So the hash layer learns to rank persons across cameras.
+Training sees a few dozen identities per batch, compares relaxed codes, and in the end separates its
+own identities too well to learn more from them. The refit uses the trained network's outputs for
+all training images, which fit into memory, so that one step compares hundreds of identities. It
+adds noise, since outputs of strangers scatter more than those of training identities. This way the
+hash layer learns to rank persons across cameras.
 """
 
 import numpy as np
@@ -23,22 +23,22 @@ from reid_hash.nn.head import HashHead
 from reid_hash.training.objective import prefix_lengths
 
 SLOPES = (1.0, 4.0)
-"""Slope of tanh at the first and at the last step, on outputs of deviation 1."""
+"""Slope of tanh at the first and at the last step, for outputs with deviation 1."""
 
 LENGTH = 64
-"""The code length at which the temperature is `RefitConfig.temperature`."""
+"""Code length for which `RefitConfig.temperature` is given."""
 
 
 def freeze(net: HashNet, pixels: Pixels, device: torch.device) -> Checkpoint:
-    """Refit the hash layer, fix the weights and the order of the bits; see the configuration.
+    """Refit the hash layer, then fix the weights and the order of the bits.
 
     Args:
-        net: the trained network; it is refitted, and its bits put in their final order, in place.
-        pixels: the training images, for the refit and for "likelihood" weights.
-        device: where to compute.
+        net: the trained network, changed in place: refitted, with its bits in final order.
+        pixels: training images, for the refit and for "likelihood" weights.
+        device: device to compute on.
 
     Returns:
-        The checkpoint, the network on the CPU; `trained_on` is empty.
+        The checkpoint, with the network on the CPU and an empty `trained_on`.
     """
     config = net.config.model
     net.eval()
@@ -57,7 +57,7 @@ def freeze(net: HashNet, pixels: Pixels, device: torch.device) -> Checkpoint:
 
 
 def check_pairs(labels: NDArray[np.int64] | NDArray[np.bool_]) -> None:
-    """Raise unless there are pairs to refit with: before training, not after it.
+    """Raise unless there are pairs to refit with. Called before training, not after it.
 
     Args:
         labels: [n] int, of the training images.
@@ -79,21 +79,21 @@ def refit(
 ) -> NDArray[np.float32]:
     """Replace the hash layer's matrix by one that ranks better, in place; see `RefitConfig`.
 
-    Each step draws two images of each of many identities, from different cameras where it has two.
-    Each image shall be nearest to the other one of its identity among all, by the weighted Hamming
-    distance of relaxed codes at every one of the lengths: cross entropy of the similarities divided
-    by a temperature (InfoNCE, van den Oord et al. 2018). Bit weights that are learned are refitted
+    Each step draws two images of each of many identities, from different cameras if possible. Among
+    all images, each should be nearest to the other image of its identity, by the weighted Hamming
+    distance of relaxed codes, at every length. The loss is the cross entropy of similarities
+    divided by a temperature (InfoNCE, van den Oord et al. 2018). Learned bit weights are refitted
     too, at their share of the learning rate (`train.bit_weights_rate`). The same seed gives the
     same layer.
 
     Args:
         net: the trained network, in evaluation mode.
-        outputs: [n, bits] what it gives for the training images.
-        labels: [n] int64; others are refused.
+        outputs: [n, bits], the network's outputs for the training images.
+        labels: [n] int64; multi-label is refused.
         cameras: [n] int64.
 
     Returns:
-        [n, bits] what the refitted network gives for the training images.
+        [n, bits], the refitted network's outputs for the training images.
 
     Raises:
         ConfigError: see `check_pairs`.
@@ -109,7 +109,7 @@ def refit(
     net.weight.cpu()
     matrix = nn.Parameter(torch.eye(bits))
     rate, weights_rate = config.refit.learning_rate, config.train.bit_weights_rate
-    optimiser = torch.optim.Adam(  # weights that do not follow from factors give these no gradient
+    optimiser = torch.optim.Adam(  # weights not computed from factors get no gradient
         [
             {"params": [matrix], "lr": rate},
             {"params": list(net.weight.parameters()), "lr": rate * weights_rate},
@@ -143,13 +143,13 @@ def refit(
 
 
 def contrast(codes: Tensor, weights: Tensor, temperature: float) -> Tensor:
-    """Cross entropy of finding the other image of each pair, from either side.
+    """Compute the cross entropy of finding the other image of each pair, from either side.
 
     Args:
-        codes: [2n, bits] relaxed codes; rows i and n + i are of one identity, others of others.
+        codes: [2n, bits] relaxed codes; rows i and n + i share an identity, all others differ.
         weights: [bits] ≥ 0, significance of each bit.
-        temperature: of the similarities at 64 bits. Similarities of independent bits scatter less
-            the longer the code is; the temperature falls with the fourth root of the length.
+        temperature: temperature of the similarities at 64 bits. It falls with the fourth root of
+            the code length, since similarities of longer codes scatter less.
     """
     first, second = codes.chunk(2)
     similarity = (first * weights) @ second.T / weights.sum()
@@ -160,10 +160,10 @@ def contrast(codes: Tensor, weights: Tensor, temperature: float) -> Tensor:
 
 @torch.no_grad()
 def fold(head: HashHead, matrix: Tensor, shift: Tensor) -> None:
-    """Let a head give `matrix` @ v + `shift` where it gave v, without another layer.
+    """Make a head return `matrix` @ v + `shift` instead of v, without another layer.
 
     Args:
-        head: of a trained network, whose batch norm is that of evaluation.
+        head: head of a trained network, with batch norm as in evaluation.
         matrix: [bits, bits].
         shift: [bits].
     """
@@ -186,7 +186,7 @@ def fold(head: HashHead, matrix: Tensor, shift: Tensor) -> None:
 
 
 class _Draw:
-    """Draws pairs of scattered outputs."""
+    """Sampler of pairs of noisy outputs."""
 
     def __init__(
         self,
@@ -208,7 +208,7 @@ class _Draw:
             self.scatter[rows] -= vectors[rows].mean(0)
 
     def pairs(self) -> Tensor:
-        """[2n, bits]: rows i and n + i are of one identity."""
+        """Draw pairs [2n, bits]; rows i and n + i share an identity."""
         chosen = self.random.permutation(len(self.groups))[: self.identities]
         both = np.array([self._pair(self.groups[identity]) for identity in chosen]).T.ravel()
         drawn = self.vectors[both]
@@ -230,34 +230,34 @@ def likelihood_weights(
     labels: NDArray[np.int64] | NDArray[np.bool_],
     cameras: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Log-likelihood ratio of each bit agreeing, for same against different identities.
+    """Compute the log-likelihood ratio of each bit agreeing, same against different identities.
 
-    With p = P(agree | same identity, other camera) and q = P(agree | different identities), taking
-    bits as independent, a differing bit costs log(p/(1-p)) - log(q/(1-q)) more than an agreeing
-    one: the weight of the naive Bayes match score.
+    With p = P(agree | same identity, other camera) and q = P(agree | different identities), and
+    assuming independent bits, a differing bit costs log(p/(1-p)) - log(q/(1-q)) more than an
+    agreeing one: its weight in the naive Bayes match score.
 
     Args:
-        bits: [n, bits] bool, of training images.
+        bits: [n, bits] bool, codes of training images.
         labels: [n] int64; or [n, classes] bool, where "same" means a class in common.
-        cameras: [n] int64. Pairs of one camera do not count, so that identities with one camera
-            add nothing; only where no identity has two, all pairs of one identity count. They play
-            no part where images have several classes.
+        cameras: [n] int64. Pairs within one camera are not counted, so identities with one camera
+            add nothing; if no identity has two cameras, all pairs of an identity count. Ignored if
+            images have several classes.
 
     Returns:
-        [bits] float64 ≥ 0; a bit that tells nothing, or the opposite, weighs 0.
+        [bits] float64 ≥ 0; a bit that is uninformative or misleading has weight 0.
     """
     ones = bits.mean(0)
-    differ_any = 2 * ones * (1 - ones)  # two random images; nearly all are of different persons
+    differ_any = 2 * ones * (1 - ones)  # of two random images, nearly all of different persons
     if labels.ndim == 2:
         return _ratio(_differing_of_related(bits, labels), differ_any)
     groups, group = np.unique(np.stack([labels, cameras], 1), axis=0, return_inverse=True)
     counts = np.bincount(group).astype(np.float64)
     sums = np.stack([np.bincount(group, weights=column) for column in bits.T.astype(float)], 1)
-    across = len(groups) > len(np.unique(groups[:, 0]))  # some identity has two cameras
+    across = len(groups) > len(np.unique(groups[:, 0]))  # whether some identity has two cameras
     pairs, differing = 0.0, np.zeros(bits.shape[1])
     for identity in np.unique(groups[:, 0]):
         n, s = (a[groups[:, 0] == identity] for a in (counts, sums))
-        # differing pairs among all images of the identity, less those within one camera
+        # differing pairs among all images of the identity, minus those within one camera
         whole = s.sum(0) * (n.sum() - s.sum(0))
         within = (s * (n[:, None] - s)).sum(0)
         pairs += (n.sum() ** 2 - (n**2).sum()) / 2 if across else n.sum() * (n.sum() - 1) / 2
@@ -268,7 +268,7 @@ def likelihood_weights(
 def _differing_of_related(
     bits: NDArray[np.bool_], labels: NDArray[np.generic]
 ) -> NDArray[np.float64]:
-    """[bits] share of the pairs with a class in common that differ, among up to 4,000 images."""
+    """Compute the share [bits] of differing pairs with a class in common, on up to 4,000 images."""
     some = np.linspace(0, len(bits) - 1, min(len(bits), 4000)).astype(np.int64)
     has, values = labels[some].astype(np.float32), bits[some].astype(np.float32)
     related = (has @ has.T > 0).astype(np.float32)
@@ -288,5 +288,5 @@ def _ratio(
 
 
 def order_by_weight(weights: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Indices that sort weights to fall; equal ones keep their order (Zhang et al. 2015)."""
+    """Return indices that sort weights in descending order, stably (Zhang et al. 2015)."""
     return np.argsort(-weights, kind="stable").astype(np.int64)

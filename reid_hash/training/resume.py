@@ -1,4 +1,4 @@
-"""Whether a stopped training can be gone on with: its configuration, its images."""
+"""Checks whether a stopped training can be resumed: its configuration and its images."""
 
 import zlib
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from reid_hash.errors import CheckpointError, ConfigError
 from reid_hash.models.load import MODEL_FILE
 from reid_hash.nn.checkpoint import read_facts
 
-_EVERY = 8  # pixels of an image's middle row of which one counts for the fingerprint
+_EVERY = 8  # every 8th pixel of an image's middle row enters the fingerprint
 
 
 def check_same_config(state: Path, config: Config) -> None:
-    """Raise unless a saved state is of this configuration, naming what differs."""
+    """Raise unless a saved state has this configuration, naming the differences."""
     if not state.exists():
         done = state.with_name(MODEL_FILE).exists()
         reason = "the run is finished" if done else "no state was saved there"
         raise CheckpointError(f"nothing to resume in {state.parent}: {reason}")
-    # parsed, since a state may be older than a key of the configuration
+    # parsed, since a state may be older than some keys of the configuration
     saved = parse_config(read_facts(state)["config"], str(state)).model_dump(mode="json")
     wanted = config.model_dump(mode="json")
     if saved != wanted:
@@ -41,7 +41,7 @@ def check_same_config(state: Path, config: Config) -> None:
 
 
 def fingerprint(pixels: Pixels, classes: int) -> dict[str, Any]:
-    """What tells one set of training images from another; cheap beside reading them.
+    """Make a fingerprint of training images, which is cheap compared with reading them.
 
     Args:
         pixels: the training images.
@@ -59,14 +59,14 @@ def fingerprint(pixels: Pixels, classes: int) -> dict[str, Any]:
 
 
 def other_images(before: object, now: Mapping[str, Any]) -> str | None:
-    """Say in words that a training is resumed with other images; None where it is not.
+    """Describe how the images of a resumed training differ from before; None if they do not.
 
     Args:
         before: fingerprint of the images in the saved state; None in states of older versions.
-        now: fingerprint of the images that there are.
+        now: fingerprint of the current images.
 
     Raises:
-        ConfigError: the number of identities or classes differs, so that the network does not fit.
+        ConfigError: the number of identities or classes differs, so the network does not match.
     """
     if not isinstance(before, Mapping) or before == now:
         return None

@@ -9,25 +9,25 @@ from reid_hash.errors import ConfigError
 
 
 class BalancedSampler:
-    """Draws batches that depend on (seed, epoch) alone, so that a resumed run sees the same ones.
+    """Sampler whose batches depend only on (seed, epoch), so that a resumed run sees the same ones.
 
-    Over an epoch every identity is drawn equally often, up to one. Within an identity the images
-    take turns over its cameras, and over the images of each camera, before any comes twice.
+    Over an epoch all identities are drawn equally often, up to one. Images of an identity alternate
+    between its cameras, and all images of a camera are drawn before any is repeated.
 
     Args:
         labels: [n] int64; or [n, classes] bool, where an image may be drawn for any of its
             classes.
         cameras: [n] int64.
-        identities: P, identities in a batch.
-        images: K, images of each.
-        seed: of the random order.
-        sources: [n] int64, which of several data sets each image is from, 0, 1, …; an identity is
-            in one alone. None: all are from one.
-        shares: of each source in the identities of a batch; they need not sum to 1.
+        identities: P, identities per batch.
+        images: K, images per identity.
+        seed: seed of the random order.
+        sources: [n] int64, index of the data set that each image comes from; an identity has one
+            source. None: all images come from one.
+        shares: share of each source in the identities of a batch; need not sum to 1.
 
     Raises:
-        ConfigError: there are more or fewer shares than sources, or one would have no identity in
-            a batch.
+        ConfigError: the number of shares differs from the number of sources, or a source would
+            have no identity in a batch.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class BalancedSampler:
         self.batches = max(1, len(labels) // (self.identities * images))
 
     def __len__(self) -> int:
-        """Batches in an epoch: as many as it takes to draw as many images as there are."""
+        """Batches per epoch: as many as needed to draw as many images as there are."""
         return self.batches
 
     def epoch(self, epoch: int) -> Iterator[NDArray[np.int64]]:
-        """The batches of an epoch: indices [P·K] int64, K images of an identity side by side."""
+        """Yield the batches of an epoch: indices [P·K] int64, an identity's K images together."""
         random = np.random.default_rng([self.seed, epoch])
         for chosen in self._identities(random):
             yield np.concatenate([self._draw(member, random) for member in chosen])
@@ -70,7 +70,7 @@ class BalancedSampler:
             chosen: list[int] = []
             for queue, pool, count in zip(queues, self._pools, self._counts, strict=True):
                 if len(queue) < count:
-                    # those left over come first, and not twice in one batch
+                    # leftover identities come first, but only once per batch
                     left = set(queue)
                     rest = [int(i) for i in random.permutation(pool) if i not in left]
                     again = [int(i) for i in random.permutation(pool) if i in left]
@@ -105,7 +105,7 @@ def _rows_of_labels(
 def _shared_out(
     identities: int, pools: Sequence[NDArray[np.int64]], shares: Sequence[float]
 ) -> list[int]:
-    """How many identities of each source are in a batch: largest remainders."""
+    """Compute the number of identities per source in a batch by largest remainders."""
     if len(pools) == 1 and not shares:
         return [identities]
     if len(shares) != len(pools):

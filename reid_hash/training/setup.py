@@ -1,4 +1,4 @@
-"""What a training run fixes before its first step: targets, weights, precision."""
+"""Decisions of a training run before its first step: targets, weights, precision."""
 
 import copy
 import os
@@ -21,22 +21,22 @@ from reid_hash.nn.hashnet import HashNet
 from reid_hash.nn.osnet import OSNet
 
 _OF_BITS = ("head.project.", "head.norm.", "weight.")
-"""Tensors with a row for each bit, of which a shorter code takes the first."""
+"""Tensors with one row per bit; a shorter code takes the first rows."""
 
 _FORM = ("backbone", "stripes", "output_stride", "batch_norm", "weights")
-"""Keys of the section model that decide which tensors a network has, beside `bits`."""
+"""Keys of the section model that, with `bits`, decide which tensors a network has."""
 
 
 def training_targets(
     labels: NDArray[np.int64] | NDArray[np.bool_],
 ) -> tuple[int, torch.Tensor]:
-    """What the losses are told of each image.
+    """Convert labels to the targets of the losses.
 
     Args:
-        labels: [n] int64, or [n, classes] bool where an image may have several classes.
+        labels: [n] int64, or [n, classes] bool if an image may have several classes.
 
     Returns:
-        (classes, targets): [n] int64 numbers 0 … classes - 1, or [n, classes] float 0 and 1.
+        (classes, targets): targets are [n] int64 in 0 … classes - 1, or [n, classes] float 0 and 1.
     """
     if labels.ndim == 2:
         return labels.shape[1], torch.from_numpy(labels.astype(np.float32))
@@ -45,14 +45,14 @@ def training_targets(
 
 
 def prepare_network(net: HashNet, images: NDArray[np.uint8]) -> None:
-    """Give a new network what it has before its first step: a start, or a normalisation.
+    """Initialise a new network before its first step, from a start or by normalisation.
 
     Args:
-        net: changed in place; see `TrainConfig.start`.
-        images: [n, height, width, 3] uint8 RGB, of the training.
+        net: network, changed in place; see `TrainConfig.start`.
+        images: [n, height, width, 3] uint8 RGB, training images.
 
     Raises:
-        CheckpointError, ConfigError: the start is missing, damaged or another network.
+        CheckpointError, ConfigError: the start is missing, damaged or does not match.
     """
     start = net.config.train.start
     if start is None:
@@ -63,18 +63,18 @@ def prepare_network(net: HashNet, images: NDArray[np.uint8]) -> None:
 
 
 def start_from(net: HashNet, checkpoint: Checkpoint, name: str) -> None:
-    """Give a network the weights and the normalisation of a trained one, in place.
+    """Copy weights and normalisation of a trained network, in place.
 
-    A code of fewer bits starts from the first ones, which are the most significant. The classifiers
-    of the training start anew: they are of other identities, and no checkpoint holds them.
+    A code with fewer bits starts from the first, most significant ones. Classifiers of the training
+    start anew: they belong to other identities, and checkpoints do not contain them.
 
     Args:
-        net: of the same backbone; its code may be shorter.
+        net: network with the same backbone; its code may be shorter.
         checkpoint: the trained network.
-        name: of the trained network, for messages.
+        name: name of the trained network, for messages.
 
     Raises:
-        ConfigError: the networks do not fit; it says where they differ.
+        ConfigError: the networks do not match; the message says where they differ.
     """
     there, here = checkpoint.net.config.model, net.config.model
     if here.bits > there.bits:
@@ -103,13 +103,13 @@ def start_from(net: HashNet, checkpoint: Checkpoint, name: str) -> None:
 
 
 def set_normalisation(net: HashNet, images: NDArray[np.uint8]) -> None:
-    """Set what a network takes from its training images before training, from up to 1,000 of them.
+    """Set the normalisation of a network from up to 1,000 training images, before training.
 
-    That is the mean and deviation of each channel, and the whitening layer where it has one. A
-    pretrained network of timm, or OSNet, keeps those that its weights were made with.
+    Sets each channel's mean and deviation, and the whitening layer if there is one. Pretrained timm
+    networks and OSNet keep the normalisation that their weights were trained with.
     """
     if isinstance(net.backbone, FrozenNetwork):
-        return  # it takes floats, and its batch norm sees to the rest
+        return  # its inputs are floats, which batch norm normalises
     if isinstance(net.backbone, TimmBackbone | OSNet) and net.config.model.pretrained is not None:
         net.mean.copy_(torch.tensor(net.backbone.mean))
         net.std.copy_(torch.tensor(net.backbone.std))
@@ -123,12 +123,12 @@ def set_normalisation(net: HashNet, images: NDArray[np.uint8]) -> None:
 
 
 def use_bf16(precision: Literal["auto", "fp32", "bf16"], device: str) -> bool:
-    """Whether to compute in bfloat16: "auto" where the processor multiplies it in hardware.
+    """Choose whether to compute in bfloat16; "auto" does if the hardware multiplies it.
 
-    Not every network is faster in it on a CPU: see `faster_in_bf16`.
+    On a CPU, not every network is faster in bfloat16: see `faster_in_bf16`.
 
-    $REID_HASH_PRECISION, `fp32` or `bf16`, decides in its place for "auto": machines that differ in
-    their processors then train alike.
+    $REID_HASH_PRECISION, `fp32` or `bf16`, overrides "auto", so that machines with different
+    processors train alike.
 
     Raises:
         ConfigError: the variable has another value.
@@ -150,15 +150,15 @@ def use_bf16(precision: Literal["auto", "fp32", "bf16"], device: str) -> bool:
 def faster_in_bf16(net: HashNet, pixels: NDArray[np.uint8]) -> tuple[float, float]:
     """Time a network's gradient on the CPU in single precision and in bfloat16.
 
-    Convolutions of many channels gain from bfloat16; depthwise ones lose more than the others gain:
-    EfficientNet-lite0 takes 1.8 times as long in it on a processor with AVX512-BF16.
+    Convolutions with many channels gain from bfloat16, while depthwise ones lose more than the
+    others gain: EfficientNet-lite0 takes 1.8 times as long in it on a processor with AVX512-BF16.
 
     Args:
-        net: in training; a copy of it is timed.
+        net: network in training; a copy of it is timed.
         pixels: [b, height, width, 3] uint8 RGB, a batch.
 
     Returns:
-        (fp32, bf16): images a second, each the faster of two, after one to warm up.
+        (fp32, bf16): images per second, each the faster of two runs after a warm-up.
     """
     net = copy.deepcopy(net).train()
     images = net.normalise(torch.from_numpy(pixels)).contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""A teacher: a trained network, anybody's, whose similarities the codes of a training follow."""
+"""A teacher: any trained network whose similarities the codes in training imitate."""
 
 from pathlib import Path
 
@@ -16,30 +16,30 @@ from reid_hash.utils.files import replacing
 from reid_hash.utils.progress import counting
 
 TEACHER_FILE = "teacher.npy"
-"""The teacher's embeddings in the folder of a run, for as long as it may be resumed."""
+"""File of the teacher's embeddings in a run's folder, kept while the run can be resumed."""
 
 
 def teacher_embeddings(
     config: Config, pixels: Pixels, folder: Path, device: str, console: Console | None = None
 ) -> Tensor | None:
-    """What the teacher gives for each training image: computed once, and kept for a resumed run.
+    """Embed every training image with the teacher, once, and keep the result for a resumed run.
 
-    Their mean is taken out, so that the cosines of strangers are 0 on average, as those of codes
-    are: many networks end in a ReLU, and all their embeddings lie in one corner.
+    The mean embedding is subtracted, so that cosines of strangers are 0 on average, as for codes.
+    Many networks end in a ReLU, which puts all embeddings into one orthant.
 
     Args:
-        config: of the run, which names the teacher.
-        pixels: the training images; the teacher sees them scaled to its own size.
-        folder: of the run.
-        device: where to compute.
-        console: where the progress bar is drawn; silent where it is None.
+        config: configuration of the run, which names the teacher.
+        pixels: training images; they are scaled to the teacher's input size.
+        folder: folder of the run.
+        device: device to compute on.
+        console: console for the progress bar; None for silence.
 
     Returns:
-        [n, d] float32; None where the run has no teacher.
+        [n, d] float32, or None if the run has no teacher.
 
     Raises:
-        CheckpointError: the teacher is missing, damaged, or gives numbers that are not finite.
-        ConfigError: the teacher has no say, since `loss.distillation` is 0.
+        CheckpointError: the teacher is missing or damaged, or outputs numbers that are not finite.
+        ConfigError: the teacher has no effect, since `loss.distillation` is 0.
     """
     teacher = config.loss.teacher
     if teacher is None:
@@ -61,9 +61,9 @@ def teacher_embeddings(
 
 
 def _kept(file: Path) -> NDArray[np.float16] | None:
-    """The embeddings [n, d] of an earlier part of the run, or None."""
+    """Load the embeddings [n, d] from an earlier part of the run, or return None."""
     try:
         found = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):  # of a run that was killed while it wrote, or none
+    except (OSError, ValueError, EOFError):  # the run was killed while writing, or there is no file
         return None
     return found if found.ndim == 2 else None

@@ -1,1 +1,1 @@
-"""What every room may use: files, timestamps, seeds, signals, progress."""
+"""Helpers for every room: files, timestamps, seeds, signals, progress."""

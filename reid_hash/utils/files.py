@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the whole new file or the old one, never a part."""
+"""Atomic file writing: a reader sees the whole new file or the old one, never a part."""
 
 import contextlib
 import errno
@@ -14,19 +14,19 @@ from typing import Any
 from reid_hash.errors import ReidHashError
 
 PRIVATE = 0o600
-"""The mode of a file that its owner alone may read."""
+"""Mode of a file that only its owner may read."""
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[Path]:
-    """Give a temporary path beside `path`, and move it there when the block ends well.
+    """Yield a temporary path next to `path`, and move it to `path` if the block succeeds.
 
     The data reach the disk before the name does (fsync, then rename), so neither a crash nor a
-    full disk leaves a part of a file under `path`; what stood there before stays until then.
+    full disk leaves a partial file at `path`; an existing file remains until then.
 
     Args:
-        path: the file to write. Its folder is created if it is missing.
-        mode: permissions of the file, such as `PRIVATE`; those of an ordinary `open` when left out.
+        path: the file to write. A missing folder is created.
+        mode: permission bits of the file, such as `PRIVATE`. Default: those of an ordinary `open`.
 
     Yields:
         A path in the same folder, with the same suffix, for the block to write to.
@@ -54,7 +54,7 @@ def replacing(path: str | os.PathLike[str], mode: int | None = None) -> Iterator
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.chmod(_ordinary_mode() if mode is None else mode)  # mkstemp makes private files
+        temporary.chmod(_ordinary_mode() if mode is None else mode)  # mkstemp makes files private
         os.replace(temporary, target)
     except OSError as error:
         raise cannot_write(target, error) from error
@@ -65,14 +65,14 @@ def replacing(path: str | os.PathLike[str], mode: int | None = None) -> Iterator
 
 
 def json_text(value: object, indent: int | None = None, ensure_ascii: bool = True) -> str:
-    """Write a value as JSON that every reader takes: numbers that are not finite become null.
+    """Write a value as standard JSON; numbers that are not finite become null.
 
-    Python's own NaN and Infinity are no JSON.
+    Python's own NaN and Infinity are not valid JSON.
 
     Args:
         value: dictionaries, sequences, strings, numbers, None.
-        indent: spaces a level; None for one line.
-        ensure_ascii: escape all characters beyond ASCII.
+        indent: spaces per level; None for a single line.
+        ensure_ascii: escape all non-ASCII characters.
 
     Example:
         >>> json_text({"rank1": 0.5, "tpir": float("nan")})
@@ -92,14 +92,14 @@ def _finite(value: Any) -> Any:
 
 
 class LineFile:
-    """Appends lines to a file, each on the disk at once and whole or not at all.
+    """Appends lines to a file, each flushed to disk at once, whole or not at all.
 
     Args:
-        path: the file; its folder is created if it is missing.
-        append: keep what is there.
+        path: the file; a missing folder is created.
+        append: keep the existing content.
 
     Raises:
-        ReidHashError: it cannot be written.
+        ReidHashError: the file cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
@@ -114,7 +114,7 @@ class LineFile:
             raise cannot_write(self.path, error) from error
 
     def write(self, line: str) -> None:
-        """Add a line, given without its end.
+        """Append a line, given without its line end.
 
         Raises:
             ReidHashError: the disk is full.
@@ -122,7 +122,7 @@ class LineFile:
         data = memoryview((line + "\n").encode("utf-8", "backslashreplace"))
         rest = data
         try:
-            while rest:  # a disk that gets full takes a part of a line without an error
+            while rest:  # a disk that is nearly full accepts part of a line without an error
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -136,16 +136,16 @@ class LineFile:
 
 
 def check_space(path: str | os.PathLike[str], size: int = 1 << 18) -> None:
-    """Find out why a library that tells no reason could not write a file.
+    """Find out why a library could not write a file, if it gives no reason.
 
-    Writes `size` bytes beside the file, and deletes them.
+    Writes `size` bytes next to the file, then deletes them.
 
     Args:
         path: the file.
-        size: in bytes: what is free on a disk that counts as full.
+        size: bytes to write; a disk with less free space counts as full.
 
     Raises:
-        ReidHashError: the disk is full, or nothing may be written there.
+        ReidHashError: the disk is full, or the folder is not writable.
     """
     target = Path(path)
     try:
@@ -159,12 +159,12 @@ def check_space(path: str | os.PathLike[str], size: int = 1 << 18) -> None:
 
 
 def cannot_write(path: str | os.PathLike[str], error: OSError) -> ReidHashError:
-    """What the operating system's error means for somebody who wanted a file written."""
+    """Explain an operating system error to somebody who wanted a file written."""
     return ReidHashError(f"cannot write {path}: {_reason(error)}")
 
 
 def _ordinary_mode() -> int:
-    """The mode that an ordinary open() gives a new file."""
+    """Return the mode that an ordinary open() gives a new file."""
     umask = os.umask(0)
     os.umask(umask)
     return 0o666 & ~umask
@@ -177,9 +177,9 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def is_ordinary(path: str | os.PathLike[str]) -> bool:
-    """Whether a path leads to a file with content: no folder, pipe, socket or device.
+    """Check whether a path is a regular file, not a folder, pipe, socket or device.
 
-    To open a pipe waits until somebody writes to it.
+    Opening a pipe would block until somebody writes to it.
     """
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
@@ -188,20 +188,20 @@ def is_ordinary(path: str | os.PathLike[str]) -> bool:
 
 
 def is_elsewhere(path: str | os.PathLike[str]) -> bool:
-    """Whether a path names another machine or a device, as //HOST/SHARE does on Windows.
+    """Check whether a path names another machine or a device, like //HOST/SHARE on Windows.
 
-    It is told from the name alone: on Windows a mere look at such a path connects to that machine.
+    Only the name is examined: on Windows, even a stat of such a path connects to that machine.
     """
     name = os.fspath(path)
     return PureWindowsPath(name).drive.startswith("\\\\") or name.startswith("//")
 
 
 def is_trustworthy(path: str | os.PathLike[str]) -> bool:
-    """Whether a path that a file from elsewhere names may be opened.
+    """Check whether a path named by an untrusted file may be opened.
 
-    It is an ordinary file on this machine that belongs to the user or to root. What is in it is
-    not looked at. Empty files do not count: those of /proc and /sys look like that, and to read
-    some of them waits.
+    It must be a regular file on this machine that belongs to the user or to root; its contents are
+    not examined. Empty files are refused, since files of /proc and /sys look empty, and reading
+    some of them blocks.
     """
     if is_elsewhere(path):
         return False
@@ -211,12 +211,12 @@ def is_trustworthy(path: str | os.PathLike[str]) -> bool:
         return False
     if not stat.S_ISREG(facts.st_mode) or facts.st_size == 0:
         return False
-    # Windows has no such owner: st_uid is 0 there
+    # On Windows there is no such owner, and st_uid is 0.
     return not hasattr(os, "geteuid") or facts.st_uid in (0, os.geteuid())
 
 
 def _reason(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):  # EDQUOT: the user's share of it is
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):  # EDQUOT: the user's quota is full
         return "the disk is full; free some space and run the same command again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission to write there; choose another folder"

@@ -1,4 +1,4 @@
-"""How this process takes memory from the system."""
+"""How this process gets memory from the system."""
 
 import contextlib
 import ctypes
@@ -6,20 +6,20 @@ import os
 import sys
 from pathlib import Path
 
-# of malloc.h
+# from malloc.h
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
 
 def keep_freed_memory() -> bool:
-    """Have freed memory kept by this process for its next allocation, until it ends.
+    """Make this process keep freed memory for later allocations, until it ends.
 
-    The C library of GNU systems takes every large block from the kernel and hands it back at
-    once. Each layer of each batch then writes to pages that the kernel has to clear first: half of
-    the time of encoding many images (tools/bench_allocator.py measures it for training). The
-    process holds its peak afterwards.
+    The C library of GNU systems requests every large block from the kernel and returns it at once.
+    Each layer of each batch then writes to pages that the kernel must clear first, which is half of
+    the time of encoding many images (tools/bench_allocator.py measures it for training). In return,
+    the process keeps its peak memory.
 
     Returns:
-        Whether it was done: elsewhere than on GNU systems nothing happens.
+        Whether it was done; only GNU systems support it.
     """
     if sys.platform != "linux":
         return False
@@ -33,11 +33,11 @@ def keep_freed_memory() -> bool:
 
 
 def memory_limit() -> int:
-    """Bytes that this machine, or the container around this process, has in all."""
+    """Return the total memory of this machine, or of the container around it, in bytes."""
     limit = 2**40
-    with contextlib.suppress(AttributeError, ValueError, OSError):  # not on Windows
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # not available on Windows
         limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+        with contextlib.suppress(OSError, ValueError):  # "max" means no limit
             limit = min(limit, int(Path(file).read_text(encoding="ascii")))
     return limit

@@ -1,4 +1,4 @@
-"""Video files, written whole or not at all."""
+"""Video files that are written whole or not at all."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 from reid_hash.errors import ReidHashError
 from reid_hash.utils.files import check_space, replacing
 
-_EVERY = 250  # pictures between two looks at the disk
+_EVERY = 250  # frames between two checks of the disk
 
 
 class VideoFile:
-    """Writes an MP4 file, whole or not at all; a context manager.
+    """Context manager that writes an MP4 file, whole or not at all.
 
-    OpenCV says nothing where it cannot write, so what it wrote is looked at: at intervals whether
-    the disk has room, and at the end whether all pictures are in the file.
+    OpenCV does not report write errors. So free disk space is checked at intervals, and at the end
+    whether the file has all frames.
 
     Args:
         path: the file.
-        size: width and height, even.
-        fps: pictures a second.
+        size: width and height in pixels, both even.
+        fps: frames per second.
 
     Raises:
-        ReidHashError: it cannot be written: the disk is full, or the file has no fitting name.
+        ReidHashError: the disk is full, or the file name is unsuitable.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
@@ -50,14 +50,14 @@ class VideoFile:
         try:
             self.close()
         except ReidHashError:
-            if not any(error):  # else that one is told
+            if not any(error):  # otherwise that error is reported
                 raise
 
     def close(self) -> None:
-        """End the file, and give it its name.
+        """Finish the file and rename it to its final name.
 
         Raises:
-            ReidHashError: not all pictures are in it; then it is deleted.
+            ReidHashError: frames are missing; the file is then deleted.
         """
         if self._writer is None:
             return
@@ -66,10 +66,10 @@ class VideoFile:
         broken = self._broken
         if broken is None and self._written and self._frames() != self._written:
             broken = self._reason(f"cannot write {self.path}: OpenCV wrote a part of it only")
-        if broken is None and not self._written:  # interrupted at once: a video of nothing is none
+        if broken is None and not self._written:  # interrupted at once, with nothing to keep
             self._replacing.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
             return
-        # what was filmed until an interruption is worth keeping, so it counts as no error
+        # A video up to an interruption is worth keeping, so an interruption is not an error.
         if broken is None:
             self._replacing.__exit__(None, None, None)
             return
@@ -77,7 +77,7 @@ class VideoFile:
         raise broken
 
     def write(self, picture: NDArray[np.uint8]) -> None:
-        """Add a picture [height, width, 3] uint8 BGR.
+        """Write a frame [height, width, 3] uint8 BGR.
 
         Raises:
             ReidHashError: the disk is full.
@@ -93,7 +93,7 @@ class VideoFile:
                 raise
 
     def _frames(self) -> int:
-        """How many pictures the file says that it holds; 0 where it cannot be read."""
+        """Return the number of frames that the file claims; 0 if it cannot be read."""
         reader = cv2.VideoCapture(str(self._temporary))
         try:
             return int(reader.get(cv2.CAP_PROP_FRAME_COUNT)) if reader.isOpened() else 0
@@ -101,7 +101,7 @@ class VideoFile:
             reader.release()
 
     def _reason(self, otherwise: str) -> ReidHashError:
-        """That the disk is full, if it is; else what is given."""
+        """Return an error that the disk is full, if it is, or else the given error."""
         try:
             check_space(self.path)
         except ReidHashError as error:

@@ -1,7 +1,7 @@
-"""Arrays out of an .npz file that somebody else may have made.
+"""Read arrays from an untrusted .npz file.
 
-NumPy believes what such a file says of itself: three megabytes that unpack to six gigabytes take
-six gigabytes. Here what an array's own header and the file's size justify is looked at first.
+NumPy trusts such a file's sizes: three megabytes that unpack to six gigabytes take six gigabytes.
+Here an array's header and the file's size are checked before memory is allocated.
 """
 
 import math
@@ -15,23 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 _RATIO = 50
-"""How much smaller compressed arrays may be. Codes are nearly random; names, in four bytes a
-character and padded, come nearest to it."""
+"""Largest accepted compression ratio. Codes are nearly random; names, padded and with four bytes
+per character, come closest to it."""
 _SMALL = 2**25
-"""Bytes that an array may always take."""
+"""Bytes that are always allowed for an array."""
 _HEADER = 10_000
-"""Bytes that the header of an array may take."""
+"""Largest accepted size of an array's header in bytes."""
 
 
 class NpzFile:
-    """An open .npz file; a context manager.
+    """Context manager of an open .npz file.
 
     Args:
         path: the file.
-        stored: refuse compressed arrays, and more bytes of arrays than the file has.
+        stored: refuse compressed arrays, and arrays with more bytes than the file.
 
     Raises:
-        ValueError, OSError, zipfile.BadZipFile: it is no such file.
+        ValueError, OSError, zipfile.BadZipFile: the file is not an .npz file.
     """
 
     def __init__(self, path: str | os.PathLike[str], stored: bool = False) -> None:
@@ -55,21 +55,21 @@ class NpzFile:
 
     @property
     def names(self) -> list[str]:
-        """The arrays' names."""
+        """Names of the arrays."""
         return [name.removesuffix(".npy") for name in self._archive.namelist()]
 
     def read(self, name: str, kinds: str, *shape: int | None, width: int = 8) -> NDArray[Any]:
-        """Read an array; it is read-only.
+        """Read an array; the result is read-only.
 
         Args:
-            name: of the array.
-            kinds: NumPy's letters of the types it may have: `b` bool, `i`, `u`, `f`, `U`.
-            shape: what it must be; None is any length.
-            width: bytes that an element may take.
+            name: name of the array.
+            kinds: NumPy letters of the allowed types: `b` bool, `i`, `u`, `f`, `U`.
+            shape: required shape; None allows any length.
+            width: largest allowed bytes per element.
 
         Raises:
-            ValueError, KeyError, OSError, zipfile.BadZipFile, zlib.error: it is not there, of
-                another type or shape, damaged, or takes more memory than its bytes justify.
+            ValueError, KeyError, OSError, zipfile.BadZipFile, zlib.error: the array is missing, has
+                another type or shape, is damaged, or takes more memory than its bytes justify.
         """
         info = self._archive.getinfo(f"{name}.npy")
         allowed = (
@@ -92,7 +92,7 @@ class NpzFile:
             if size > (packed if info.compress_type == zipfile.ZIP_STORED else self._most(packed)):
                 raise ValueError(f"{name} would take {size:,} bytes out of {packed:,}")
             data = file.read(size)
-            if len(data) != size or file.read(1):  # the end is where its checksum is looked at
+            if len(data) != size or file.read(1):  # reading to the end verifies the checksum
                 raise ValueError(f"{name} is not of the size that it says")
         array: NDArray[Any] = np.frombuffer(data, dtype, count)
         return array.reshape(found, order="F" if fortran else "C")

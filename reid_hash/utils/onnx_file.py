@@ -1,8 +1,8 @@
-"""ONNX files as bytes, and the runtime that gets them: without a package that reads ONNX.
+"""ONNX files as bytes, and the runtime that loads them, without a package for parsing ONNX.
 
-An ONNX file is a protocol buffer. A tensor in it may have its values in another file, whose path
-the ONNX file chooses, and a runtime opens that file. So the bytes are looked through first, and
-the runtime is given the same bytes rather than the path.
+An ONNX file is a protocol buffer. A tensor may keep its values in another file, with a path of the
+ONNX file's choice, which a runtime opens. So the bytes are checked first, and the runtime gets the
+same bytes instead of the path.
 """
 
 import os
@@ -28,7 +28,7 @@ MESSAGES = {
     "TrainingInfoProto": {1: "GraphProto", 2: "GraphProto"},
     "FunctionProto": {7: "NodeProto", 11: "AttributeProto"},
 }
-"""Every way from a model to a tensor: message → number of the field → message in it."""
+"""Every route from a model to a tensor: message → field number → nested message."""
 
 _METADATA = 14  # field of ModelProto
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # fields of TensorProto
@@ -37,34 +37,34 @@ _PROVIDERS = {
     "mps": "CoreMLExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-_MOST_BYTES = 2**31 - 1  # of a protocol buffer
+_MOST_BYTES = 2**31 - 1  # limit of a protocol buffer
 
 
 def import_onnxruntime() -> Any:
-    """Import onnxruntime with its telemetry off; nothing else in this package imports it.
+    """Import onnxruntime with telemetry off; nothing else in this package imports it.
 
-    On import its builds with telemetry write an id of the machine and a data base of events below
-    the home folder, and send them to Microsoft. The variable is read then, once.
+    On import, builds with telemetry write a machine id and an event database below the home folder
+    and send them to Microsoft. The environment variable is read once, at that time.
 
     Returns:
         The module.
 
     Raises:
-        ImportError: it is not installed.
+        ImportError: onnxruntime is not installed.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
-    # for somebody who imported it before; a build without telemetry may lack the function
+    # in case it was imported before; builds without telemetry may lack the function
     getattr(onnxruntime, "disable_telemetry_events", lambda: None)()
     return onnxruntime
 
 
 def limit_memory(options: Any) -> None:
-    """Keep a session from asking for more memory than there is: its run then ends in an error.
+    """Keep a session from allocating more memory than there is; its run then ends in an error.
 
-    A file of a hundred bytes may fill tensors of any size. The system would grant them, and end
-    this process when they are written to.
+    A file of a hundred bytes may create tensors of any size. The system would grant the memory, and
+    kill this process when it is written to.
 
     Args:
         options: the session's `onnxruntime.SessionOptions`.
@@ -75,31 +75,31 @@ def limit_memory(options: Any) -> None:
 
 @cache
 def _register_memory() -> None:
-    """Make the memory that all limited sessions of this process share."""
+    """Register the memory that all limited sessions of this process share."""
     onnxruntime = import_onnxruntime()
     arena = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     kind = onnxruntime.OrtMemoryInfo("Cpu", arena, 0, onnxruntime.OrtMemType.DEFAULT)
-    with suppress(Exception):  # somebody else in this process has registered one: theirs is used
+    with suppress(Exception):  # if the process has already registered one, that one is used
         onnxruntime.create_and_register_allocator(
             kind, onnxruntime.OrtArenaCfg({"max_mem": memory_limit()})
         )
 
 
 def read_onnx(path: str | os.PathLike[str]) -> bytes:
-    """Read an ONNX file that holds all of its network.
+    """Read an ONNX file that contains its whole network.
 
     Args:
         path: the file.
 
     Returns:
-        The file's bytes, for a runtime to read in place of the file.
+        The file's bytes, for a runtime to load instead of the path.
 
     Raises:
-        CheckpointError: there is no such file, it is cut off or no ONNX file, or a tensor's values
+        CheckpointError: the file is missing, truncated or not an ONNX file, or a tensor's values
             are in another file.
     """
     file = Path(path)
-    if not is_ordinary(file):  # to open a pipe would wait
+    if not is_ordinary(file):  # opening a pipe would block
         there = file.exists()
         raise CheckpointError(f"{path} is no file" if there else f"no such file: {path}")
     try:
@@ -121,10 +121,10 @@ def read_onnx(path: str | os.PathLike[str]) -> bytes:
 
 
 def metadata_of(model: bytes) -> dict[str, str]:
-    """The metadata of an ONNX file, of which nothing is run; what is damaged or no text is skipped.
+    """Read an ONNX file's metadata without running anything; damaged entries are skipped.
 
     Args:
-        model: as `read_onnx` gives it.
+        model: the file's bytes, from `read_onnx`.
     """
     found = {}
     for number, value in fields(memoryview(model)):
@@ -134,7 +134,7 @@ def metadata_of(model: bytes) -> dict[str, str]:
                     key: bytes(part) for key, part in fields(value) if not isinstance(part, int)
                 }
                 found[entry.get(1, b"").decode()] = entry.get(2, b"").decode()
-            except (ValueError, IndexError):  # no message, or no text
+            except (ValueError, IndexError):  # not a message, or not text
                 continue
     return found
 
@@ -142,20 +142,20 @@ def metadata_of(model: bytes) -> dict[str, str]:
 def open_session(
     path: str | os.PathLike[str], device: str = "auto", threads: int | None = None
 ) -> Any:
-    """Open an ONNX file that holds all of its network; nothing else is read.
+    """Open an ONNX file that contains its whole network; no other file is read.
 
     Args:
         path: the file.
-        device: "auto" (cuda where onnxruntime has it, else cpu), "cpu", "cuda" or "mps".
-        threads: of the processor; None: $OMP_NUM_THREADS, which torch obeys too, else all cores.
+        device: "auto" (cuda if onnxruntime supports it, else cpu), "cpu", "cuda" or "mps".
+        threads: CPU threads. Default: $OMP_NUM_THREADS, which PyTorch also obeys, else all cores.
 
     Returns:
         An onnxruntime.InferenceSession.
 
     Raises:
-        CheckpointError: onnxruntime is not installed; the file is missing, damaged, or something
-            else.
-        ConfigError: onnxruntime does not have the device.
+        CheckpointError: onnxruntime is not installed, or the file is missing, damaged or not an
+            ONNX file.
+        ConfigError: onnxruntime does not support the device.
     """
     try:
         onnxruntime = import_onnxruntime()
@@ -166,51 +166,51 @@ def open_session(
     content = read_onnx(path)
     there = onnxruntime.get_available_providers()
     usable = [name for name, provider in _PROVIDERS.items() if provider in there]
-    if device == "auto":  # CoreML takes few of the operators: only where it is asked for
+    if device == "auto":  # CoreML supports few operators, so only on request
         device = "cuda" if "cuda" in usable else "cpu"
     if device not in usable:
         raise ConfigError(
             f"--device {device}: onnxruntime on this machine has only: {', '.join(usable)}"
         )
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised too
+    options.log_severity_level = 4  # errors are raised as well
     options.intra_op_num_threads = threads or _threads_of_torch()
     limit_memory(options)
-    # else bytes in onnxruntime's own format would be taken too, which read_onnx does not know
+    # otherwise bytes in onnxruntime's own format would be accepted, which read_onnx cannot check
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return onnxruntime.InferenceSession(
             content, options, list(dict.fromkeys([_PROVIDERS[device], _PROVIDERS["cpu"]]))
         )
-    except Exception as error:  # each failure has a class of its own, without a common one
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         raise CheckpointError(
             f"{path} is damaged, or no ONNX file that onnxruntime can run: {first_line(error)}"
         ) from error
 
 
 def _threads_of_torch() -> int:
-    """$OMP_NUM_THREADS, or 0, with which onnxruntime takes all cores."""
+    """Return $OMP_NUM_THREADS, or 0, which makes onnxruntime use all cores."""
     value = os.environ.get("OMP_NUM_THREADS", "")
     return int(value) if value.isdecimal() else 0
 
 
 def first_line(error: Exception) -> str:
-    """What an exception of a library says, without what follows; else its class."""
+    """Return the first line of a library's exception message, or its class name."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Read a message of a protocol buffer.
+    """Parse the fields of a protocol buffer message.
 
     Args:
         data: the message.
 
     Yields:
-        (number of the field, integer or bytes) of each field that is one of these.
+        (field number, integer or bytes) for each field of one of these types.
 
     Raises:
-        ValueError: it is no message.
-        IndexError: it is cut off.
+        ValueError: `data` is not a message.
+        IndexError: the message is truncated.
     """
     at = 0
     while at < len(data):
@@ -232,9 +232,9 @@ def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    """(number, where the next thing begins)."""
+    """Return (number, offset of what follows)."""
     value = shift = 0
-    while shift < 70:  # ten bytes at most
+    while shift < 70:  # at most ten bytes
         if at >= len(data):
             raise ValueError("it is cut off")
         byte = data[at]
@@ -246,13 +246,13 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 
 
 def _is_external(model: memoryview) -> bool:
-    """Whether any tensor of a model says that its values are elsewhere."""
-    waiting = [("ModelProto", model)]  # a list, since a file may nest graphs without an end
+    """Check whether any tensor of a model stores its values in another file."""
+    waiting = [("ModelProto", model)]  # not recursive: a file may nest graphs without end
     while waiting:
         kind, data = waiting.pop()
         for number, value in fields(data):
             if kind == "TensorProto":
-                # a location is 0 for this file and 1 for another; what else it is means nothing
+                # location is 0 for this file and 1 for another file; other values are undefined
                 if number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0):
                     return True
             elif number in MESSAGES[kind] and isinstance(value, memoryview):

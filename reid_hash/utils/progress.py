@@ -1,4 +1,4 @@
-"""Progress of work that takes a while."""
+"""Progress display of long tasks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,11 +14,11 @@ from rich.progress import (
 )
 
 _NARROW = 60
-"""Columns of a terminal below which a bar and a time would cut the figures beside them."""
+"""Terminal width below which a bar and a time would squeeze the figures."""
 
 
 def fitting(console: Console, columns: Sequence[ProgressColumn]) -> list[ProgressColumn]:
-    """The columns of a progress display that a terminal has room for: figures before bars."""
+    """Drop progress columns that do not fit the terminal: bars before figures."""
     if console.width >= _NARROW:
         return list(columns)
     return [one for one in columns if not isinstance(one, (BarColumn, TimeRemainingColumn))]
@@ -28,7 +28,7 @@ def fitting(console: Console, columns: Sequence[ProgressColumn]) -> list[Progres
 def counting(
     console: Console | None, what: str, total: int | None
 ) -> Iterator[Callable[[int], object] | None]:
-    """A progress bar; the block gets a function that counts on, or None where there is no bar."""
+    """Show a progress bar; yield a function that advances it, or None without a console."""
     if console is None:
         yield None
         return

@@ -1,4 +1,4 @@
-"""The rotation of ITQ (Gong & Lazebnik, CVPR 2011): for the baseline, and where a fit starts."""
+"""The rotation of ITQ (Gong & Lazebnik, CVPR 2011), for the baseline and the start of a fit."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +9,15 @@ Floats = NDArray[np.float64]
 def rotate(
     projected: NDArray[np.float32], iterations: int, random: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """The rotation of smallest quantisation error that is found from a random one.
+    """Find a rotation with small quantisation error, starting from a random one.
 
     Args:
         projected: V, [n, bits].
-        iterations: turns.
-        random: draws the first rotation.
+        iterations: number of iterations.
+        random: generator of the first rotation.
 
     Returns:
-        (R [bits, bits] float64, orthogonal; the error of each turn).
+        (R [bits, bits] float64, orthogonal; the error after each iteration).
     """
     n, bits = projected.shape
     # ‖B − V R‖² = n · bits + ‖V‖² − 2 tr(Bᵀ V R)

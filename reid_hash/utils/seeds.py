@@ -1,16 +1,16 @@
-"""Seeds that follow from numbers, so that a draw depends on nothing that ran before it."""
+"""Seeds derived from numbers, so that a draw does not depend on what ran before it."""
 
 import numpy as np
 
 
 def mixed_seed(*numbers: int) -> int:
-    """Mix numbers, such as a run's seed and a step, into a seed of 32 bits.
+    """Mix numbers, such as a run's seed and a step, into a 32-bit seed.
 
-    PyTorch's generator on the CPU looks at no more than 32 bits of its seed, so that shifting one
-    number beside another would lose it.
+    PyTorch's CPU generator uses only 32 bits of its seed, so numbers combined by shifting would
+    lose bits.
 
     Args:
-        numbers: each ≥ 0.
+        numbers: numbers ≥ 0.
 
     Example:
         >>> mixed_seed(0, 1) != mixed_seed(1, 0)

@@ -1,4 +1,4 @@
-"""Leaving cleanly on Ctrl-C, on SIGTERM, and when the terminal is closed."""
+"""Clean exit on Ctrl-C, SIGTERM, and when the terminal is closed."""
 
 import contextlib
 import errno
@@ -12,14 +12,14 @@ from typing import Any
 _Handler = Callable[[int, object], object]
 
 _TOGETHER = 2.0
-"""Seconds within which ending signals count as one: `timeout` sends SIGTERM to the process and to
-its group, and a terminal that is closed sends SIGHUP, as its shell does."""
+"""Seconds within which ending signals count as one: `timeout` sends SIGTERM to the process and its
+group, and a closing terminal and its shell both send SIGHUP."""
 
-_taken = -_TOGETHER  # when an ending signal was last taken, by the monotonic clock
+_taken = -_TOGETHER  # monotonic time of the last ending signal
 
 
 class Stop:
-    """Whether somebody asked to stop.
+    """Flag that is set when somebody asks to stop.
 
     Attributes:
         stopped: set by the signal.
@@ -32,8 +32,8 @@ class Stop:
 def stop_signals() -> Iterator[Stop]:
     """Turn Ctrl-C, SIGTERM and SIGHUP into a flag inside the block.
 
-    A second signal of the same kind does what it did before the block, unless it is a SIGTERM or
-    SIGHUP that comes together with the first. SIGHUP stays ignored where it was, as under nohup.
+    A second signal of the same kind has its effect from before the block, except a SIGTERM or
+    SIGHUP that arrives together with the first. An ignored SIGHUP stays ignored, as under nohup.
     """
     stop = Stop()
     before: dict[int, Any] = {}
@@ -54,10 +54,10 @@ def stop_signals() -> Iterator[Stop]:
 
 @contextmanager
 def interrupting() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise KeyboardInterrupt inside the block, as Ctrl-C does.
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt inside the block, like Ctrl-C.
 
-    Else they would end the process at once, and leave temporary files and folders behind. A second
-    signal that comes together with the first does not interrupt the tidying up.
+    Otherwise they would end the process at once and leave temporary files and folders behind. A
+    second signal that arrives together with the first does not interrupt the clean-up.
     """
 
     def interrupt(number: int, _frame: object) -> None:
@@ -70,7 +70,7 @@ def interrupting() -> Iterator[None]:
 
 
 def _is_repeated() -> bool:
-    """Whether an ending signal comes together with one that was taken before."""
+    """Check whether an ending signal arrives together with an earlier one."""
     global _taken
     now = time.monotonic()
     if now - _taken < _TOGETHER:
@@ -80,10 +80,10 @@ def _is_repeated() -> bool:
 
 
 def _leave_terminal(number: int) -> None:
-    """After SIGHUP, print to nowhere where the terminal is gone: writing there would fail."""
+    """After SIGHUP, discard output if the terminal is gone, since writing would fail."""
     if number != getattr(signal, "SIGHUP", None):
         return
-    import termios  # Windows has none
+    import termios  # not available on Windows
 
     for stream in (1, 2):
         try:
@@ -97,7 +97,7 @@ def _leave_terminal(number: int) -> None:
 
 
 def _endings() -> list[int]:
-    """Signals that end a process, besides Ctrl-C; Windows has no SIGHUP."""
+    """List the signals that end a process, besides Ctrl-C; Windows has no SIGHUP."""
     numbers = [int(signal.SIGTERM)]
     hangup = getattr(signal, "SIGHUP", None)
     if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
@@ -107,13 +107,13 @@ def _endings() -> list[int]:
 
 @contextmanager
 def _handled(numbers: Sequence[int], handler: _Handler, before: dict[int, Any]) -> Iterator[None]:
-    """Handle signals inside the block; `before` gets the handlers that they had."""
+    """Handle signals inside the block; `before` receives the previous handlers."""
     try:
         for number in numbers:
-            before[number] = signal.getsignal(number)  # before it can be asked for
+            before[number] = signal.getsignal(number)  # before another signal can arrive
             signal.signal(number, handler)
     except ValueError:
-        before.clear()  # not in the main thread: whoever runs there handles signals
+        before.clear()  # outside the main thread signals are left to the main thread's owner
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Points in time as seconds since 1970 in UTC, and as people write them."""
+"""Points in time as seconds since 1970 in UTC, and as text."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,8 +7,8 @@ from fractions import Fraction
 from reid_hash.errors import ConfigError
 
 TIME_LIMIT = 2.0**33
-"""Seconds before and after 1970 (the years 1697 to 2242) in which a float64 tells microseconds
-apart, so that a time as text and back is the same."""
+"""Seconds before and after 1970 (years 1697 to 2242) in which float64 resolves microseconds, so
+that times survive a round trip through text."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
@@ -16,16 +16,16 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def parse_time(text: str) -> float:
-    """Read ISO 8601, such as 2026-03-01, 2026-03-01T12:00:00.25Z or 2026-03-01T14:00+02:00.
+    """Parse ISO 8601, such as 2026-03-01, 2026-03-01T12:00:00.25Z or 2026-03-01T14:00+02:00.
 
     Args:
-        text: date, or date and time; UTC where no offset is given.
+        text: date, or date and time; UTC without an offset.
 
     Returns:
         Seconds since 1970, exact to the microsecond.
 
     Raises:
-        ConfigError: it is no such text, or out of `TIME_LIMIT`.
+        ConfigError: the text is not a time, or is out of `TIME_LIMIT`.
 
     Example:
         >>> parse_time("2026-03-01T14:00+02:00") == parse_time("2026-03-01T12:00:00Z")
@@ -46,7 +46,7 @@ def parse_time(text: str) -> float:
 
 
 def format_time(seconds: float) -> str:
-    """Write a time as ISO 8601 in UTC, to the microsecond; `parse_time` gives it back.
+    """Format a time as ISO 8601 in UTC with microseconds; `parse_time` is the inverse.
 
     Example:
         >>> format_time(0.25)
@@ -57,10 +57,10 @@ def format_time(seconds: float) -> str:
 
 
 def parse_age(text: str) -> timedelta:
-    """Read a length of time: a number and s, m, h, d or w (seconds … weeks).
+    """Parse a duration: a number followed by s, m, h, d or w (seconds … weeks).
 
     Raises:
-        ConfigError: it is no such text.
+        ConfigError: the text is not a duration.
 
     Example:
         >>> parse_age("30d")
@@ -78,7 +78,7 @@ def parse_age(text: str) -> timedelta:
 
 
 def parse_since(text: str, now: float) -> float:
-    """Read a time, or an age that is counted back from `now`.
+    """Parse a time, or an age that is counted back from `now`.
 
     Example:
         >>> parse_since("1h", now=7200.0)

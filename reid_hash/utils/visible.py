@@ -1,10 +1,9 @@
-"""Text on any terminal: whatever its encoding and width, and whatever names hold.
+"""Text output that is safe on any terminal, encoding and width, whatever names contain.
 
 Names of cameras, sources, identities and files come from galleries, checkpoints and folders that
-other people made. An escape sequence in them could hide lines, change the title of the window or
-answer for the user; a sign that turns the direction of writing can show a name as another one.
-Characters that would command the terminal are shown by their numbers instead, and so are those
-that its encoding does not have.
+other people made. An escape sequence in a name could hide lines, change the window title or answer
+for the user; a direction mark can disguise one name as another. Characters that control the
+terminal are therefore shown by number, and so are characters that its encoding lacks.
 """
 
 import codecs
@@ -14,31 +13,31 @@ import unicodedata
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-if TYPE_CHECKING:  # commands that print no table do without it
+if TYPE_CHECKING:  # only needed by commands that print tables
     from rich.console import Console
 
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
-"""Categories of Unicode that are shown by number: controls, formats such as the direction of
-writing, halves of pairs, separators of lines and paragraphs."""
-_JOINERS = "\u200c\u200d"  # formats without which Persian and Hindi are misspelt
+"""Unicode categories shown by number: controls, format characters such as direction marks, lone
+surrogates, line and paragraph separators."""
+_JOINERS = "\u200c\u200d"  # format characters without which Persian and Hindi are misspelt
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _ASCII = {
     **{"–": "-", "—": "-", "−": "-", "─": "-", "…": "...", "·": "/", "±": "+-", "×": "x"},
     **{"≤": "<=", "≥": ">=", "→": "->", "←": "<-", "β": "beta", "§": "section ", "\u00a0": " "},
 }
-"""What stands for the toolkit's own signs where an encoding lacks them."""
+"""Replacements for the toolkit's own symbols if an encoding lacks them."""
 _HANDLER = "reid_hash.visible"
 
 
 def visible(text: str, keep: str = "") -> str:
-    r"""Text in which every character that a terminal obeys is shown by its number.
+    r"""Escape text so that characters which control a terminal are shown by number.
 
     Args:
-        text: from anywhere.
-        keep: characters that stay, such as a line's end in text of several lines.
+        text: untrusted text.
+        keep: characters to keep, such as the newlines of multi-line text.
 
     Returns:
-        The same text where it has none.
+        The escaped text; unchanged if there is nothing to escape.
 
     Example:
         >>> visible("door\x1b[2J 1"), visible("Zoë 木")
@@ -55,17 +54,17 @@ def visible(text: str, keep: str = "") -> str:
 
 
 def remark(console: "Console", line: str) -> None:
-    """Print one line on a console as it is, without markup, breaks or colours."""
+    """Print one line on a console as it is, without markup, wrapping or colours."""
     shown = encodable(visible(line), console.encoding)
     console.print(shown, soft_wrap=True, markup=False, highlight=False, emoji=False)
 
 
 def encodable(text: str, encoding: str | None) -> str:
-    """Text whose characters all exist in an encoding; the others are replaced by ASCII.
+    """Replace characters that an encoding lacks by ASCII.
 
     Args:
-        text: of any characters.
-        encoding: of a stream; an unknown one, or None, counts as UTF-8.
+        text: any text.
+        encoding: encoding of a stream; unknown ones and None count as UTF-8.
 
     Example:
         >>> encodable("54.2 ±1.3 … 木", "ascii"), encodable("±", "cp1252")
@@ -79,24 +78,24 @@ def encodable(text: str, encoding: str | None) -> str:
 
 
 def make_streams_forgiving() -> None:
-    """Let standard output and error replace what their encoding lacks, whoever writes to them."""
+    """Let standard output and error replace characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # not a text file, or closed
             stream.reconfigure(errors=_HANDLER)  # type: ignore[union-attr]
 
 
 def echo(text: str, err: bool = False) -> None:
-    """Print on standard output or error, at once, in whatever encoding it has."""
+    """Print on standard output or error, at once, in any encoding."""
     stream = sys.stderr if err else sys.stdout
-    if stream is not None:  # a program without a console has none
+    if stream is not None:  # a program without a console has no stream
         print(encodable(text, getattr(stream, "encoding", None)), file=stream, flush=True)
 
 
 def make_console(stderr: bool = False) -> "Console":
-    """Make a console of rich for standard output or error: the one way to have one.
+    """Make a rich console for standard output or error; all consoles are made here.
 
-    Nothing that is printed on it is taken for markup, as a file named `[red]x` would be. A dumb
-    terminal has the width it really has.
+    Nothing printed on it is interpreted as markup, which a file named `[red]x` would contain. A
+    dumb terminal gets its real width.
     """
     from rich.console import Console
 
@@ -107,9 +106,9 @@ def make_console(stderr: bool = False) -> "Console":
 
 
 def terminal_width(stream: TextIO) -> int | None:
-    """Columns of the terminal that a stream goes to; None where it is no terminal.
+    """Return the number of columns of a stream's terminal, or None without a terminal.
 
-    The environment's COLUMNS counts first, for pipes too: nobody sets it who wants no width.
+    The environment's COLUMNS takes precedence, even for pipes.
     """
     asked = os.environ.get("COLUMNS", "")
     if asked.isdecimal() and int(asked) > 0:
@@ -128,7 +127,7 @@ def _shown(character: str) -> str:
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
-    """Replace what cannot be encoded: the handler of encoding errors."""
+    """Replace characters that cannot be encoded, as an error handler of codecs."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lost = error.object[error.start : error.end]

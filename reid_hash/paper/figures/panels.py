@@ -1,4 +1,4 @@
-"""Figures 1 to 5: rows of methods, and published figures beside them, as panels."""
+"""Panels of figures 1 to 5: rows of methods, together with published figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,7 +30,7 @@ _REPORTED = {
 _REPORTED_FIGURE = {"cifar10": "map", "nuswide": "map_at_50000"}
 _LOOKS = {
     **{name: place for place, name in enumerate(METHODS)},
-    # a published method has the marker of what it was reproduced as
+    # a published method has the marker of its reproduction
     **{
         name.upper(): place
         for place, name in enumerate(METHODS)
@@ -40,7 +40,7 @@ _LOOKS = {
 
 
 def reported(dataset: str, plan: Plan) -> list[dict[str, Any]]:
-    """Published records for the code lengths of a plan, marked `reported`."""
+    """Return published records for the code lengths of a plan, marked `reported`."""
     lengths = {bits for by_length in plan.values() for bits in by_length}
     figure = _REPORTED_FIGURE.get(dataset, "map")
     return [
@@ -52,7 +52,7 @@ def reported(dataset: str, plan: Plan) -> list[dict[str, Any]]:
 
 
 def notes(dataset: str, records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What a reader must know of published records."""
+    """List what a reader must know about published records."""
     if not records:
         return []
     if dataset == "nuswide":
@@ -66,7 +66,7 @@ def notes(dataset: str, records: Sequence[Mapping[str, Any]]) -> list[str]:
 def retrieval_panels(
     plan: Plan, rows: Sequence[RetrievalRow], published: Sequence[Mapping[str, Any]]
 ) -> list[Panel]:
-    """The panels (a) to (d) of figures 1 to 4."""
+    """Make panels (a) to (d) of figures 1 to 4."""
     longest = max(row.figures["bits"] for row in rows)
     ball, top = f"precision_radius_{RADIUS}", f"precision_at_{TOP}"
     return [
@@ -84,12 +84,12 @@ def retrieval_panels(
 
 
 def length_panels(plan: Plan, rows: Sequence[RetrievalRow]) -> list[Panel]:
-    """The panel of figure 5."""
+    """Make the panel of figure 5."""
     return [_by_length("", f"precision_at_{TOP}", plan, rows)]
 
 
 def parts(panels: Sequence[Panel], heading: Heading) -> list[tuple[str, Figure]]:
-    """(caption, picture) of each panel."""
+    """Draw each panel as (caption, picture)."""
     return [
         (
             f"{panel.title or panel.y_label.capitalize()}"
@@ -101,7 +101,7 @@ def parts(panels: Sequence[Panel], heading: Heading) -> list[tuple[str, Figure]]
 
 
 def _drawn(name: str, rows: Sequence[RetrievalRow]) -> list[RetrievalRow]:
-    """The rows of a method with the distance that its line is of."""
+    """Select a method's rows with the distance that its line shows."""
     of = [row for row in rows if row.figures["method"] == name]
     return [row for row in of if row.figures["weighted"] == METHODS[name].weighted]
 

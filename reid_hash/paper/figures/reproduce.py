@@ -1,7 +1,7 @@
-"""The paper's figures 1 to 6 (Zhang et al. 2015), from data to rows and pictures.
+"""Figures 1 to 6 of the paper (Zhang et al. 2015), from data to rows and pictures.
 
-Figures 1–4: precision and mAP against code length and the number of images returned. Figure 5:
-one 64-bit network whose bits are cut, beside a network for each length. Figure 6: ranking lists.
+Figures 1–4: precision and mAP against code length and the number of images returned. Figure 5: one
+64-bit network with its codes cut, against a network per length. Figure 6: ranking lists.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,10 +47,10 @@ from reid_hash.report.plots.panels import panels_plot
 from reid_hash.report.style import Heading
 
 QUERIES = 10
-"""Ranking lists of figure 6."""
+"""Number of ranking lists in figure 6."""
 
 TOP = 10
-"""Images of a list."""
+"""Number of images in a list."""
 
 CHOSEN = "the first query of each class"
 NOTE = (
@@ -64,13 +64,13 @@ class FigureSpec:
     """A figure of the paper.
 
     Attributes:
-        name: on the command line.
-        dataset: of whose images.
-        title: a reader's words.
+        name: name of the figure on the command line.
+        dataset: name of the data set.
+        title: title for a reader.
         kind: "retrieval" (figures 1–4), "lengths" (5) or "lists" (6).
-        methods: that are shown unless others are chosen; the other methods join them in figures
-            1–4 where they have been evaluated at all lengths.
-        lengths: code lengths, likewise.
+        methods: methods shown by default. Figures 1–4 also show other methods that have been
+            evaluated at all lengths.
+        lengths: default code lengths.
     """
 
     name: str
@@ -98,14 +98,15 @@ FIGURES = {
 
 @dataclass(frozen=True)
 class ReproduceOptions:
-    """What a user may choose.
+    """Options of a user.
 
     Attributes:
-        methods: in place of those of the figure.
-        lengths: code lengths in bits, likewise; of several, figure 6 shows 32 or the longest.
-        variant: changes of the configurations.
+        methods: methods to show instead of the figure's.
+        lengths: code lengths in bits instead of the figure's; of several, figure 6 shows 32 or
+            the longest.
+        variant: changes to the configurations.
         data: the data root.
-        device: where to compute.
+        device: device to compute on.
         skip_unreadable: leave out images that cannot be read.
     """
 
@@ -120,20 +121,20 @@ class ReproduceOptions:
 def reproduce(
     names: Sequence[str], options: ReproduceOptions, console: Console | None = None
 ) -> Iterator[Result]:
-    """Reproduce figures one by one; what is missing is listed, then trained or fitted.
+    """Reproduce figures one by one; missing networks are listed, then trained or fitted.
 
     Args:
-        names: of `FIGURES`.
-        options: what the user chose.
-        console: for progress.
+        names: names in `FIGURES`.
+        options: options of the user.
+        console: console for progress.
 
     Yields:
         Each figure as soon as its methods are trained and evaluated.
 
     Raises:
-        ConfigError: a method, length or configuration that is not there.
-        DataError: a data set that is not there.
-        Stopped: Ctrl-C; the same call goes on from there.
+        ConfigError: a method, length or configuration does not exist.
+        DataError: a data set is missing.
+        Stopped: Ctrl-C was pressed; the same call resumes.
     """
     specs = [FIGURES[name] for name in dict.fromkeys(names)]
     plans = {spec.name: _plan(spec, options) for spec in specs}
@@ -199,7 +200,7 @@ def _lists(spec: FigureSpec, plan: Plan, place: Workplace) -> Result:
     blocks: list[Block] = []
     lists: list[dict[str, Any]] = []
     records: list[Mapping[str, Any]] = []
-    bits = max(next(iter(plan.values())))  # a plan of lists has one length
+    bits = max(next(iter(plan.values())))  # a plan of lists has a single length
     for name, by_length in plan.items():
         (source,) = by_length.values()
         encoded = encoded_by(source, place)
@@ -275,7 +276,7 @@ def _shown(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _notes(plan: Plan, place: Workplace) -> list[str]:
-    """What a reader must know of the data and the trainings."""
+    """List what a reader must know about the data and the trainings."""
     scaled = catalogue.scaled_down(plan)
     plain = [catalogue.title(name, plan) for name in plan if not METHODS[name].weighted]
     weighted = [catalogue.title(name, plan) for name in plan if METHODS[name].weighted]
@@ -293,7 +294,7 @@ def _notes(plan: Plan, place: Workplace) -> list[str]:
 
 
 def _configs(plan: Plan) -> str:
-    """The configuration of each method's longest network, as YAML; of features, once for all."""
+    """Dump the configuration of each method's longest network as YAML; of features, only once."""
     parts: dict[str, list[str]] = {}
     for name, by_length in plan.items():
         network = network_of(by_length[max(by_length)])
@@ -305,13 +306,13 @@ def _configs(plan: Plan) -> str:
 
 
 def chosen_queries(labels: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The first query of each class, of up to `QUERIES` classes spread evenly.
+    """Choose the first query of each class, for up to `QUERIES` classes spread evenly.
 
     Args:
         labels: [n] int64, or [n, classes] bool.
 
     Returns:
-        [≤ QUERIES] int64, each index once.
+        [≤ QUERIES] int64, distinct indices.
     """
     if labels.ndim == 2:
         firsts = [int(np.flatnonzero(column)[0]) for column in labels.T if column.any()]
@@ -322,11 +323,11 @@ def chosen_queries(labels: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.
 
 
 def ranking_lists(encoded: Encoded, bits: int, by_weight: bool) -> list[RankingRow]:
-    """The nearest images of the chosen queries.
+    """List the nearest images of the chosen queries.
 
     Args:
         encoded: queries and database.
-        bits: length of the codes, the first bits of those given.
+        bits: code length, a prefix of the given codes.
         by_weight: rank by weighted Hamming distance.
     """
     picked = chosen_queries(encoded.query_pixels.labels)
@@ -336,7 +337,7 @@ def ranking_lists(encoded: Encoded, bits: int, by_weight: bool) -> list[RankingR
 
 
 def _list_records(rows: Sequence[RankingRow]) -> list[dict[str, Any]]:
-    """A flat record for each image of the lists."""
+    """Make a flat record for each image of the lists."""
     return [
         {
             "query": row.query_name,
@@ -353,7 +354,7 @@ def _list_records(rows: Sequence[RankingRow]) -> list[dict[str, Any]]:
 
 
 def _block_title(name: str, plan: Plan, bits: int) -> str:
-    """What stands above a method's lists."""
+    """Return the title above a method's lists."""
     source = plan[name][bits]
     if isinstance(source, Hashing):
         return f"{catalogue.title(name, plan)}, {bits} bits"

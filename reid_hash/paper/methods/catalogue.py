@@ -1,4 +1,4 @@
-"""The methods of the paper's figures: how each gets its networks, and what it is compared with."""
+"""The methods of the paper's figures: where each gets its networks, and its baselines."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ LENGTHS = (16, 24, 32, 48, 64)
 """Code lengths of the paper's figures, in bits."""
 
 FAST = 20
-"""A scaled-down training has this many times fewer epochs."""
+"""Factor by which a scaled-down training has fewer epochs."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """How the codes of a method are made.
+    """How a method's codes are made.
 
     Attributes:
-        title: what a reader calls it; {} is the length of its network, where it has one alone, or
-            what its hash function starts from.
-        config: a shipped configuration; {} is the data set.
-        settings: what is changed in it.
-        family: its networks' folders are named after it: methods of one family share networks.
-        networks: "each": one for each code length. "longest": one of the longest length, shorter
-            codes are its first bits. "given": one of the length that the configuration names.
-            "none": a hash function for each length; a network gives features at most.
-        weighted: whether its line in a plot is of the weighted Hamming distance; tables have both,
-            where bits have weights.
+        title: title for a reader; {} is the length of its network, if it has only one, or the
+            features that its hash function starts from.
+        config: name of a shipped configuration; {} is the data set.
+        settings: changes to that configuration.
+        family: prefix of its networks' folders; methods of one family share networks.
+        networks: "each": a network per code length. "longest": one network of the longest length,
+            whose prefixes are the shorter codes. "given": one network of the configured length.
+            "none": a hash function per length, with at most a network for its features.
+        weighted: whether its line in a plot shows the weighted Hamming distance; tables show both
+            distances if bits have weights.
     """
 
     title: str
@@ -40,7 +40,7 @@ class Method:
 
     @property
     def short(self) -> str:
-        """Its title without what stands in brackets."""
+        """Title without its part in brackets."""
         return self.title.partition(" (")[0]
 
 
@@ -51,7 +51,7 @@ _CLASSIFICATION = (
 
 
 def _baseline(title: str) -> Method:
-    """A hash function on features, such as those of the paper's network, trained to classify."""
+    """Make a hash function on features, such as those of the paper's network as a classifier."""
     return Method(f"{title} ({{}})", "paper/{}", _CLASSIFICATION, CLASSIFIER, "none", False)
 
 
@@ -62,7 +62,7 @@ NETWORK_METHODS = {
         ("loss.regulariser=0", "model.order=given"),
         "dsch",
         "each",
-        weighted=False,  # the paper's codes of fixed length are ranked by plain Hamming distance
+        weighted=False,  # the paper ranks codes of fixed length by plain Hamming distance
     ),
     "drsch": Method("DRSCH (network per length)", "paper/{}", (), "drsch", "each", weighted=False),
     "bs-drsch": Method(
@@ -73,8 +73,8 @@ NETWORK_METHODS = {
         "paper/{}",
         (
             *("loss.triplet=0", "loss.regulariser=0", "loss.ranking=1"),
-            # as in the authors' code: five bits of 64, and a balance of an image's part of a batch,
-            # some hundredth
+            # as in the authors' code: five of 64 bits, and balance weighted by an image's share of
+            # a batch, about a hundredth
             *("loss.margin=[20,20]", "loss.balance=0.01", "loss.quantisation=0.01"),
             *("model.weights=none", "model.order=given"),
         ),
@@ -97,24 +97,24 @@ BASELINES = {
     "ksh": _baseline("KSH"),
 }
 FIGURE_METHODS = ("dsch", "drsch", "bs-drsch", "recipe")
-"""Those that a figure shows unless others are chosen or have been evaluated."""
+"""Methods that a figure shows by default, besides those already evaluated."""
 METHODS = {**NETWORK_METHODS, **BASELINES}
 """All methods by their names on the command line."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What may be changed of all the methods' configurations.
+    """Changes to the configurations of all methods.
 
     Attributes:
-        protocol: how the data set is divided; None: the paper's, else the configuration's.
-        split: which split or draw; None: the configuration's.
-        seed: of the trainings; None: the configuration's.
-        fast: scale the trainings of networks down, see `FAST`.
-        features: what the hash functions start from, of `FEATURES`.
+        protocol: division of the data set; None: the paper's, else the configuration's.
+        split: number of the split or draw; None: the configuration's.
+        seed: seed of the trainings; None: the configuration's.
+        fast: scale network trainings down, see `FAST`.
+        features: features of the hash functions, a key of `FEATURES`.
 
     Raises:
-        ConfigError: unknown features.
+        ConfigError: `features` is unknown.
     """
 
     protocol: str | None = None
@@ -131,10 +131,10 @@ class Variant:
 
 
 def choose_methods(names: Iterable[str], known: Sequence[str] = tuple(METHODS)) -> list[str]:
-    """Check names of methods, each once and in the order of those known; "all" is all of them.
+    """Check method names; return each once, in the order of `known`. "all" stands for all.
 
     Raises:
-        ConfigError: an unknown name, or none.
+        ConfigError: a name is unknown, or there is no name.
     """
     wanted = [name.strip().lower() for name in names]
     unknown = [name for name in wanted if name not in {*known, "all"}]
@@ -145,7 +145,7 @@ def choose_methods(names: Iterable[str], known: Sequence[str] = tuple(METHODS)) 
 
 
 def title(name: str, plan: Plan) -> str:
-    """What a reader calls a method of a plan."""
+    """Return a plan's method title for a reader."""
     sources = list(plan[name].values())
     if isinstance(sources[0], Hashing):
         return METHODS[name].title.format(FEATURES[sources[0].features])
@@ -153,7 +153,7 @@ def title(name: str, plan: Plan) -> str:
 
 
 def scaled_down(plan: Plan) -> str:
-    """Says by how much the trainings of a plan are shorter than they should be; else empty."""
+    """Say by how much a plan's trainings are scaled down; empty if they are not."""
     return cut_short(
         (name, epochs_of(source))
         for name, by_length in plan.items()
@@ -162,7 +162,7 @@ def scaled_down(plan: Plan) -> str:
 
 
 def cut_short(trainings: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
-    """The same for trainings by name, with their `epochs` and `full_epochs` where they have any."""
+    """Say the same of trainings by name, from their `epochs` and `full_epochs`, if any."""
     cut: dict[tuple[int, int], list[str]] = {}
     for name, of in trainings:
         if "epochs" in of and of["epochs"] < of["full_epochs"]:

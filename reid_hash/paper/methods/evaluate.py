@@ -1,4 +1,4 @@
-"""Figures of the methods; what was evaluated once is read from where it is kept."""
+"""Figures of the methods; those evaluated before are read from their folders."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,16 +18,16 @@ Rows = dict[Key, RetrievalRow]
 
 
 def method_rows(plan: Plan, place: Workplace) -> list[RetrievalRow]:
-    """Rows of each method, length and distance; what is missing is trained or fitted first.
+    """Evaluate each method, length and distance; missing networks are trained or fitted first.
 
     Args:
-        plan: which networks and hash functions; see `plan.plan`.
+        plan: networks and hash functions, from `plan.plan`.
         place: the data.
 
     Returns:
-        In the order of the plan: for each method, each length by weighted and by plain Hamming
-        distance, hash functions by the latter alone. The figures of each row also have `epochs` and
-        `full_epochs` of its network's training, where there is one.
+        Rows in the order of the plan: for each method and length, one by weighted and one by plain
+        Hamming distance; for hash functions only the latter. A row's figures also have `epochs`
+        and `full_epochs` of its network's training, if it has a network.
     """
     lengths: dict[Source, set[int]] = {}
     for by_length in plan.values():
@@ -49,7 +49,7 @@ def method_rows(plan: Plan, place: Workplace) -> list[RetrievalRow]:
 
 
 def encoded_by(source: Source, place: Workplace) -> Encoded:
-    """Query and database encoded by a source, which is trained or fitted first if need be."""
+    """Encode query and database with a source, which is trained or fitted first if needed."""
     if isinstance(source, Network):
         return _encode(source, trained(source, place), place)
     return fitted(source, place)[0]
@@ -84,7 +84,7 @@ def _of_network(network: Network, lengths: Sequence[int], place: Workplace) -> R
 
 
 def _of_hashing(hashing: Hashing, place: Workplace) -> Rows:
-    """The row of a hash function; its figures also say on what it was fitted, and how long."""
+    """Evaluate a hash function; its figures also record its training data and fitting time."""
     network = hashing.network and trained(hashing.network, place)
 
     def measure(missing: Sequence[int]) -> Iterator[RetrievalRow]:

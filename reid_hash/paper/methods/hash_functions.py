@@ -1,4 +1,4 @@
-"""Hash functions fitted to features of images: the baselines beside the networks."""
+"""Hash functions fitted to image features: the baselines of the networks."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ _EXTRACTORS: dict[str, Extractor] = {"hog": hog_features, "blocks": block_featur
 
 
 def fitted(hashing: Hashing, place: Workplace) -> tuple[Encoded, dict[str, object]]:
-    """Codes by a hash function, and facts about its fit."""
+    """Encode with a hash function; also return facts about its fit."""
     features = features_of(hashing, place)
     function: FeatureHash = HASH_FUNCTIONS[hashing.method](hashing.bits)
     samples = len(features.train)
@@ -61,11 +61,11 @@ def fitted(hashing: Hashing, place: Workplace) -> tuple[Encoded, dict[str, objec
 
 
 def features_of(hashing: OnFeatures, place: Workplace) -> Features:
-    """The features of a workplace's images, computed once for all hash functions on them."""
+    """Compute the features of a workplace's images, once for all hash functions on them."""
     network = hashing.network
     kind = (hashing.features, network.folder.name if network else "")
     if kind not in place.features:
-        # those of another kind would only fill the memory
+        # free the memory of other kinds of features
         place.features.clear()
         place.features[kind] = _extract(hashing, place)
     return place.features[kind]
@@ -85,7 +85,7 @@ def _extract(hashing: OnFeatures, place: Workplace) -> Features:
     sets = {id(pixels): pixels for pixels in (train, query, gallery)}
     total = sum(len(pixels) for pixels in sets.values())
     place.say(f"computing {FEATURES[hashing.features]} …")
-    # only a network takes long enough for a bar
+    # only a network takes long enough for a progress bar
     with counting(place.console if network else None, "features", total) as progress:
         if network:
             net, device = network.net, pick_device(place.device)

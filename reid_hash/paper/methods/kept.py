@@ -1,4 +1,4 @@
-"""Rows that were measured once, kept in the folder of the network or method they belong to."""
+"""Measured rows, kept in the folder of their network or method."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ R = TypeVar("R", Row, RetrievalRow)
 
 
 def key_of(place: Workplace, **more: Any) -> dict[str, Any]:
-    """Everything that kept rows depend on: the version, the data, and whatever else is given."""
+    """Collect everything that kept rows depend on: version, data, and what else is given."""
     dataset = place.dataset
     return {
         "version": __version__,
@@ -43,14 +43,14 @@ def kept_rows(
     lengths: Sequence[int],
     measure: Callable[[Sequence[int]], Iterable[R]],
 ) -> dict[Key, R]:
-    """Read the rows of a folder, then measure and keep those that are missing.
+    """Read the rows of a folder, then measure and keep the missing ones.
 
     Args:
         kind: class of the rows.
-        folder: where they are kept.
-        key: what they depend on; rows kept under another key are measured again.
-        lengths: code lengths that are needed; 0 for a method without codes.
-        measure: gives the rows of the missing lengths; it may give others besides.
+        folder: folder of the rows.
+        key: what the rows depend on; rows kept under another key are measured again.
+        lengths: code lengths needed; 0 for a method without codes.
+        measure: function that returns the rows of the missing lengths, and possibly others.
 
     Returns:
         All rows of the folder.
@@ -72,7 +72,7 @@ def _read(kind: type[R], folder: Path, key: Mapping[str, Any]) -> dict[Key, R]:
         rows = [kind(row.pop("figures"), **_restored(row)) for row in held["rows"]]
         return {_key(row): row for row in rows}
     except (OSError, ValueError, KeyError, TypeError):
-        return {}  # missing, damaged or from another version: it is written anew
+        return {}  # missing, damaged or from another version: written anew
 
 
 def _key(row: Row | RetrievalRow) -> Key:
@@ -81,7 +81,7 @@ def _key(row: Row | RetrievalRow) -> Key:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: arrays and tuples as lists."""
+    """Convert a value to JSON's types: arrays and tuples to lists."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
@@ -90,12 +90,12 @@ def _plain(value: Any) -> Any:
 
 
 def _restored(curves: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a row beside its figures: arrays, or a `RetrievalResult`."""
+    """Restore the fields of a row other than its figures: arrays, or a `RetrievalResult`."""
     if "curves" not in curves:
         return {name: v if v is None else np.array(v) for name, v in curves.items()}
     fields: dict[str, Any] = {}
     for name, value in curves["curves"].items():
-        if isinstance(value, dict):  # JSON's keys are strings
+        if isinstance(value, dict):  # JSON keys are strings
             value = {int(k): v for k, v in value.items()}
         fields[name] = tuple(np.array(a) for a in value) if isinstance(value, list) else value
     return {"curves": RetrievalResult(**fields)}

@@ -1,4 +1,4 @@
-"""The networks of the methods: which are there, how long the others take, their training."""
+"""The networks of the methods: which exist, how long the others take, their training."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,21 +24,22 @@ from reid_hash.training.loop import MODEL_FILE, STATE_FILE, Stopped, train
 from reid_hash.utils.visible import remark
 
 EVALUATION_FILE = "evaluation.json"
-"""The figures of codes, in the folder of a network or hash function; can be deleted."""
+"""Name of the file with evaluated figures in the folder of a network; can be deleted."""
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What hash functions start from, of all images of a workplace.
+    """Features of all images of a workplace, from which hash functions start.
 
     Attributes:
-        train: [n, dims] float32.
-        query: [Q, dims] likewise.
-        gallery: [G, dims] likewise; the array of `train` where these are the same images.
+        train: [n, dims] float32, features of the training images.
+        query: [Q, dims] float32, features of the query images.
+        gallery: [G, dims] float32, features of the database; `train` itself if the images are the
+            same.
         train_pixels: the decoded training images, with their labels.
         query_pixels: the decoded query images.
         gallery_pixels: the decoded database images.
-        query_seconds: that the features of all query images took, decoding left out.
+        query_seconds: time for the features of all query images, without decoding.
     """
 
     train: NDArray[np.float32]
@@ -51,31 +52,31 @@ class Features:
 
 
 class Placed(Protocol):
-    """A source of codes or distances, as far as the data goes."""
+    """The data side of a source of codes or distances."""
 
     @property
     def data(self) -> DataConfig:
-        """Which images."""
+        """Settings of the data set."""
 
     @property
     def seed(self) -> int:
-        """Of all it draws."""
+        """Seed of all its random choices."""
 
 
 class Workplace:
     """A data set under one protocol, with its training images decoded once for all sources.
 
     Args:
-        sources: of the codes that will be evaluated; all of the same data.
+        sources: sources of the codes to evaluate, all with the same data.
         data: the data root.
-        device: where to compute.
+        device: device to compute on.
         skip_unreadable: leave out images that cannot be read.
-        console: for progress.
-        persons: whether the data set is one of persons and cameras, and not of classes.
+        console: console for progress.
+        persons: whether the data set is for re-identification and not for classes.
 
     Raises:
-        ConfigError: the sources are of several data sets or protocols, or of persons where
-            `persons` is False.
+        ConfigError: the sources have different data sets or protocols, or the data set is for
+            re-identification while `persons` is False.
         DataError: the data set is missing, or has no training images, queries or database.
     """
 
@@ -114,7 +115,7 @@ class Workplace:
                 raise DataError(f"{self.dataset.name}: there are no {name} images here")
 
     def train_pixels(self, height: int, width: int) -> Pixels:
-        """The training images of one size."""
+        """Decode the training images at one size."""
         size = (height, width)
         if size not in self._train:
             self.say(f"reading {len(self.dataset.train):,} training images …")
@@ -128,7 +129,7 @@ class Workplace:
 
 
 def is_trained(network: Network) -> bool:
-    """Whether a network is there, trained with this very configuration.
+    """Check whether a network exists that was trained with exactly this configuration.
 
     Raises:
         CheckpointError: the file is damaged.
@@ -141,7 +142,7 @@ def is_trained(network: Network) -> bool:
 
 
 def steps_done(network: Network) -> int:
-    """Steps after which the training of a network was stopped; 0 where none goes on."""
+    """Return the steps done of a network's stopped training; 0 if there is none to resume."""
     path = network.folder / STATE_FILE
     if not path.exists():
         return 0
@@ -153,12 +154,12 @@ def steps_done(network: Network) -> int:
 def announce(
     networks: Sequence[Network], hashings: Sequence[Hashing], places: Mapping[str, Workplace]
 ) -> None:
-    """List networks: which are there, which must be trained, and how long that takes here.
+    """List which networks exist, which must be trained, and how long that takes here.
 
     Args:
-        networks: each once.
-        hashings: the hash functions on features, of which only the number is told.
-        places: by name of the data set.
+        networks: distinct networks.
+        hashings: hash functions on features, which are only counted.
+        places: workplaces by data set name.
     """
     consoles = {id(p.console): p.console for p in places.values() if p.console is not None}
     if not consoles:
@@ -189,11 +190,11 @@ def announce(
 
 
 def trained(network: Network, place: Workplace) -> Checkpoint:
-    """The checkpoint of a network, which is trained first where it is not there.
+    """Return the checkpoint of a network, training it first if it does not exist.
 
     Raises:
-        Stopped: Ctrl-C; the same call goes on from there.
-        DataError: it is there, but was trained on other images than are here now.
+        Stopped: Ctrl-C was pressed; the same call resumes.
+        DataError: the network exists, but was trained on other images than those found now.
     """
     path = network.folder / MODEL_FILE
     if is_trained(network):

@@ -1,4 +1,4 @@
-"""Which networks and hash functions methods need, with their configurations."""
+"""The networks and hash functions that methods need, with their configurations."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from reid_hash.paper.methods.catalogue import (
 )
 from reid_hash.paper.methods.sources import Hashing, Network, Plan, Source
 
-_PROTOCOLS = {"mnist": "full", "cifar10": "full", "cifar20": "full"}  # the paper's
+_PROTOCOLS = {"mnist": "full", "cifar10": "full", "cifar20": "full"}  # as in the paper
 _RELATIVE = (
     *("loss.triplet=0", "loss.regulariser=0", "loss.relative_distance=1"),
     *("model.weights=none", "model.order=given"),
@@ -26,16 +26,16 @@ _RELATIVE = (
 def plan(
     dataset: str, methods: Iterable[str], lengths: Sequence[int], variant: Variant | None = None
 ) -> Plan:
-    """The networks and hash functions that methods need for codes of some lengths.
+    """Plan the networks and hash functions that methods need for codes of some lengths.
 
     Args:
         dataset: name of the data set.
-        methods: of `METHODS`.
+        methods: names in `METHODS`.
         lengths: code lengths in bits.
-        variant: what is changed of the configurations.
+        variant: changes to the configurations.
 
     Raises:
-        ConfigError: a configuration is missing or wrong, or a length that it does not give.
+        ConfigError: a configuration is missing or invalid, or cannot provide a length.
     """
     variant = variant or Variant()
     return {name: _sources(dataset, name, lengths, variant) for name in methods}
@@ -64,7 +64,7 @@ def _hashing(dataset: str, name: str, bits: int, variant: Variant) -> Hashing:
     if variant.features == "network":
         network = _network(dataset, name, None, variant)
         data, seed = network.data, network.seed
-    else:  # images of the size of today's recipe: MNIST's own, where the paper's network has more
+    else:  # the current recipe's size: MNIST's own, while the paper's network needs more
         network = None
         config = _config(dataset, "{}", (), None, variant)
         data, seed = config.data, config.seed
@@ -75,7 +75,7 @@ def _network(dataset: str, name: str, bits: int | None, variant: Variant) -> Net
     method = METHODS[name]
     source = method.config
     if method.networks == "none" and not _is_there(source.format(dataset)):
-        source = "{}"  # not the paper's data set: the network of today's recipe gives features
+        source = "{}"  # not the paper's data set: features come from the current recipe's network
     elif not _is_there(source.format(dataset)):
         others = ", ".join(
             other for other in NETWORK_METHODS if METHODS[other].config != method.config
@@ -97,7 +97,7 @@ def _trained_as(dataset: str, method: Method, bits: int | None, variant: Variant
 
 
 def fewer(epochs: int) -> int:
-    """The epochs of a training that is scaled down."""
+    """Return the number of epochs of a scaled-down training."""
     return max(1, round(epochs / FAST))
 
 
@@ -119,7 +119,7 @@ def _config(
 
 
 def embedding_network(dataset: str, variant: Variant) -> Network:
-    """The network of Ding et al. (2015): 400 floats at unit length, compared by distance."""
+    """Plan the network of Ding et al. (2015): 400 floats of unit length, compared by distance."""
     return _trained_as(
         dataset,
         Method("relative distance", "paper/{}", _RELATIVE, "distance", "given", weighted=False),

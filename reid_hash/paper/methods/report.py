@@ -29,13 +29,13 @@ from reid_hash.report.plots import bits_plot
 
 @dataclass(frozen=True, eq=False)
 class MethodsReport:
-    """Figures of several methods, with what they are figures of.
+    """Figures of several methods, with their origin.
 
     Attributes:
-        plan: the networks and hash functions behind them.
-        dataset: what was evaluated.
-        split: which split or draw.
-        rows: one a method, length and weighting.
+        plan: the networks and hash functions behind the figures.
+        dataset: the evaluated data set.
+        split: number of the split or draw.
+        rows: one row per method, length and weighting.
         notes: what a reader of the figures must know.
     """
 
@@ -52,7 +52,7 @@ class MethodsReport:
 
     @property
     def headlines(self) -> list[str]:
-        """Lines to print above the table."""
+        """Lines printed above the table."""
         rules = [f"{name}: {words}" for name, words in describe.rules(self.dataset)]
         named = [f"{name}: {catalogue.title(name, self.plan)}" for name in self.plan]
         scaled = catalogue.scaled_down(self.plan)
@@ -65,7 +65,7 @@ class MethodsReport:
         ]
 
     def as_object(self) -> dict[str, Any]:
-        """The object that `--json` writes."""
+        """Build the object that `--json` writes."""
         sources = sources_of([self.plan])
         return describe.result_object(
             self.dataset,
@@ -81,7 +81,7 @@ class MethodsReport:
         )
 
     def plots(self) -> dict[str, Figure]:
-        """By file name: the figures by code length, each method by its own distance."""
+        """Draw figures by code length, each method by its own distance; keys are file names."""
         own = [r for r in self.records if r["weighted"] == METHODS[r["method"]].weighted]
         return {name: bits_plot(own, name) for name in ("map", f"precision_at_{TOP}")}
 
@@ -97,22 +97,22 @@ def run_methods(
     skip_unreadable: bool = False,
     console: Console | None = None,
 ) -> MethodsReport:
-    """Evaluate methods by image retrieval; what is missing is trained or fitted first.
+    """Evaluate methods by image retrieval; missing networks are trained or fitted first.
 
     Args:
-        dataset_name: the data set.
-        names: of the methods; "all" is all of them.
-        lengths: code lengths; the paper's where it is None.
-        variant: changes of their configurations.
+        dataset_name: name of the data set.
+        names: names of the methods; "all" stands for all.
+        lengths: code lengths; None for the paper's.
+        variant: changes to the configurations.
         data: the data root.
-        device: where to compute.
+        device: device to compute on.
         skip_unreadable: leave out images that cannot be read.
-        console: for progress.
+        console: console for progress.
 
     Raises:
-        ConfigError: a method, length or configuration that is not there.
-        DataError: the data set is not there.
-        Stopped: Ctrl-C; the same call goes on from there.
+        ConfigError: a method, length or configuration does not exist.
+        DataError: the data set is missing.
+        Stopped: Ctrl-C was pressed; the same call resumes.
     """
     chosen = catalogue.choose_methods(names)
     plan = methods_plan.plan(dataset_name, chosen, list(lengths or LENGTHS), variant)

@@ -1,4 +1,4 @@
-"""Where the codes of a method come from: a trained network, or a hash function on features."""
+"""Sources of a method's codes: a trained network, or a hash function on features."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ FEATURES = {
     "hog": "HOG",
     "blocks": "colour and texture of blocks",
 }
-"""What a hash function can start from, in words."""
+"""Features that a hash function can start from, with descriptions."""
 
 _LATER = {
     "data": ("camera_rule",),
@@ -31,10 +31,10 @@ _LATER = {
     "train": ("backbone_rate", "start"),
     "refit": tuple(RefitConfig.model_fields),
 }
-"""Keys that count in the names of folders only where they have not their default value."""
+"""Keys that enter a folder's name only if they differ from their default."""
 
 CLASSIFIER = "classifier"
-"""Family of the networks that are trained for classification, for their features."""
+"""Family of the networks that are trained as classifiers, for their features."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Network:
 
     Attributes:
         family: see `catalogue.Method`.
-        config: of its training.
-        full_epochs: of the training that is not scaled down.
+        config: configuration of the training.
+        full_epochs: epochs of the training if not scaled down.
     """
 
     family: str
@@ -53,32 +53,32 @@ class Network:
 
     @property
     def bits(self) -> int:
-        """Length of its codes."""
+        """Code length."""
         return self.config.model.bits
 
     @property
     def data(self) -> DataConfig:
-        """Which images."""
+        """Settings of the data set."""
         return self.config.data
 
     @property
     def seed(self) -> int:
-        """Of its training."""
+        """Seed of the training."""
         return self.config.seed
 
     @property
     def name(self) -> str:
-        """Family and length, such as "drsch-64"; a classifier's codes are not used."""
+        """Family and length, such as "drsch-64"; a classifier's name has no length."""
         return self.family if self.family == CLASSIFIER else f"{self.family}-{self.bits}"
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What it is told apart by: its configuration."""
+        """Facts that identify the network: its configuration."""
         facts = self.config.model_dump(mode="json")
         defaults = Config().model_dump(mode="json")
         for section, keys in _LATER.items():
             for key in keys:
-                # so that networks trained before the key was there keep their folders
+                # networks trained before the key existed keep their folders
                 if facts[section][key] == defaults[section][key]:
                     del facts[section][key]
         if not facts["refit"]:
@@ -87,24 +87,24 @@ class Network:
 
     @property
     def folder(self) -> Path:
-        """Its run: runs/reproduce/DATASET/FAMILY-BITS-HASH, the hash that of its configuration."""
+        """Folder of its run, runs/reproduce/DATASET/FAMILY-BITS-HASH, by configuration hash."""
         return folder_of(self.data.dataset, self.name, self.facts)
 
 
 class OnFeatures(Protocol):
-    """What starts from features of images; see `Hashing`."""
+    """A source that starts from image features; see `Hashing`."""
 
     @property
     def features(self) -> str:
-        """Of `FEATURES`."""
+        """Kind of features, a key of `FEATURES`."""
 
     @property
     def data(self) -> DataConfig:
-        """Which images, and of which size."""
+        """Settings of the data set, with the image size."""
 
     @property
     def network(self) -> Network | None:
-        """Whose features; None where they are no network's."""
+        """The network that makes the features; None for other features."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,12 @@ class Hashing:
     """A hash function on features that a figure needs.
 
     Attributes:
-        method: which, of `baselines.HASH_FUNCTIONS`.
-        bits: length of its codes.
-        features: of `FEATURES`.
-        data: which images, and of which size.
-        seed: of all it draws.
-        network: whose features are hashed; None where they are no network's.
+        method: name of the hash function in `baselines.HASH_FUNCTIONS`.
+        bits: code length.
+        features: kind of features, a key of `FEATURES`.
+        data: settings of the data set, with the image size.
+        seed: seed of all random choices.
+        network: the network that makes the features; None for other features.
     """
 
     method: str
@@ -134,7 +134,7 @@ class Hashing:
 
     @property
     def folder(self) -> Path:
-        """Of its figures: runs/reproduce/DATASET/METHOD-BITS-HASH."""
+        """Folder of its figures: runs/reproduce/DATASET/METHOD-BITS-HASH."""
         facts = {
             "method": self.method,
             "bits": self.bits,
@@ -149,11 +149,11 @@ class Hashing:
 Source = Network | Hashing
 
 Plan = Mapping[str, Mapping[int, Source]]
-"""Method → code length → where its codes come from."""
+"""Method → code length → source of the codes."""
 
 
 def sources_of(plans: Iterable[Plan]) -> list[Source]:
-    """The sources of some plans, each once."""
+    """List the distinct sources of some plans."""
     return list(
         dict.fromkeys(
             source for plan in plans for by_length in plan.values() for source in by_length.values()
@@ -162,23 +162,23 @@ def sources_of(plans: Iterable[Plan]) -> list[Source]:
 
 
 def network_of(source: Network | OnFeatures) -> Network | None:
-    """The network behind a source; None where there is none."""
+    """Return the network behind a source, or None."""
     return source if isinstance(source, Network) else source.network
 
 
 def networks_of(plans: Iterable[Plan]) -> list[Network]:
-    """The networks behind some plans, each once; also those whose features are hashed."""
+    """List the distinct networks behind some plans, also those that only make features."""
     networks = (network_of(source) for source in sources_of(plans))
     return list(dict.fromkeys(network for network in networks if network is not None))
 
 
 def hashings_of(plans: Iterable[Plan]) -> list[Hashing]:
-    """The hash functions of some plans, each once."""
+    """List the distinct hash functions of some plans."""
     return [source for source in sources_of(plans) if isinstance(source, Hashing)]
 
 
 def epochs_of(source: Network | OnFeatures) -> dict[str, int]:
-    """`epochs` and `full_epochs` of the network behind a source, for its records."""
+    """Return `epochs` and `full_epochs` of the network behind a source, for its records."""
     network = network_of(source)
     if network is None:
         return {}
@@ -186,7 +186,7 @@ def epochs_of(source: Network | OnFeatures) -> dict[str, int]:
 
 
 def hashing_notes(plan: Plan) -> list[str]:
-    """What a reader must know of the hash functions of a plan; none where it has none."""
+    """List what a reader must know about the hash functions of a plan; empty without any."""
     hashings = hashings_of([plan])
     classifier = next((hashing.network for hashing in hashings if hashing.network), None)
     notes = []
@@ -196,7 +196,7 @@ def hashing_notes(plan: Plan) -> list[str]:
             f"network features: the penultimate layer of the network {backbone}, trained to "
             f"classify the training images ({classifier.folder})"
         )
-    # those that see labels look at pairs
+    # methods that use labels work on pairs
     few = [name for name in plan if name in HASH_FUNCTIONS and HASH_FUNCTIONS[name].needs_labels]
     if few:
         notes.append(f"{', '.join(few)}: fitted to at most {SAMPLES:,} training images, drawn")
@@ -204,6 +204,6 @@ def hashing_notes(plan: Plan) -> list[str]:
 
 
 def folder_of(dataset: str, name: str, facts: Mapping[str, Any]) -> Path:
-    """runs/reproduce/DATASET/NAME-HASH, the hash that of JSON facts."""
+    """Return the folder runs/reproduce/DATASET/NAME-HASH, with a hash of the facts as JSON."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
     return RUNS / "reproduce" / dataset / f"{name}-{digest}"

@@ -1,9 +1,9 @@
-"""FPNN trained on pairs, and its distances (Li et al., CVPR 2014); the network: `nn.fpnn`.
+"""FPNN trained on pairs, and its distances (Li et al., CVPR 2014). The network is in `nn.fpnn`.
 
-As in the paper: pairs of one person's images from both cameras against pairs of two persons'; the
-share of the latter grows during training, and more and more of them are hard: those that the
-network of the epoch before takes for one person. Images are shifted at random; dropout. Not as in
-the paper: AdamW in place of SGD, and images that are mirrored, both of a pair at once.
+As in the paper, training uses pairs of one person's images from both cameras and pairs of two
+persons. The share of the latter grows during training, and more and more of them are hard: pairs
+that the previous epoch's network takes for one person. Images are shifted at random, with dropout.
+Unlike in the paper, the optimiser is AdamW instead of SGD, and both images of a pair are mirrored.
 """
 
 import math
@@ -26,22 +26,22 @@ from reid_hash.training.augmentation import Augment
 from reid_hash.utils.seeds import mixed_seed
 
 EPOCHS = 40
-"""Of a whole training: times that each image of the first camera stands in a pair of one person."""
+"""Epochs of a full training, in which each image of the first camera is in one positive pair."""
 
 POSITIVES = 16
-"""Pairs of one person in a batch."""
+"""Positive pairs (of one person) in a batch."""
 
 NEGATIVES = (1.0, 5.0)
-"""Pairs of two persons for each of one person, in the first epoch and in the last."""
+"""Negative pairs (of two persons) per positive pair, in the first and in the last epoch."""
 
 HARD, CANDIDATES = 0.25, 10
-"""Hard pairs that are found for an epoch, for each pair of one person; pairs looked at for each."""
+"""Hard pairs per positive pair in an epoch, and candidates examined for each hard pair."""
 
 RATE, DECAY = 1e-3, 1e-2
-"""Learning rate at the start, falling like a cosine, and weight decay."""
+"""Initial learning rate, with a cosine schedule, and weight decay."""
 
 _SHIFT = AugmentConfig(flip=0, shift=0.05, zoom=0, colour=0, erase=0)
-_IMAGES, _PAIRS = 128, 128  # at a time, where nothing is trained
+_IMAGES, _PAIRS = 128, 128  # at a time, without training
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -52,11 +52,11 @@ class CameraPairs:
     """Pairs of images to train on, one image from each of two cameras.
 
     Args:
-        labels: [n] int64, the identities.
+        labels: [n] int64, identities.
         cameras: [n] int64, of two cameras.
 
     Raises:
-        DataError: not two cameras, or fewer than two persons seen by both.
+        DataError: there are not two cameras, or both see fewer than two persons.
     """
 
     def __init__(self, labels: Indices, cameras: Indices) -> None:
@@ -77,13 +77,13 @@ class CameraPairs:
         self._second = {int(person): self.views[1][seen[1] == person] for person in both}
 
     def same(self, random: np.random.Generator) -> tuple[Indices, Indices]:
-        """Each image of the first camera with one of the second, of the same person, shuffled."""
+        """Pair each first-camera image with a second-camera one of the same person, shuffled."""
         first = random.permutation(self._first)
         second = [random.choice(self._second[int(self.labels[i])]) for i in first]
         return first, np.array(second, np.int64)
 
     def different(self, count: int, random: np.random.Generator) -> tuple[Indices, Indices]:
-        """`count` pairs of two persons, drawn with replacement."""
+        """Draw `count` pairs of two persons, with replacement."""
         first, second = (random.choice(view, count) for view in self.views)
         while (wrong := self.labels[first] == self.labels[second]).any():
             second[wrong] = random.choice(self.views[1], int(wrong.sum()))
@@ -91,11 +91,11 @@ class CameraPairs:
 
 
 class FilterPairing:
-    """A network that tells from two images, one of each camera, whether they show one person.
+    """Matcher that decides whether two images, one from each camera, show one person.
 
     Args:
-        epochs: of training.
-        device: where to compute: "auto", "cpu", "cuda" or "mps".
+        epochs: epochs of training.
+        device: device to compute on: "auto", "cpu", "cuda" or "mps".
     """
 
     def __init__(self, epochs: int = EPOCHS, device: str = "auto") -> None:
@@ -113,21 +113,21 @@ class FilterPairing:
         state: Path | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Train.
+        """Train the network.
 
         Args:
             images: [n, 64, 32, 3] uint8 RGB.
-            labels: [n] int64, the identities.
+            labels: [n] int64, identities.
             cameras: [n] int64, of two cameras; the lower number is the first view.
-            seed: of the weights at the start and of all that is drawn.
-            state: a file that is written after each epoch; where it is there already, training goes
-                on from it, to the same weights as without a stop. The last state is the model.
+            seed: seed of the initial weights and of all random choices.
+            state: file that is written after each epoch. If it exists, training resumes from it, to
+                the same weights as without a stop. The last state is the model.
             progress: called with 1 for each epoch.
 
         Raises:
-            DataError: not two cameras, fewer than two persons seen by both, images of another size,
-                or a `state` of other images.
-            CheckpointError: `state` is damaged, or of another training.
+            DataError: there are not two cameras, both see fewer than two persons, images have
+                another size, or `state` belongs to other images.
+            CheckpointError: `state` is damaged, or belongs to another training.
         """
         if images.shape[1:] != (HEIGHT, WIDTH, 3):
             size = "×".join(str(side) for side in images.shape[1:3])
@@ -155,7 +155,7 @@ class FilterPairing:
     def _resume(
         self, state: Path | None, optimiser: torch.optim.Optimizer, about: dict[str, int]
     ) -> int:
-        """Epochs that are done already, after which network and optimiser are put back."""
+        """Restore network and optimiser; return the number of epochs already done."""
         if state is None or not state.exists():
             return 0
         facts = read_facts(state)
@@ -176,16 +176,16 @@ class FilterPairing:
         optimiser: torch.optim.Optimizer,
         seed: int,
     ) -> None:
-        """One epoch, of which everything random follows from its number."""
+        """Train one epoch, in which everything random depends on its number."""
         mixed = mixed_seed(seed, 1 + epoch)
         random, augment = np.random.default_rng(mixed), Augment(_SHIFT, mixed)
-        torch.manual_seed(mixed)  # dropout
+        torch.manual_seed(mixed)  # for dropout
         done = epoch / max(1, self.epochs - 1)
         a, b = pairs.same(random)
         batches = max(1, len(a) // POSITIVES)
         negatives = round(POSITIVES * (NEGATIVES[0] + done * (NEGATIVES[1] - NEGATIVES[0])))
         hard = self._hardest(images, pairs, math.ceil(HARD * len(a)), random) if epoch else None
-        # half of the negatives at the end: the network must not forget the easy ones
+        # in the end, half of the negatives are not hard: the network must not forget easy ones
         many_hard = round(negatives * done / 2) if hard is not None else 0
         for step, rows in enumerate(np.array_split(np.arange(len(a)), batches)):
             sets = [(a[rows], b[rows]), pairs.different(negatives - many_hard, random)]
@@ -219,7 +219,7 @@ class FilterPairing:
         count: int,
         random: np.random.Generator,
     ) -> tuple[Indices, Indices]:
-        """Of pairs of two persons those that are most taken for one."""
+        """Select the pairs of two persons that the network most takes for one person."""
         candidates = pairs.different(CANDIDATES * count, random)
         views = []
         for view, drawn in enumerate(candidates):
@@ -236,7 +236,7 @@ class FilterPairing:
         return candidates[0][hardest], candidates[1][hardest]
 
     def responses(self, images: NDArray[np.uint8], view: int) -> Floats:
-        """The part of the comparisons that is computed once for each image.
+        """Compute the part of comparisons that is done once per image.
 
         Args:
             images: [n, 64, 32, 3] uint8 RGB.
@@ -246,7 +246,7 @@ class FilterPairing:
             [n, 20, 32, 9] float32 ≥ 0: stripes, filters, patches.
 
         Raises:
-            DataError: it is not trained.
+            DataError: `fit` has not been called.
         """
         if not self._fitted:
             raise DataError("FPNN is not trained yet: call fit first")
@@ -261,14 +261,14 @@ class FilterPairing:
         return out
 
     def distances(self, first: Floats, second: Floats, progress: Progress | None = None) -> Floats:
-        """How little two images look like one person: log p(different) − log p(same).
+        """Compute distances log p(different) − log p(same) of all pairs.
 
-        Every pair goes through the network; nothing of it can be looked up.
+        Every pair runs through the network; there is nothing to look up.
 
         Args:
             first: [n, 20, 32, 9] from `responses`, of the first view.
-            second: [m, 20, 32, 9] of the second view.
-            progress: called with 1 for each of the n.
+            second: [m, 20, 32, 9] from `responses`, of the second view.
+            progress: called with 1 for each of the n images.
 
         Returns:
             [n, m] float32.

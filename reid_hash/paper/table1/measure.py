@@ -1,4 +1,4 @@
-"""Figures of table 1's rows; rows that were measured once are read from where they are kept."""
+"""Figures of table 1's rows; those measured before are read from their folders."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,21 +29,21 @@ from reid_hash.training.loop import STATE_FILE
 from reid_hash.utils.progress import counting
 
 FAR = float(np.finfo(np.float32).max)
-"""Distance of images that are never compared, being of one camera: metrics take finite numbers."""
+"""Distance of images of one camera, which are never compared; metrics need finite numbers."""
 
 
 def measured(specs: Sequence[RowSpec], place: Workplace, seed: int) -> list[tuple[RowSpec, Row]]:
-    """Measure rows; networks and functions that are missing are trained or fitted first.
+    """Measure rows; missing networks and functions are trained or fitted first.
 
     Args:
         specs: the rows.
         place: the data.
-        seed: of the gallery draws.
+        seed: seed of the gallery draws.
 
     Returns:
-        For each row its figures by weighted and by plain distance, where both differ. They also
-        have `bytes` a person needs, `encode_ms` and `compare_ms`: milliseconds for a query's code
-        or descriptor and for its distances to the whole gallery, and `query_ms`, their sum.
+        The figures of each row, by weighted and by plain distance if they differ. They include
+        `bytes` per person, `encode_ms` and `compare_ms` (milliseconds for a query's code or
+        descriptor, and for its distances to the whole gallery), and `query_ms`, their sum.
     """
     lengths: dict[RowSource, list[int]] = {}
     for spec in specs:
@@ -136,7 +136,7 @@ def _kissme(source: Matching, place: Workplace, seed: int) -> Row:
     train = features.train_pixels
     place.say(f"fitting {source.name} to {len(train):,} training images …")
     began = time.monotonic()
-    # 743 identities of CUHK03 before two cameras are more than enough pairs for 128 dimensions
+    # 743 identities of CUHK03 in two cameras give more than enough pairs for 128 dimensions
     identities = train.labels.astype(np.int64)
     metric = KISSME().fit(features.train, identities, train.cameras, source.seed)
     fit_seconds = time.monotonic() - began
@@ -164,7 +164,7 @@ def _kissme(source: Matching, place: Workplace, seed: int) -> Row:
 
 
 def _embedding_row(checkpoint: Checkpoint, place: Workplace, seed: int) -> Row:
-    """The row of a network whose outputs, at unit length, are compared by their distance."""
+    """Measure a network whose unit-length outputs are compared by distance."""
     encoder = TorchEncoder(checkpoint, place.device)
     pixels = _tested_pixels(place, *encoder.size)
     began = time.monotonic()
@@ -181,13 +181,13 @@ def _embedding_row(checkpoint: Checkpoint, place: Workplace, seed: int) -> Row:
 def _matched_row(
     distances: NDArray[Any], pixels: Pixels, place: Workplace, seed: int, facts: Mapping[str, Any]
 ) -> Row:
-    """The row of a method without codes: 8 bits for each byte that a person takes."""
+    """Make the row of a method without codes; its bits are 8 per byte of a descriptor."""
     about = {"bits": 8 * facts["bytes"], "weighted": None, **facts}
     return distance_row(distances, place.dataset, pixels, pixels, about, DRAWS, seed)
 
 
 def _cost(size: int, encode_ms: float, compare_ms: float) -> dict[str, float]:
-    """What a row costs: bytes a person, milliseconds a query."""
+    """Return the costs of a row: bytes per person, milliseconds per query."""
     return {
         "bytes": size,
         "encode_ms": encode_ms,
@@ -197,7 +197,7 @@ def _cost(size: int, encode_ms: float, compare_ms: float) -> dict[str, float]:
 
 
 def _quickest(work: Callable[[], object]) -> float:
-    """Seconds of the quickest of three runs: what the machine does besides only makes it longer."""
+    """Time three runs and return the fastest in seconds; other load only makes runs slower."""
     times = []
     for _ in range(3):
         began = time.monotonic()
@@ -207,7 +207,7 @@ def _quickest(work: Callable[[], object]) -> float:
 
 
 def _tested_pixels(place: Workplace, height: int, width: int) -> Pixels:
-    """The test images, which are both queries and gallery under single-shot."""
+    """Decode the test images, which are both queries and gallery under single-shot."""
     return decode(place.dataset.query, height, width, place.skip_unreadable)
 
 
@@ -220,7 +220,7 @@ def _esdc(source: Matching, place: Workplace, seed: int) -> Row:
         began = time.monotonic()
         patches, salience = learner.describe(pixels.images, progress)
         encoding = time.monotonic() - began
-    # a query looks at the other cameras only; of two cameras each pair is compared once
+    # queries are only compared with other cameras; with two cameras, each pair is compared once
     distances = np.full((len(pixels), len(pixels)), FAR, np.float32)
     began, compared = time.monotonic(), 0
     for camera in np.unique(pixels.cameras)[:-1]:
@@ -248,7 +248,7 @@ def _fpnn(source: Matching, place: Workplace, seed: int) -> Row:
         identities = train.labels.astype(np.int64)
         state = source.folder / STATE_FILE
         learner.fit(train.images, identities, train.cameras, source.seed, state, progress)
-    # the first view is that of the lower camera, as in training
+    # the first view is the camera with the lower number, as in training
     one = pixels.cameras == pixels.cameras.min()
     began = time.monotonic()
     first = learner.responses(pixels.images[one], 0)
@@ -275,4 +275,4 @@ _MATCHERS: dict[str, Callable[[Matching, Workplace, int], Row]] = {
     "fpnn": _fpnn,
     "esdc": _esdc,
 }
-"""How the methods without codes are measured, by name."""
+"""Functions that measure the methods without codes, by name."""

@@ -1,4 +1,4 @@
-"""The rows of the paper's table 1 (CUHK03): which methods, and where their distances come from."""
+"""The rows of the paper's table 1 (CUHK03): methods, and the sources of their distances."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ LENGTHS = (64, 128)
 """Code lengths of the table, in bits."""
 
 KINDS = ("network", "blocks")
-"""What hash functions and metrics start from, unless another kind is asked for."""
+"""Default features of hash functions and metrics."""
 
 _DEEP = ("drsch", "bs-drsch", "dsrh")
 _METRICS = {"kissme": "KISSME"}
@@ -32,20 +32,20 @@ REPORTED = {
     "KISSME": (0.1417,),
     "eSDC": (0.0876,),
 }
-"""Match rates at `metrics.RANKS` as the paper is remembered to report them: shown as unverified."""
+"""Match rates at `metrics.RANKS` quoted from memory of the paper, hence shown as unverified."""
 
 
 @dataclass(frozen=True)
 class Matching:
-    """A method without codes that a row needs: what it starts from, and what it is fitted with.
+    """A method without codes that a row needs.
 
     Attributes:
         method: its name on the command line.
-        data: which images, and of which size.
-        seed: of all it draws.
-        features: of `FEATURES`; empty where it starts from the images.
-        network: whose features; None where they are no network's.
-        epochs: of its own training; 0 where it has none.
+        data: settings of the data set, with the image size.
+        seed: seed of all random choices.
+        features: kind of features, a key of `FEATURES`; empty if it starts from images.
+        network: the network that makes the features; None for other features.
+        epochs: epochs of its own training; 0 without training.
     """
 
     method: str
@@ -62,12 +62,12 @@ class Matching:
 
     @property
     def bits(self) -> int:
-        """It has no codes."""
+        """Code length: 0, as it has no codes."""
         return 0
 
     @property
     def folder(self) -> Path:
-        """Of its figures: runs/reproduce/DATASET/NAME-HASH."""
+        """Folder of its figures: runs/reproduce/DATASET/NAME-HASH."""
         return folder_of(
             self.data.dataset,
             self.name,
@@ -77,7 +77,7 @@ class Matching:
                 "data": self.data.model_dump(mode="json", exclude={"camera_rule"}),
                 "seed": self.seed,
                 "network": self.network and self.network.facts,
-                # the others' folders were named before there were methods with it
+                # other methods' folders were named before this key existed
                 **({"epochs": self.epochs} if self.epochs else {}),
             },
         )
@@ -88,13 +88,13 @@ RowSource = Network | Hashing | Matching
 
 @dataclass(frozen=True)
 class RowSpec:
-    """A row of the table, or two where codes are ranked by both distances.
+    """A row of the table, or two if codes are ranked by both distances.
 
     Attributes:
-        method: its name on the command line.
-        title: what a reader calls it, such as "KSH-64, network".
-        source: of its distances.
-        bits: length of its codes; 0 where it has none.
+        method: name of the method on the command line.
+        title: title for a reader, such as "KSH-64, network".
+        source: source of the distances.
+        bits: code length; 0 without codes.
         published: key of `REPORTED`.
     """
 
@@ -111,16 +111,16 @@ def table_rows(
     variant: Variant,
     kinds: Sequence[str],
 ) -> list[RowSpec]:
-    """The rows of the table.
+    """Plan the rows of the table.
 
     Args:
-        names: of `TABLE_METHODS`; None for all.
+        names: names in `TABLE_METHODS`; None for all.
         lengths: code lengths in bits; None for `LENGTHS`.
-        variant: changes of the configurations; its `features` are left aside.
-        kinds: of features, for hash functions and metrics.
+        variant: changes to the configurations; its `features` are ignored.
+        kinds: kinds of features for hash functions and metrics.
 
     Raises:
-        ConfigError: a method or length that is not there.
+        ConfigError: a method or length does not exist.
     """
     chosen = catalogue.choose_methods(names or ["all"], TABLE_METHODS)
     bits = sorted(lengths or LENGTHS)
@@ -156,7 +156,7 @@ def _network_rows(name: str, lengths: Sequence[int], variant: Variant) -> list[R
     for bits, source in by_length.items():
         if METHODS[name].networks == "longest":
             if bits == source.bits and len(by_length) > 1:
-                continue  # the whole code of that network is the row of a network of its length
+                continue  # the full code is already the row of a network of its length
             rows.append(RowSpec(name, f"{title}, {source.bits} cut to {bits}", source, bits, ""))
         else:
             rows.append(RowSpec(name, f"{title}-{bits}", source, bits, f"{title}-{bits}"))
@@ -164,14 +164,14 @@ def _network_rows(name: str, lengths: Sequence[int], variant: Variant) -> list[R
 
 
 def _feature_rows(names: Sequence[str], lengths: Sequence[int], variant: Variant) -> list[RowSpec]:
-    """Rows of hash functions and metrics on one kind of features."""
+    """Plan rows of hash functions and metrics on one kind of features."""
     rows = []
     for name in (name for name in BASELINES if name in names):
         for bits, source in plan.plan(DATASET, [name], lengths, variant)[name].items():
             title = f"{METHODS[name].short}-{bits}"
             rows.append(RowSpec(name, f"{title}, {variant.features}", source, bits, title))
     for name in (name for name in _METRICS if name in names):
-        # a hash function's source tells which images and which network
+        # a hash function's source knows the images and the network
         (like,) = plan.plan(DATASET, ["lsh"], lengths[:1], variant)["lsh"].values()
         assert isinstance(like, Hashing)
         matching = Matching(name, like.data, like.seed, variant.features, like.network)

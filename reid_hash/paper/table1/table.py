@@ -1,4 +1,4 @@
-"""The paper's table 1: re-identification on CUHK03 by every method, from data to a page."""
+"""Table 1 of the paper: re-identification on CUHK03 by every method, from data to a page."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,12 +23,12 @@ from reid_hash.report.plots import Curve, cmc_plot
 
 NAME = "table1"
 PLAIN = (("bytes", "bytes"), ("query_ms", "ms a query"))
-"""Numbers beside the match rates, with their headings."""
+"""Columns in addition to the match rates, with their headings."""
 
-_LEFT_OUT = ("map_trapezoid", "minp")  # of the page's table, which is wide enough
+_LEFT_OUT = ("map_trapezoid", "minp")  # of the page's table, to save width
 
 Measured = Sequence[tuple[RowSpec, Row]]
-"""The rows; two of one `RowSpec` differ in the distance."""
+"""The rows; two with the same `RowSpec` differ in the distance."""
 
 
 def table1(
@@ -42,22 +42,22 @@ def table1(
     skip_unreadable: bool = False,
     console: Console | None = None,
 ) -> Result:
-    """Measure table 1; what is missing is listed, then trained or fitted, each row kept when done.
+    """Measure table 1; missing parts are listed, then trained or fitted, each row kept when done.
 
     Args:
-        names: of the methods, see `plan.TABLE_METHODS`; None for all.
+        names: names of the methods, see `plan.TABLE_METHODS`; None for all.
         lengths: code lengths in bits; None for the table's.
-        variant: changes of the configurations; its seed is also that of the gallery draws.
-        kinds: of features that hash functions and metrics start from.
+        variant: changes to the configurations; its seed also sets the gallery draws.
+        kinds: kinds of features for hash functions and metrics.
         data: the data root.
-        device: where to compute.
+        device: device to compute on.
         skip_unreadable: leave out images that cannot be read.
-        console: for progress.
+        console: console for progress.
 
     Raises:
-        ConfigError: a method, length or configuration that is not there.
-        DataError: CUHK03 is not there.
-        Stopped: Ctrl-C; the same call goes on from there.
+        ConfigError: a method, length or configuration does not exist.
+        DataError: CUHK03 is missing.
+        Stopped: Ctrl-C was pressed; the same call resumes.
     """
     specs = table_rows(names, lengths, variant, kinds)
     sources = list(dict.fromkeys(spec.source for spec in specs))
@@ -81,7 +81,7 @@ def table1(
         records=[without(record, _LEFT_OUT) for record in records],
         figures=[("Share of queries whose match is among the first ranks.", picture)],
         config="---\n".join(f"# {n.name}\n{n.config.to_yaml()}" for n in networks),
-        plain=PLAIN[1:],  # bytes have a column of their own there
+        plain=PLAIN[1:],  # bytes already have a column
     )
     curves = [
         {
@@ -107,7 +107,7 @@ def table1(
 
 
 def _records(rows: Measured) -> list[Mapping[str, Any]]:
-    """Flat records; below what was measured of a method stands what is reported of it."""
+    """Make flat records; a method's published figures follow its measured ones."""
     records: list[Mapping[str, Any]] = []
     last = {spec.published: place for place, (spec, _) in enumerate(rows)}
     for place, (spec, row) in enumerate(rows):
@@ -130,7 +130,7 @@ def _reported(spec: RowSpec) -> dict[str, Any]:
 
 
 def _curves(rows: Measured) -> list[Curve]:
-    """CMC curves: of each method the longest code by its own distance, and what is reported."""
+    """Make CMC curves: each method's longest code by its own distance, and published curves."""
     curves, published = [], {}
     for spec, row in _drawn(rows):
         curves.append(Curve(spec.title, np.array(CURVE), row.curve, row.curve_std))
@@ -139,12 +139,12 @@ def _curves(rows: Measured) -> list[Curve]:
             published[spec.published] = Curve(
                 spec.published, RANKS[: len(rates)], rates, reported="unverified"
             )
-    # a lone rate is no curve: it stands in the table
+    # a single rate is not a curve; it is in the table
     return [*curves, *(curve for curve in published.values() if len(curve.x) > 1)]
 
 
 def _drawn(rows: Measured) -> list[tuple[RowSpec, Row]]:
-    """Of each method and kind of features the rows that have a curve."""
+    """Select the rows of each method and kind of features that have a curve."""
     longest = max((spec.bits for spec, _ in rows), default=0)
     sources = [spec.source for spec, _ in rows]
     kinds = [source.features for source in sources if not isinstance(source, Network)]
@@ -154,7 +154,7 @@ def _drawn(rows: Measured) -> list[tuple[RowSpec, Row]]:
         if isinstance(spec.source, Hashing) and (
             spec.bits < longest or spec.source.features != first
         ):
-            continue  # more than one curve a hash function would hide the others
+            continue  # several curves per hash function would hide the others
         by_weight = row.figures["weighted"]
         if by_weight is None or by_weight == METHODS[spec.method].weighted:
             drawn.append((spec, row))
@@ -162,7 +162,7 @@ def _drawn(rows: Measured) -> list[tuple[RowSpec, Row]]:
 
 
 def _notes(dataset: Dataset, specs: Sequence[RowSpec]) -> list[str]:
-    """What a reader must know of the data and the rows."""
+    """List what a reader must know about the data and the rows."""
     notes = list(dataset.notes)
     queries = len(dataset.query)
     notes.append(
