@@ -52,6 +52,14 @@ class GalleryError(ReidHashError):
     """A gallery is missing, damaged, written to by somebody else, or cannot be written to."""
 
 
+class MissingError(GalleryError):
+    """A sighting or an identity is not in the gallery."""
+
+
+class BusyError(GalleryError):
+    """Another process writes to the gallery, or kept it locked; trying again may help."""
+
+
 class CheckpointError(ReidHashError):
     """A file is no checkpoint of this toolkit, or does not fit the configuration."""
 

@@ -435,6 +435,10 @@ class AnyGallery(ABC):
     def codes(self, **where: Unpack[Filter]) -> tuple[Codes, NDArray[np.int64]]:
         """Codes of sightings and their ids [n] int64, by id; see `Filter`."""
 
+    def cameras(self) -> dict[str, int]:
+        """Name of each camera → how many sightings it has."""
+        return dict(self.info()["cameras"])
+
     @abstractmethod
     def labelled(self, most: int, seed: int = 0) -> tuple[list[int], list[int], list[int]]:
         """Of each sighting whose identity is known: the identity, a number of its camera, its id.

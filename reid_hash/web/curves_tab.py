@@ -14,8 +14,8 @@ import numpy as np
 
 from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError
+from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.sighting import parse_identity
-from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.video.track_code import majority
 from reid_hash.web.html import called, calm, find_people, note
 from reid_hash.web.page_gallery import PageGallery
@@ -49,7 +49,7 @@ class Measured(NamedTuple):
     about: str
 
 
-def measure(gallery: Gallery, most: int = MOST, seed: int = 0) -> Measured:
+def measure(gallery: AnyGallery, most: int = MOST, seed: int = 0) -> Measured:
     """Rank the labelled sightings of a gallery against each other, at several lengths.
 
     Each is searched for among the others; those of the same person from the same camera do not
@@ -111,7 +111,7 @@ def figures_of(measured: Measured) -> "list[Figure]":
     ]
 
 
-def code_of_person(gallery: Gallery, identity: int) -> Codes:
+def code_of_person(gallery: AnyGallery, identity: int) -> Codes:
     """The majority of each bit over the newest sightings of a person; the first has a tied vote.
 
     Raises:
@@ -122,7 +122,9 @@ def code_of_person(gallery: Gallery, identity: int) -> Codes:
     return majority(codes, np.ones(len(codes)))
 
 
-def compare(gallery: Gallery, people: Sequence[int], names: tuple[str, str], bits: int) -> "Figure":
+def compare(
+    gallery: AnyGallery, people: Sequence[int], names: tuple[str, str], bits: int
+) -> "Figure":
     """The picture of the first bits of two people's codes."""
     from reid_hash.report.plots.difference import difference_plot
 

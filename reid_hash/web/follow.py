@@ -14,8 +14,9 @@ import numpy as np
 from reid_hash.app.demo.options import DemoOptions
 from reid_hash.codes import Codes
 from reid_hash.errors import DataError
+from reid_hash.gallery.base import AnyGallery
+from reid_hash.gallery.open import create_gallery
 from reid_hash.gallery.sighting import Sighting
-from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.video.draw.boxes import draw_scene
 from reid_hash.video.events import Events
 from reid_hash.video.identity.identify import Identifier, IdentifyOptions
@@ -43,9 +44,10 @@ class UnsavedPeople(People):
         limit: see `People`.
     """
 
-    def __init__(self, gallery: Gallery, folder: Path, bits: int, limit: Limit) -> None:
+    def __init__(self, gallery: AnyGallery, folder: Path, bits: int, limit: Limit) -> None:
         super().__init__(gallery, bits, limit)
-        made = Gallery.create(folder, gallery.bits, gallery.weights, gallery.model)
+        like = Codes.empty(gallery.bits, gallery.weights, gallery.model)
+        made = create_gallery(folder, like)
         self._new = People(made, bits, limit)
 
     def label(self, identity: int) -> str:

@@ -5,12 +5,11 @@ requests that come from the page itself, with values that were checked, once the
 """
 
 import asyncio
-import ipaddress
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
@@ -20,7 +19,8 @@ from reid_hash.utils.files import json_text
 from reid_hash.web.inbox import Inbox, Refused
 from reid_hash.web.inputs import Kinds, checked
 from reid_hash.web.login import Login, Throttled, login_page
-from reid_hash.web.settings import Settings, is_loopback
+from reid_hash.web.origin import address_of, check_origin
+from reid_hash.web.settings import Settings
 
 COOKIE = "reid_hash_visit"
 """Cookie that holds the token of a visit."""
@@ -47,7 +47,6 @@ _READ_BELOW = ("/assets/", "/static/", "/gradio_api/heartbeat/")
 _CALLS = {"/gradio_api/queue/join", "/gradio_api/run/predict"}
 _STREAM = re.compile(r"/gradio_api/stream/\w+")  # frames of a webcam
 _STREAM_ENDS = re.compile(r"/gradio_api/stream/\w+/close")
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
 _ENDS = {"/gradio_api/cancel", "/gradio_api/reset"}  # what a visitor asked for
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -111,7 +110,7 @@ class Gate:
         path, method = request.scope["path"], request.method
         if ".." in path.split("/") or "\\" in path or "\0" in path:
             raise Refused(404, "there is nothing here")
-        self._check_origin(request)
+        check_origin(request, self._settings, page=True)
         if path.rstrip("/") == "/login" and self._login is not None:
             return await self._log_in(request)
         if self._login is not None and not self._login.is_open(request.cookies.get(COOKIE)):
@@ -137,23 +136,6 @@ class Gate:
                 return await _plain_body(request)
         raise Refused(404, "there is nothing here")
 
-    def _check_origin(self, request: Request) -> None:
-        """Refuse what another page sends through a visitor's browser."""
-        headers, host = request.headers, request.headers.get("host", "")
-        wanted = self._settings.url
-        if not _HOST.fullmatch(host):
-            raise Refused(400, "the request names no host")
-        named = wanted is not None and host == urlsplit(wanted).netloc
-        if not named and is_loopback(self._settings.host) and not _is_loopback_host(host):
-            # a name that was made to mean this machine
-            raise Refused(400, "this page has another address; name it with --url")
-        own = {f"http://{host}"} | ({wanted} if wanted is not None else set())
-        if (origin := headers.get("origin")) is not None and origin not in own:
-            raise Refused(403, "another page asked; behind a proxy, start the page with --url")
-        site = headers.get("sec-fetch-site", "same-origin")
-        if site not in ("same-origin", "none") and not _is_link(request):
-            raise Refused(403, "another page asked for this")
-
     async def _log_in(self, request: Request) -> Response:
         assert self._login is not None
         if request.method != "POST":
@@ -161,7 +143,7 @@ class Gate:
         given = _password_of(await _body(request, _MOST_FORM))
         browser = "text/html" in request.headers.get("accept", "")
         try:
-            token = self._login.enter(given, self._from(request))
+            token = self._login.enter(given, address_of(request, self._settings))
         except Throttled as error:
             why = f"Too many wrong passwords: wait {error.seconds:.0f} seconds."
             response = _said(why, 429, self._title, browser)
@@ -174,44 +156,11 @@ class Gate:
         done.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=secure)
         return done
 
-    def _from(self, request: Request) -> str:
-        """Where a visitor is; a proxy says so of its own visitors."""
-        address = request.client.host if request.client else ""
-        if address in self._settings.proxies:
-            told = request.headers.get("x-forwarded-for", "").split(",")[-1].strip()
-            return told or address
-        return address
-
     async def _upload(self, request: Request) -> Response:
         files = await self.inbox.receive(
             request.headers.get("content-type", ""), _patient(request.stream())
         )
         return JSONResponse([str(file) for file in files])
-
-
-def _is_loopback_host(host: str) -> bool:
-    """Whether a Host header names this machine, with or without a port.
-
-    Example:
-        >>> [_is_loopback_host(h) for h in ("127.0.0.2:80", "[::1]:80", "localhost", "a.example")]
-        [True, True, True, False]
-    """
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_link(request: Request) -> bool:
-    """Whether a visitor followed a link to the page itself, which shows nothing to the other."""
-    headers = request.headers
-    return (
-        request.method in ("GET", "HEAD")
-        and request.scope["path"] in ("/", "/login")
-        and headers.get("sec-fetch-mode") == "navigate"
-        and headers.get("sec-fetch-dest") == "document"
-    )
 
 
 async def _patient(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -1,5 +1,6 @@
 """The page: its four tabs, and how it looks: fonts of the machine alone, colours of the plots."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -36,7 +37,9 @@ def make_page(page_gallery: PageGallery, inbox: Inbox) -> gr.Blocks:
 
 
 def _heading(page_gallery: PageGallery) -> str:
-    name = "the drawn walkers" if page_gallery.settings.demo else page_gallery.folder.name
+    place = page_gallery.place
+    name = place.name if isinstance(place, Path) else str(place)
+    name = "the drawn walkers" if page_gallery.settings.demo else name
     return (
         f"### {TITLE}: {name} · {len(page_gallery.gallery):,} sightings · {page_gallery.bits} bits"
     )

@@ -1,101 +1,47 @@
-"""The open gallery behind the page: searched by many, written to by one at a time."""
+"""What the page asks of its gallery beside searching and writing."""
 
-import contextlib
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reid_hash.codes import Codes
-from reid_hash.data.dataset import RgbImage
-from reid_hash.data.images import resize
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.sighting import Identity, Sighting
-from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.web.served_gallery import ServedGallery
 from reid_hash.web.settings import Settings
 
-if TYPE_CHECKING:  # torch takes seconds to import
-    from reid_hash.models.encoder import Encoder
+if TYPE_CHECKING:
     from reid_hash.video.detectors.detector import Detector
 
 _FILM = 12.0  # seconds of the walkers' film
 
 
-class PageGallery:
+class PageGallery(ServedGallery):
     """A gallery for the page; may be used from several threads.
-
-    The gallery is opened to write only while something is changed, so that other programs may add
-    to it while the page is open.
 
     Args:
         settings: of the page.
 
     Attributes:
-        gallery: open read-only.
-        bits: length of its codes.
+        settings: likewise. For the others see `ServedGallery`.
 
     Raises:
         GalleryError: there is no gallery, or it is damaged.
     """
 
     def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            *(settings.gallery, settings.model, settings.dataset, settings.device, settings.runs)
+        )
         self.settings = settings
-        self.gallery = Gallery.open(settings.gallery, read_only=True)
-        self.bits = self.gallery.bits
-        self._turn = threading.RLock()
-        self._encoding = threading.Lock()
+        self._finding = threading.Lock()
         self._filming = threading.Lock()
         self._films: tempfile.TemporaryDirectory[str] | None = None
-        self._writer: Gallery | None = None
-        self._writers = 0
-        self._encoder: Encoder | None = None
         self._detector: Detector | None = None
-
-    def __repr__(self) -> str:
-        return f"PageGallery({self.gallery!r})"
-
-    @property
-    def folder(self) -> Path:
-        """The gallery's folder."""
-        return self.gallery.folder
-
-    @property
-    def encoder(self) -> "Encoder":
-        """The network that makes the gallery's codes, read when it is first asked for.
-
-        Raises:
-            CheckpointError, CodeError: it is not there, or another one.
-        """
-        # torch takes seconds to import, and searching with a sighting needs none of it
-        from reid_hash.app.gallery import gallery_encoder
-
-        with self._encoding:
-            if self._encoder is None:
-                settings = self.settings
-                self._encoder = gallery_encoder(
-                    *(self.gallery, settings.model, settings.dataset),
-                    *(settings.device, settings.runs),
-                )
-            return self._encoder
-
-    def encode(self, picture: RgbImage) -> Codes:
-        """The code of a crop of one person.
-
-        Args:
-            picture: [height, width, 3] uint8 RGB, of any size.
-
-        Returns:
-            One code of the gallery's length and model.
-        """
-        encoder = self.encoder
-        with self._encoding:  # a network in evaluation mode is shared: one at a time
-            codes = encoder.encode(
-                resize(picture, *encoder.size, encoder.growing)[None], progress=False
-            )
-        return codes.prefix(self.bits) if codes.bits > self.bits else codes
 
     def detector(self) -> "Detector":
         """A detector for a camera of its own; the network of one that has any is shared.
@@ -105,7 +51,7 @@ class PageGallery:
         """
         from reid_hash.video.detectors.detector import open_detector
 
-        with self._encoding:
+        with self._finding:
             if self._detector is None:
                 device = "cpu" if self.settings.device == "auto" else self.settings.device
                 self._detector = open_detector(
@@ -166,29 +112,8 @@ class PageGallery:
                 write_video(folder, seconds=_FILM, identities=8)
             return [folder / "camera1.mp4", folder / "camera2.mp4"]
 
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[Gallery]:
-        """The gallery, open to write for the length of the block; shared by those who write.
-
-        Raises:
-            GalleryError: another program writes to it, or the page may not.
-        """
-        with self._turn:
-            if self._writer is None:
-                self._writer = Gallery.open(self.folder)
-            self._writers += 1
-            writer = self._writer
-        try:
-            yield writer
-        finally:
-            with self._turn:
-                self._writers -= 1
-                if not self._writers:
-                    self._writer = None
-                    writer.close()
-
     def close(self) -> None:
         """Close the gallery."""
-        self.gallery.close()
+        super().close()
         if self._films is not None:
             self._films.cleanup()

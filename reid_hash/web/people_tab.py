@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from reid_hash.errors import GalleryError
+from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.sighting import Identity, parse_identity
-from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.web.html import (
     CLICK,
     SHOWN,
@@ -110,7 +110,7 @@ def build(page_gallery: PageGallery, tab: gr.Tab) -> None:
 
         return wrapped
 
-    def change(work: Callable[[Gallery], str], text: str, number: int | None) -> dict[Any, Any]:
+    def change(work: Callable[[AnyGallery], str], text: str, number: int | None) -> dict[Any, Any]:
         with page_gallery.writing() as gallery:
             words = work(gallery)
         return show(text, number, note(words))
@@ -127,7 +127,7 @@ def build(page_gallery: PageGallery, tab: gr.Tab) -> None:
 
     @calmly
     def do_name(text: str, number: int | None, new: str) -> dict[Any, Any]:
-        def work(gallery: Gallery) -> str:
+        def work(gallery: AnyGallery) -> str:
             gallery.people.name(_some(number), new.strip() or None)
             return f"#{number} is now called {new.strip()}." if new.strip() else "Name taken away."
 
@@ -135,7 +135,7 @@ def build(page_gallery: PageGallery, tab: gr.Tab) -> None:
 
     @calmly
     def do_split(text: str, number: int | None, marks: list[int]) -> dict[Any, Any]:
-        def work(gallery: Gallery) -> str:
+        def work(gallery: AnyGallery) -> str:
             new = gallery.people.split(_some(number), ids=marks)
             return f"{len(marks)} sightings are now of the new person #{new}."
 
@@ -170,7 +170,7 @@ def build(page_gallery: PageGallery, tab: gr.Tab) -> None:
         if what is None:
             raise GalleryError("that question is answered already")
 
-        def work(gallery: Gallery) -> str:
+        def work(gallery: AnyGallery) -> str:
             if what.verb == "forget":
                 return f"{gallery.forget(identities=[what.identity]):,} sightings were erased."
             assert what.other is not None

@@ -1,4 +1,4 @@
-"""Serving the page: who may see it, and what it never does."""
+"""Serving page and service: where they listen, and what they never do."""
 
 import contextlib
 import importlib
@@ -8,16 +8,20 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reid_hash.errors import ReidHashError
+from reid_hash.errors import ConfigError, ReidHashError
 from reid_hash.web.page_gallery import PageGallery
+from reid_hash.web.served_gallery import ServedGallery
 from reid_hash.web.settings import MOST_PIXELS, MOST_VIDEO_BYTES, Settings
 
-if TYPE_CHECKING:  # it needs what comes with the extra
+if TYPE_CHECKING:  # they need what comes with the extra
+    from reid_hash.web.api.guard import Guard
+    from reid_hash.web.api.service import Service
     from reid_hash.web.gate import Gate
 
 _SWEPT = 20.0  # seconds between two looks for files that nobody used
@@ -26,7 +30,7 @@ _CONNECTIONS = 500  # at a time
 
 
 class Server:
-    """The page, served.
+    """Page and service of a gallery, served.
 
     A context manager; `wait` blocks until it ends.
 
@@ -35,21 +39,29 @@ class Server:
 
     Attributes:
         url: where the page is.
-        gate: what every request passes.
+        gate: what every request for the page passes; None without a page.
+        service: what requests for the service share.
 
     Raises:
         ReidHashError: the gallery, the port or Gradio is not to be had.
+        ConfigError: more than this machine reaches it, and there is no key.
     """
 
     def __init__(self, settings: Settings) -> None:
         with contextlib.ExitStack() as stack:
             # pictures that visitors send lie here, and go with the server
-            sent = stack.enter_context(tempfile.TemporaryDirectory(prefix="reid-hash-"))
-            self.page_gallery = PageGallery(settings)
-            stack.callback(self.page_gallery.close)
-            stack.enter_context(_files_of_gradio(sent))
-            self.gate = _application(self.page_gallery, Path(sent))
-            self._server, listening, self.url = _listen(self.gate, settings)
+            sent = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reid-hash-")))
+            self._gallery = _open(settings)
+            stack.callback(self._gallery.close)
+            self.service = _service(self._gallery, settings, sent)
+            stack.callback(self.service.close)
+            self.gate: Gate | None = None
+            if isinstance(self._gallery, PageGallery):
+                (sent / "page").mkdir(mode=0o700)
+                stack.enter_context(_files_of_gradio(str(sent / "page")))
+                self.gate = _application(self._gallery, sent / "page")
+            door = _Door(_api(self.service), self.gate)
+            self._server, listening, self.url = _listen(door, settings)
             stack.callback(listening.close)
             self._kept = stack.pop_all()
         self._thread = threading.Thread(
@@ -63,15 +75,19 @@ class Server:
         threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
     def __repr__(self) -> str:
-        return f"Server({self.url}, {self.page_gallery!r})"
+        return f"Server({self.url}, {self._gallery!r})"
 
     def _sweep(self) -> None:
         while not self._ended.wait(_SWEPT):
-            self.gate.inbox.sweep()
+            self.service.inbox.sweep()
+            if self.gate is not None:
+                self.gate.inbox.sweep()
 
     def _warm(self) -> None:
         with contextlib.suppress(Exception):  # whoever sends a picture is told why
-            self.page_gallery.encode(np.zeros((8, 4, 3), np.uint8))
+            self._gallery.encode(np.zeros((8, 4, 3), np.uint8))
+        if self.gate is None:
+            return
         with contextlib.suppress(Exception):
             importlib.import_module("reid_hash.metrics")
             importlib.import_module("reid_hash.report.plots.cmc_curves")
@@ -96,6 +112,59 @@ class Server:
         self.close()
 
 
+class _Door:
+    """Sends requests below /api to the service, all others to the page."""
+
+    def __init__(self, api: Any, page: Any) -> None:
+        self._api, self._page = api, page
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        path = scope.get("path", "")
+        if self._page is None or path == "/api" or path.startswith("/api/"):
+            await self._api(scope, receive, send)
+        else:  # Gradio also wants to know when the server starts and ends
+            await self._page(scope, receive, send)
+
+
+def _open(settings: Settings) -> ServedGallery:
+    if settings.page:
+        return PageGallery(settings)
+    return ServedGallery(
+        *(settings.gallery, settings.model, settings.dataset, settings.device, settings.runs)
+    )
+
+
+def _service(served: ServedGallery, settings: Settings, sent: Path) -> "Service":
+    try:
+        from reid_hash.web.api.service import Service
+    except ImportError as error:
+        raise ReidHashError(
+            f"the service needs another package ({error}); install it with "
+            "`pip install 'reid-hash[service]'`"
+        ) from error
+    (sent / "service").mkdir(mode=0o700)
+    try:
+        service = Service(served, settings, sent / "service")
+    except ReidHashError:
+        if not settings.page or settings.state is not None:
+            raise
+        # a page of a gallery where nothing may be written: its service keeps nothing
+        service = Service(served, replace(settings, state=sent / "state"), sent / "service")
+    if not settings.page and not settings.is_local and not len(service.keys):
+        service.close()
+        raise ConfigError(
+            "whoever reaches the service could see and change the gallery: make a key with "
+            "`reid-hash serve key add NAME --role read`, or leave out --host and --url"
+        )
+    return service
+
+
+def _api(service: "Service") -> "Guard":
+    from reid_hash.web.api.application import make_api
+
+    return make_api(service)
+
+
 @contextlib.contextmanager
 def _files_of_gradio(folder: str) -> Iterator[None]:
     """Have Gradio take files from this folder alone, as long as the server lives.
@@ -115,7 +184,7 @@ def _files_of_gradio(folder: str) -> Iterator[None]:
 
 
 def _application(page_gallery: PageGallery, sent: Path) -> "Gate":
-    settings = page_gallery.settings
+    settings, place = page_gallery.settings, page_gallery.place
     # read when gradio is imported, or a page is made
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"
@@ -146,7 +215,7 @@ def _application(page_gallery: PageGallery, sent: Path) -> "Gate":
         server_name=settings.host,
         server_port=settings.port,
         allowed_paths=[],
-        blocked_paths=[str(page_gallery.folder.resolve())],
+        blocked_paths=[str(place.resolve())] if isinstance(place, Path) else [],
         max_file_size=MOST_VIDEO_BYTES,
         show_error=False,
         ssr_mode=False,

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from reid_hash.errors import ConfigError
+from reid_hash.gallery.open import Place
 from reid_hash.models.foreign.network import Network
 
 MOST_PICTURE_BYTES = 20 * 2**20
@@ -22,12 +23,39 @@ MOST_SENT_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What the page is started with.
+class Limits:
+    """What the service takes; each limit has an answer of its own.
 
     Attributes:
-        gallery: the gallery's folder.
-        host: address to listen at; anything but loopback needs a password.
+        rate: requests a second of each key, and of each address that has none (429). Twice as many
+            may come at once.
+        concurrency: requests that are worked on at a time (503).
+        streams: listeners to events at a time (503).
+        body: bytes of a request (413).
+        bodies: bytes of all requests together that wait for their end (503).
+        pixels: of all pictures of a request (413).
+        stalled: seconds without a byte after which a request is given up (408).
+        sending: seconds after which a request is given up that has not come whole (408).
+    """
+
+    rate: float = 1000.0
+    concurrency: int = 64
+    streams: int = 64
+    body: int = 32 * 2**20
+    bodies: int = 512 * 2**20
+    pixels: int = 200_000_000
+    stalled: float = 30.0
+    sending: float = 300.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What page and service are started with.
+
+    Attributes:
+        gallery: the gallery's folder or address.
+        host: address to listen at; anything but loopback needs a password for the page, and keys
+            for the service.
         port: to listen at; 0 takes a free one.
         password: asked of whoever opens the page; None asks nobody. White space around it does not
             count.
@@ -40,9 +68,12 @@ class Settings:
             proxy stands before it; None for its own.
         proxies: addresses of proxies that are believed when they say where a visitor is.
         runs: folder of all runs; None where there are none.
+        page: serve the page; the service alone needs no Gradio.
+        state: folder of the service's keys, receipts and audit log; see `api.state.state_folder`.
+        limits: of the service.
     """
 
-    gallery: Path
+    gallery: Place
     host: str = "127.0.0.1"
     port: int = 7860
     password: str | None = field(default=None, repr=False)
@@ -54,6 +85,9 @@ class Settings:
     url: str | None = None
     proxies: tuple[str, ...] = ()
     runs: Path | None = None
+    page: bool = True
+    state: Path | None = None
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         if self.password is not None and not self.password.strip():
@@ -64,11 +98,17 @@ class Settings:
             _check_address(address)
         shown = self.host if self.url is None else urlsplit(self.url).hostname or ""
         option = "--host" if self.url is None else "--url"
-        if self.password is None and not (is_loopback(self.host) and is_loopback(shown)):
+        if self.page and self.password is None and not self.is_local:
             raise ConfigError(
                 f"whoever reaches {shown} could see and change the gallery: set a password "
                 f"with --password-file or $REID_HASH_PASSWORD, or leave out {option}"
             )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches the server."""
+        shown = self.host if self.url is None else urlsplit(self.url).hostname or ""
+        return is_loopback(self.host) and is_loopback(shown)
 
 
 def _origin(url: str) -> str:

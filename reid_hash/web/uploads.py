@@ -1,14 +1,20 @@
 """What comes in from outside is looked at before anything decodes it."""
 
+import io
 from pathlib import Path
 from typing import Literal
 
 from PIL import Image as Pillow
 
 from reid_hash.data.dataset import RgbImage
-from reid_hash.data.images import read_image
+from reid_hash.data.images import decode_image
 from reid_hash.errors import DataError
 from reid_hash.web.settings import MOST_PICTURE_BYTES, MOST_PIXELS, MOST_VIDEO_BYTES
+
+
+class TooLargeError(DataError):
+    """A picture has more pixels than are decoded."""
+
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 """Pictures that are taken, by content: a file's name says nothing."""
@@ -37,21 +43,43 @@ def read_upload(path: Path) -> RgbImage:
         DataError: it is too large, has too many pixels, or is no picture.
     """
     _check_size(path, MOST_PICTURE_BYTES)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read; send it again") from error
+    return read_picture(data, path.name)
+
+
+def read_picture(data: bytes, name: str, most: int = MOST_PIXELS) -> RgbImage:
+    """Read a picture that somebody sent.
+
+    Args:
+        data: the content of its file.
+        name: for the message.
+        most: pixels that it may have.
+
+    Returns:
+        [height, width, 3] uint8 RGB.
+
+    Raises:
+        TooLargeError: it has too many pixels.
+        DataError: it is no picture, or is damaged.
+    """
     kinds = "JPEG, PNG, WebP or BMP"
     try:
         # reads the header alone
-        with Pillow.open(path, formats=FORMATS) as picture:
+        with Pillow.open(io.BytesIO(data), formats=FORMATS) as picture:
             width, height = picture.size
     except Pillow.DecompressionBombError as error:
-        raise DataError(_too_many_pixels()) from error
+        raise TooLargeError(_too_many_pixels()) from error
     except Exception as error:  # each format has its own for damaged files
-        raise DataError(f"{path.name} is not a picture ({kinds}), or is damaged") from error
-    if width * height > MOST_PIXELS:
-        raise DataError(_too_many_pixels())
+        raise DataError(f"{name} is not a picture ({kinds}), or is damaged") from error
+    if width * height > min(most, MOST_PIXELS):
+        raise TooLargeError(_too_many_pixels())
     try:
-        return read_image(path)
+        return decode_image(data, name)
     except DataError as error:
-        raise DataError(f"{path.name} is not a picture ({kinds}), or is damaged") from error
+        raise DataError(f"{name} is not a picture ({kinds}), or is damaged") from error
 
 
 def kind_of(head: bytes) -> Literal["picture", "video"] | None:

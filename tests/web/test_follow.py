@@ -37,7 +37,7 @@ def test_keeping_adds_people_who_are_known_the_next_time(page_gallery, film):
     new = {one.identity for one in seen if not one.known}
     assert new
     assert new <= {one.id for one in page_gallery.gallery.people.identities()}
-    Gallery.open(page_gallery.folder).close()  # the page has let go of the gallery
+    Gallery.open(page_gallery.place).close()  # the page has let go of the gallery
     before = len(page_gallery.gallery)
     again = list(follow_files(page_gallery, [first], False, threading.Event()))[-1][1].people()
     assert new & {one.identity for one in again if one.known}
@@ -62,7 +62,7 @@ def test_what_is_no_video_is_told(page_gallery, tmp_path):
 
 def test_a_page_that_may_not_write_says_so(page_gallery):
     told = pytest.raises(Exception, match="another process writes")
-    with Gallery.open(page_gallery.folder), told:
+    with Gallery.open(page_gallery.place), told:
         Follower(page_gallery, ["webcam"], [4.0], keep=True)
 
 

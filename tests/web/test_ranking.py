@@ -96,7 +96,7 @@ def test_searches_go_on_while_the_gallery_is_written(page_gallery):
             failed.append(error)
 
     threads = [threading.Thread(target=search) for _ in range(50)]
-    with Gallery.open(page_gallery.folder) as writer:  # as another program does
+    with Gallery.open(page_gallery.place) as writer:  # as another program does
         for thread in threads:
             thread.start()
         until = time.monotonic() + 60
@@ -113,12 +113,12 @@ def test_searches_go_on_while_the_gallery_is_written(page_gallery):
 
 def test_another_writer_is_told_and_nothing_changes(page_gallery):
     told = pytest.raises(GalleryError, match="another process writes")
-    with Gallery.open(page_gallery.folder), told, page_gallery.writing():
+    with Gallery.open(page_gallery.place), told, page_gallery.writing():
         pass
     with page_gallery.writing() as one, page_gallery.writing() as same:
         assert one is same
         same.people.name(1, "Ann")
-    Gallery.open(page_gallery.folder).close()  # the page has let go of it
+    Gallery.open(page_gallery.place).close()  # the page has let go of it
     assert page_gallery.gallery.people.identities()[0].name == "Ann"
 
 

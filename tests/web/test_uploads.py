@@ -41,7 +41,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypat
     file = tmp_path / "large.png"
     file.write_bytes(png(width, height))
     assert file.stat().st_size < 4e6
-    monkeypatch.setattr(uploads, "read_image", lambda path: pytest.fail("it was decoded"))
+    monkeypatch.setattr(uploads, "decode_image", lambda data, name: pytest.fail("it was decoded"))
     with pytest.raises(DataError, match="more than 50 million pixels; cut out the person"):
         read_upload(file)
 

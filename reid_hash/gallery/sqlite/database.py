@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from reid_hash.errors import GalleryError, one_line
+from reid_hash.errors import BusyError, GalleryError, one_line
 from reid_hash.gallery.sqlite.cache import delete_indexes
 from reid_hash.gallery.sqlite.files import DATABASE as DATABASE
 from reid_hash.gallery.sqlite.files import LOCK, check_files, make_file
@@ -290,7 +290,7 @@ def _lock_writer(folder: Path) -> sqlite3.Connection:
             raise
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
-            raise GalleryError(
+            raise BusyError(
                 f"another process writes to gallery {folder}; wait until it is done, or open the "
                 "gallery read-only"
             ) from error

@@ -277,8 +277,8 @@ class Gallery(AnyGallery):
         packed = np.concatenate([self._template.packed, *(packed for _, packed in blocks)])
         return Codes(packed, self.bits, self.weights, self.model), ids
 
+    @override
     def cameras(self) -> dict[str, int]:
-        """Name of each camera → how many sightings it has."""
         with self._database.reading() as db:
             return select.cameras(db)
 

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from reid_hash.errors import GalleryError
+from reid_hash.errors import GalleryError, MissingError
 from reid_hash.gallery.sighting import Filter, Identity, check_name
 from reid_hash.gallery.sqlite import query as select
 from reid_hash.gallery.sqlite import rows
@@ -90,7 +90,7 @@ def _assign(
     if select.count(db, {"ids": wanted}) != len(wanted):
         there = set(select.ids_of(db, {"ids": wanted}).tolist())
         missing = next(number for number in wanted if number not in there)
-        raise GalleryError(f"there is no sighting {missing} in the gallery")
+        raise MissingError(f"there is no sighting {missing} in the gallery")
     number: int | None = None
     if isinstance(identity, str):
         number = select.find_identity(db, identity) or rows.add_identity(db, identity)
@@ -124,11 +124,11 @@ def _split(
     old = select.require_identity(db, identity)
     chosen: set[int] = set(select.ids_of(db, {"identities": [old], "ids": ids}).tolist())
     if set(map(int, ids)) - chosen:
-        raise GalleryError(f"sighting {min(set(ids) - chosen)} is not of identity {identity}")
+        raise MissingError(f"sighting {min(set(ids) - chosen)} is not of identity {identity}")
     for track in tracks:
         of_track = select.ids_of(db, {"identities": [old], "tracks": [track]})
         if not len(of_track):
-            raise GalleryError(f"identity {identity} has no sighting of track {track}")
+            raise MissingError(f"identity {identity} has no sighting of track {track}")
         chosen |= set(of_track.tolist())
     if not chosen:
         raise GalleryError("say which sightings or tracks to split off")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_hash.errors import GalleryError
+from reid_hash.errors import GalleryError, MissingError
 from reid_hash.gallery.sighting import Filter, Sighting, any_names
 from reid_hash.gallery.sqlite.work import ROW, allow, charge
 from reid_hash.utils.timestamps import TIME_LIMIT
@@ -112,7 +112,7 @@ def require_identity(db: sqlite3.Connection, identity: int | str) -> int:
     found = find_identity(db, identity)
     if found is None:
         shown = identity if isinstance(identity, str) else f"#{identity}"
-        raise GalleryError(f"there is no identity {shown} in the gallery")
+        raise MissingError(f"there is no identity {shown} in the gallery")
     return found
 
 

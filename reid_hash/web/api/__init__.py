@@ -1,0 +1,1 @@
+"""The HTTP service: galleries for programs, below /api/v1."""
