@@ -70,12 +70,15 @@ class Inbox:
         self._files: dict[Path, _Sent] = {}
         self._arriving = 0
 
-    async def receive(self, content_type: str, chunks: AsyncIterator[bytes]) -> list[Path]:
+    async def receive(
+        self, content_type: str, chunks: AsyncIterator[bytes], field: str | None = None
+    ) -> list[Path]:
         """Store the files of a multipart form, each in a folder of its own.
 
         Args:
             content_type: of the request, with the boundary.
             chunks: the request's body.
+            field: a part of the form of this name is a file, though it comes without a file's name.
 
         Returns:
             The files, whole and checked; nothing stays of a form that is refused.
@@ -84,7 +87,7 @@ class Inbox:
             Refused: a file is neither a picture nor a video, is too large, or there is no room.
         """
         self.sweep()
-        form = _Form(content_type, self._open, self._grow)  # before it counts as arriving
+        form = _Form(content_type, self._open, self._grow, field)  # before it counts as arriving
         with self._turn:
             if self._arriving >= _AT_ONCE:
                 raise Refused(503, "too many files are being sent; try again in a moment")
@@ -183,6 +186,7 @@ class _Form:
         content_type: of the request.
         open_file: gives the path for a file's name.
         grow: is told of bytes before they are written; raises where they are too many.
+        field: see `Inbox.receive`.
 
     Attributes:
         files: those begun so far.
@@ -193,12 +197,14 @@ class _Form:
         content_type: str,
         open_file: Callable[[str], Path],
         grow: Callable[[Path, int], None],
+        field: str | None = None,
     ) -> None:
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data" or b"boundary" not in options:
             raise Refused(400, "send files as a multipart form")
         self.files: list[Path] = []
         self._open_file, self._grow = open_file, grow
+        self._named = None if field is None else field.encode()
         self._field, self._value, self._disposition = b"", b"", b""
         self._head: bytearray | None = None  # the first bytes of a file, until they tell its kind
         self._name, self._size, self._most = "", 0, 0
@@ -254,9 +260,12 @@ class _Form:
 
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
-        if b"filename" not in options:
+        name = options.get(b"filename")
+        if name is None and self._named is not None and options.get(b"name") == self._named:
+            name = b"file"
+        if name is None:
             raise Refused(400, "the form holds something else than files")
-        self._name = options[b"filename"].decode("utf-8", "replace")
+        self._name = name.decode("utf-8", "replace")
         self._head, self._size = bytearray(), 0
 
     def _data(self, data: bytes, start: int, end: int) -> None:

@@ -1,6 +1,7 @@
 """The service as an ASGI application, and its OpenAPI file."""
 
 import math
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -46,7 +47,15 @@ def make_api(service: Service) -> Guard:
     app.state.service = service
     for room in (sightings, search, people, erasing, about):
         app.include_router(room.routes(service), prefix=PREFIX)
-    add_handlers(app)
+    paths = get_openapi(title="", version="", routes=app.routes)["paths"]
+    known = [
+        (re.compile(re.sub(r"\{\w+\}", "[0-9]+", path)), [method.upper() for method in operations])
+        for path, operations in paths.items()
+    ]
+    add_handlers(
+        app,
+        lambda path: sorted({m for one, methods in known if one.fullmatch(path) for m in methods}),
+    )
     app.openapi = lambda: _openapi(app, service)
     return Guard(app, service)
 
@@ -61,12 +70,12 @@ def _openapi(app: FastAPI, service: Service) -> dict[str, Any]:
         kept.pop(name, None)
     problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
     kept |= problem.pop("$defs", {}) | {"Problem": problem}
-    for path in told["paths"].values():
-        for operation in path.values():
-            _describe(operation, service.needs_key)
+    operations = [operation for path in told["paths"].values() for operation in path.values()]
+    for operation in operations:
+        _describe(operation, service.needs_key)
     if service.needs_key:
         told["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    _narrow(kept, service)
+    _narrow(kept, operations, service.served.bits)
     return told
 
 
@@ -103,9 +112,8 @@ def _describe(operation: dict[str, Any], needs_key: bool) -> None:
             }
 
 
-def _narrow(kept: dict[str, Any], service: Service) -> None:
+def _narrow(kept: dict[str, Any], operations: list[dict[str, Any]], bits: int) -> None:
     """Say how long codes of this gallery are."""
-    bits = service.served.bits
     width = math.ceil(bits / 8)
     rest = -width % 3
     letters = 4 * math.ceil(width / 3) - rest
@@ -114,8 +122,11 @@ def _narrow(kept: dict[str, Any], service: Service) -> None:
     )
     for name in ("CodeSeen", "CodeQuery"):
         kept[name]["properties"]["code"]["pattern"] = pattern
-    for name in ("Search",):
-        for one in kept[name]["properties"]["bits"]["anyOf"]:
+    lengths = [kept["Search"]["properties"]["bits"]]
+    for operation in operations:
+        lengths += [p["schema"] for p in operation.get("parameters", ()) if p["name"] == "bits"]
+    for length in lengths:
+        for one in length["anyOf"]:
             if one.get("type") == "integer":
                 one["maximum"] = bits
     values = kept["ValuesQuery"]["properties"]["values"]

@@ -56,7 +56,7 @@ def routes(service: Service) -> APIRouter:
         return _receipt(request, service, what, work)
 
     @router.delete(
-        "/sightings/{sighting}", response_model=schemas.Receipt, openapi_extra=needs("erase")
+        "/sightings/{sighting:int}", response_model=schemas.Receipt, openapi_extra=needs("erase")
     )
     def delete_sighting(
         request: Request, sighting: SightingId, idempotency_key: IdempotencyKey = None
@@ -68,7 +68,7 @@ def routes(service: Service) -> APIRouter:
         return forget(request, {"ids": [sighting]})
 
     @router.delete(
-        "/people/{identity}", response_model=schemas.Receipt, openapi_extra=needs("erase")
+        "/people/{identity:int}", response_model=schemas.Receipt, openapi_extra=needs("erase")
     )
     def delete_person(
         request: Request, identity: PersonId, idempotency_key: IdempotencyKey = None

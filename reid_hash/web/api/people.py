@@ -45,7 +45,7 @@ def routes(service: Service) -> APIRouter:
             return json_answer({"identity": gallery.new_identity()}, 201)
 
     @router.get(
-        "/people/{identity}", response_model=schemas.PersonAnswer, openapi_extra=needs("read")
+        "/people/{identity:int}", response_model=schemas.PersonAnswer, openapi_extra=needs("read")
     )
     def get_person(identity: PersonId) -> Response:
         """Look at a person."""
@@ -54,7 +54,7 @@ def routes(service: Service) -> APIRouter:
         return json_answer(schemas.person_object(_one(everybody, identity)))
 
     @router.put(
-        "/people/{identity}/name",
+        "/people/{identity:int}/name",
         response_model=schemas.IdentityAnswer,
         openapi_extra=needs("write"),
     )
@@ -66,7 +66,7 @@ def routes(service: Service) -> APIRouter:
             return json_answer({"identity": gallery.people.name(identity, asked.name)})
 
     @router.post(
-        "/people/{identity}/merge",
+        "/people/{identity:int}/merge",
         response_model=schemas.IdentityAnswer,
         openapi_extra=needs("write"),
     )
@@ -78,7 +78,7 @@ def routes(service: Service) -> APIRouter:
             return json_answer({"identity": gallery.people.merge(identity, asked.other)})
 
     @router.post(
-        "/people/{identity}/split",
+        "/people/{identity:int}/split",
         response_model=schemas.IdentityAnswer,
         openapi_extra=needs("write"),
     )

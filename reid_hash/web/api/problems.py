@@ -1,7 +1,7 @@
 """Answers that say what is wrong, as RFC 9457 has them: application/problem+json."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -130,15 +130,23 @@ def problem_of(error: Exception, place: str = "") -> Problem:
             return Problem(500, "unexpected", f"an unexpected {kind}; the server's log has more")
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Have what FastAPI itself refuses answered as a problem."""
+def add_handlers(app: FastAPI, methods: Callable[[str], list[str]]) -> None:
+    """Have what FastAPI itself refuses answered as a problem.
 
-    def wrong_status(_: Request, error: HTTPException) -> Response:
+    Args:
+        app: whose refusals.
+        methods: those that a path takes.
+    """
+
+    def wrong_status(request: Request, error: HTTPException) -> Response:
         names = {404: ("not-found", "there is nothing here"), 405: ("method", "not this method")}
         if error.status_code == 400:  # FastAPI's for a body that is no JSON
             return Problem(422, "invalid", "the body cannot be read").response()
         name, detail = names.get(error.status_code, ("refused", str(error.detail)))
-        return Problem(error.status_code, name, detail, headers=error.headers).response()
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # Starlette names those of one operation alone
+            headers["allow"] = ", ".join(methods(request.scope["path"]))
+        return Problem(error.status_code, name, detail, headers=headers).response()
 
     def invalid(_: Request, error: RequestValidationError) -> Response:
         faults = [

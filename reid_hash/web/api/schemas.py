@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from reid_hash.gallery.sighting import Filter, Identity, Sighting
 from reid_hash.utils.timestamps import TIME_LIMIT
@@ -21,8 +21,17 @@ _BASE64 = r"^[A-Za-z0-9+/]+={0,2}$"
 _TEXT = r"^[^\x00]*$"
 _NAME = r"^[^\x00]*\S[^\x00]*$"
 
-Id = Annotated[int, Field(ge=1, le=2**53 - 1)]
-Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+_LARGEST = 2**53 - 1  # the largest whole number that every reader of JSON keeps exact
+
+
+def _whole(value: object) -> object:
+    """A number as an int where it is whole: JSON knows no difference between 7 and 7.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_INT = BeforeValidator(_whole)  # after `Field`, or the limits are not in the OpenAPI file
+Id = Annotated[int, Field(ge=1, le=_LARGEST), _INT]
+Whole = Annotated[int, Field(ge=-_LARGEST, le=_LARGEST), _INT]
 Seconds = Annotated[
     float,
     Field(gt=-TIME_LIMIT, lt=TIME_LIMIT, allow_inf_nan=False, description="Since 1970, UTC."),
@@ -40,6 +49,14 @@ Picture = Annotated[
         json_schema_extra={"format": "picture", "contentEncoding": "base64"},
     ),
 ]
+Thumbnail = Annotated[
+    str,
+    Field(
+        min_length=4,
+        description="A small JPEG in base64.",
+        json_schema_extra={"format": "thumbnail", "contentEncoding": "base64"},
+    ),
+]
 Code = Annotated[
     str,
     Field(
@@ -50,7 +67,9 @@ Code = Annotated[
     ),
 ]
 Vector = Annotated[list[Number], Field(min_length=1, max_length=65_536)]
-Bits = Annotated[int, Field(ge=1, le=2**20, description="Compare the first so many bits only.")]
+Bits = Annotated[
+    int, Field(ge=1, le=2**20, description="Compare the first so many bits only."), _INT
+]
 Cursor = r"^(i[0-9]{1,15}|n-?[0-9]{1,10}(\.[0-9]{1,20})?(e-[0-9]{1,3})?_[0-9]{1,15}_[0-9]{1,9})$"
 """What a page's `next` looks like: after which id, or time, id and how many of that time before."""
 
@@ -113,7 +132,7 @@ class PictureSeen(_Seen):
 
 
 class _Coded(_Seen):
-    thumbnail: Picture | None = Field(None, description="A small JPEG in base64.")
+    thumbnail: Thumbnail | None = None
 
 
 class CodeSeen(_Coded):
@@ -173,7 +192,7 @@ class ValuesQuery(_Asked):
 
 
 class _HowToSearch(_Asked):
-    k: Annotated[int, Field(ge=1, le=1000)] = Field(10, description="How many to find.")
+    k: Annotated[int, Field(ge=1, le=1000), _INT] = Field(10, description="How many to find.")
     bits: Bits | None = None
     weighted: bool = Field(True, description="By weighted Hamming distance, else the plain one.")
     asymmetric: bool = Field(
@@ -276,7 +295,7 @@ class Listing(_Asked):
     since: Seconds | None = None
     until: Seconds | None = None
     order: Literal["id", "newest"] = "id"
-    limit: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = 100
+    limit: Annotated[int, Field(ge=1, le=MOST_AT_ONCE), _INT] = 100
     cursor: Annotated[str, Field(pattern=Cursor)] | None = None
 
     def filter(self) -> Filter:
@@ -294,7 +313,7 @@ class Query(_Asked):
 
     where: Where | None = None
     order: Literal["id", "newest"] = "id"
-    limit: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = 100
+    limit: Annotated[int, Field(ge=1, le=MOST_AT_ONCE), _INT] = 100
     cursor: Annotated[str, Field(pattern=Cursor)] | None = None
     thumbnails: bool = False
     codes: bool = False

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from reid_hash.calibration import NAMES, Kind
 from reid_hash.codes import Codes
 from reid_hash.gallery.answers import answers
 from reid_hash.gallery.base import AnyGallery
@@ -80,18 +81,6 @@ def _check(service: Service, asked: schemas.Search | schemas.SearchByFile) -> No
         raise Problem(422, "too-many-bits", f"the gallery's codes have {bits} bits")
     if asked.asymmetric and not asked.weighted:
         raise Problem(409, "contradiction", "asymmetric distances are weighted")
-    if asked.far is None:
-        return
-    if asked.asymmetric:
-        raise Problem(409, "contradiction", "far is calibrated for distances between codes")
-    with service.reading() as gallery:
-        calibration = gallery.calibration
-    length = asked.bits or service.served.bits
-    if calibration is None or (length, asked.weighted) not in calibration.tables:
-        raise Problem(
-            *(409, "not-calibrated", f"the gallery is not calibrated for {length} bits"),
-            "see `reid-hash gallery calibrate`",
-        )
 
 
 def _search(
@@ -136,8 +125,6 @@ def _search(
             if asked.asymmetric:
                 values[rows] = encoded.values
                 real += rows
-    if real and asked.far is not None:
-        raise Problem(409, "contradiction", "far is calibrated for distances between codes")
     found: dict[int, Answer] = {}
     coded = [i for i in range(len(queries)) if i not in set(real)]
     if coded:
@@ -161,6 +148,15 @@ def _find(
     k = asked.k + more
     if asked.far is None:  # then nobody need count what is searched
         return gallery.find(query, k, bits=asked.bits, weighted=asked.weighted, **where)
+    kind: Kind = "weighted" if asked.weighted else "hamming"
+    if not isinstance(query, Codes):
+        kind = "asymmetric"
+    length, calibration = asked.bits or gallery.bits, gallery.calibration
+    if calibration is None or (length, kind) not in calibration.tables:
+        raise Problem(
+            *(409, "not-calibrated", f"no calibration of {length} bits for {NAMES[kind]}"),
+            "see `reid-hash gallery calibrate`",
+        )
     names = [""] * len(query)
     return answers(gallery, query, names, k, asked.bits, asked.weighted, asked.far, where)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Header, Path, Query
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -114,7 +115,7 @@ def routes(service: Service) -> APIRouter:
             return json_answer({"sightings": gallery.count(**asked.filter())})
 
     @router.get(
-        "/sightings/{sighting}",
+        "/sightings/{sighting:int}",
         response_model=schemas.SightingAnswer,
         openapi_extra=needs("read"),
     )
@@ -124,7 +125,7 @@ def routes(service: Service) -> APIRouter:
             return json_answer(schemas.sighting_object(_one(gallery, sighting)))
 
     @router.get(
-        "/sightings/{sighting}/thumbnail",
+        "/sightings/{sighting:int}/thumbnail",
         response_class=Response,
         responses={
             200: {
@@ -186,7 +187,7 @@ async def files_of(service: Service, request: Request) -> list[bytes]:
 
     Raises:
         Refused: they are no pictures or too large.
-        Problem: there are too many.
+        Problem: there are too many of them.
     """
 
     async def whole() -> AsyncIterator[bytes]:
@@ -194,10 +195,12 @@ async def files_of(service: Service, request: Request) -> list[bytes]:
         for start in range(0, len(body), 2**16):
             yield body[start : start + 2**16]
 
-    files = await service.inbox.receive(request.headers.get("content-type", ""), whole())
+    kind = request.headers.get("content-type", "")
+    boundary = parse_options_header(kind)[1].get(b"boundary", b"")
+    if boundary and (await request.body()).count(b"--" + boundary) > _MOST_FILES + 1:
+        raise Problem(422, "invalid", f"a form has at most {_MOST_FILES} files")
+    files = await service.inbox.receive(kind, whole(), "files")
     try:
-        if len(files) > _MOST_FILES:
-            raise Problem(413, "too-large", f"a form has at most {_MOST_FILES} files")
         return [file.read_bytes() for file in files]
     finally:
         for file in files:

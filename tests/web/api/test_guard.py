@@ -185,6 +185,12 @@ def test_files_that_are_no_pictures(server, client, content):
     assert not list(server.service.inbox.folder.iterdir())
 
 
+def test_too_many_files(client):
+    files = [("files", (f"{i}.png", picture(0, 8, 4))) for i in range(101)]
+    assert problem(client.post("/search/files", files=files)) == (422, "invalid")
+    assert problem(client.post("/search/files", files=files[:100])) == (409, "no-model")
+
+
 def test_a_body_that_is_too_large(serve, folder):
     server = serve(folder, Limits(body=10_000))
     client = Client(server)
