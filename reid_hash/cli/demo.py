@@ -38,8 +38,8 @@ _MOST = 60  # people that are listed: the timeline has them all
 @option(
     "--gallery",
     type=options.GALLERY,
-    help="Gallery to find people in and add them to (a folder, or milvus://HOST:PORT/NAME); else a "
-    "new.",
+    help="Gallery to find people in and to add them to: a folder or an address in ClickHouse; else "
+    "a new one.",
 )
 @option("-o", "--output", type=options.FILE, help="Write the drawn frames to this .mp4 file.")
 @option(

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from reid_hash.app.runs import USUAL_DATASET
 from reid_hash.errors import DataError, GalleryError, UnreadableError
-from reid_hash.gallery.milvus.address import is_milvus, parse_address
+from reid_hash.gallery.clickhouse.address import is_clickhouse, parse_address
 from reid_hash.gallery.open import Place
 from reid_hash.models.foreign.inputs import PRESETS
 from reid_hash.models.foreign.network import Network
@@ -40,7 +40,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 class GalleryPlace(click.ParamType):  # type: ignore[type-arg]
-    """A gallery: its folder, or its address on Milvus, which as a path would lose a slash."""
+    """A gallery: its folder, or its address in ClickHouse, which as a path would lose a slash."""
 
     name = "gallery"
 
@@ -48,7 +48,7 @@ class GalleryPlace(click.ParamType):  # type: ignore[type-arg]
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Place:
         """Read what was given."""
-        if not is_milvus(str(value)):
+        if not is_clickhouse(str(value)):
             folder: Path = FOLDER.convert(value, param, ctx)  # type: ignore[assignment]
             return folder
         try:

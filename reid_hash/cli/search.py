@@ -31,7 +31,7 @@ option = partial(options.option, SearchOptions)
     "--gallery",
     type=options.GALLERY,
     required=True,
-    help="Its folder, or milvus://HOST:PORT/NAME.",
+    help="Its folder, or clickhouse://USER@HOST:PORT/DATABASE, or chdb:FOLDER.",
 )
 @option("--bits", type=click.IntRange(1), help="Compare the first so many bits only.")
 @option("--unweighted", is_flag=True, help="By plain Hamming distance.")

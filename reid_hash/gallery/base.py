@@ -1,9 +1,12 @@
 """What every gallery is: commands, demo and search speak to this, wherever it is kept."""
 
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, Unpack
 
 import numpy as np
@@ -23,6 +26,7 @@ from reid_hash.gallery import encoding
 from reid_hash.gallery.sighting import Answer, Filter, Identity, Match, Sighting
 
 if TYPE_CHECKING:
+    from reid_hash.gallery.export.io import Exported
     from reid_hash.models.encoder import Encoder
 
 _PAUSE = 600.0  # seconds without a sighting after which a track number is of another track
@@ -87,9 +91,9 @@ class AnyPeople(Protocol):
 class AnyGallery(ABC):
     """Sightings of people, to be searched by code; a context manager.
 
-    `gallery.Gallery` keeps them in a folder, `milvus_gallery.MilvusGallery` on a Milvus
-    server. Open one with `gallery.open`. Every method that writes raises GalleryError where the
-    gallery is open read-only or cannot be written.
+    `sqlite.gallery.Gallery` keeps them in a folder, `clickhouse.gallery.ClickHouseGallery` in
+    ClickHouse. Open one with `open.open_gallery`. Every method that writes raises GalleryError
+    where the gallery is open read-only or cannot be written.
 
     Attributes:
         place: where it is, as text for messages: its folder or address.
@@ -102,6 +106,8 @@ class AnyGallery(ABC):
             given, or needed and found.
         people: its identities: assign, merge, split, name.
         real_queries: whether a query of real values is answered as fast as one of codes.
+        receipt: of what was erased last: what was asked, how many, when, what was checked. Empty
+            where the gallery gives none.
     """
 
     real_queries: ClassVar[bool]
@@ -112,6 +118,7 @@ class AnyGallery(ABC):
     model: str
     model_file: str
     encoder: "Encoder | None" = None
+    receipt: str = ""
 
     def __enter__(self) -> Self:
         return self
@@ -261,8 +268,8 @@ class AnyGallery(ABC):
     def forget(self, **where: Unpack[Filter]) -> int:
         """Erase sightings, and the names of identities of which none is left; gives how many.
 
-        A folder has nothing of them left when this returns: rows, thumbnails, logs and caches. On
-        Milvus they are out of every answer, and the server frees their bytes later.
+        Nothing of them is left in the gallery's files when this returns: rows, thumbnails, logs
+        and caches.
 
         Args:
             where: which; all that is given must be true of a sighting. See `Filter`.
@@ -280,6 +287,16 @@ class AnyGallery(ABC):
         """
         moment = time.time() if now is None else now
         return self.forget(until=moment - keep.total_seconds())
+
+    def retain(self, keep: timedelta | None) -> None:
+        """Have the gallery itself erase what gets older than `keep`; None ends that.
+
+        Raises:
+            GalleryError: it cannot: a folder has nobody who would.
+        """
+        raise GalleryError(
+            f"gallery {self.place} erases nothing by itself: run `gallery prune` at times"
+        )
 
     def calibrate(
         self,
@@ -359,10 +376,11 @@ class AnyGallery(ABC):
     @abstractmethod
     def calibration(self, calibration: Calibration | None) -> None: ...
 
+    @abstractmethod
     def document(self, name: str) -> str | None:
         """A text that was kept under a name, such as the network of cameras; None without one."""
-        return None
 
+    @abstractmethod
     def keep_document(self, name: str, text: str | None) -> None:
         """Keep a text under a name, in place of what was there; None takes it away.
 
@@ -370,7 +388,6 @@ class AnyGallery(ABC):
             name: letters and digits.
             text: some kilobytes of JSON.
         """
-        raise GalleryError(f"gallery {self.place} keeps no {name}")
 
     @abstractmethod
     def close(self) -> None:
@@ -445,12 +462,12 @@ class AnyGallery(ABC):
         """Number of sightings; see `Filter`."""
 
     @abstractmethod
-    def codes(self, **where: Unpack[Filter]) -> tuple[Codes, NDArray[np.int64]]:
-        """Codes of sightings and their ids [n] int64, by id; see `Filter`."""
-
     def cameras(self) -> dict[str, int]:
         """Name of each camera → how many sightings it has."""
-        return dict(self.info()["cameras"])
+
+    @abstractmethod
+    def codes(self, **where: Unpack[Filter]) -> tuple[Codes, NDArray[np.int64]]:
+        """Codes of sightings and their ids [n] int64, by id; see `Filter`."""
 
     @abstractmethod
     def labelled(self, most: int, seed: int = 0) -> tuple[list[int], list[int], list[int]]:
@@ -480,6 +497,46 @@ class AnyGallery(ABC):
     @abstractmethod
     def verify(self) -> list[str]:
         """A line for each thing that is damaged; none where all is well."""
+
+    @abstractmethod
+    def exported(self) -> "AbstractContextManager[Exported]":
+        """All that the gallery holds, to be written or read part by part within the block."""
+
+    @abstractmethod
+    def take_in(self, exported: "Exported") -> int:
+        """Add all that another gallery held; gives how many sightings.
+
+        A gallery that was never used takes over the ids. In another one sightings get new ids, and
+        identities of the same name are the same.
+
+        Args:
+            exported: of this gallery's model and length; see `import_file`.
+
+        Raises:
+            GalleryError: it is damaged, or cannot be stored.
+        """
+
+    def export(self, file: str | os.PathLike[str]) -> int:
+        """Write the gallery to a .parquet or .npz file; gives the number of sightings."""
+        from reid_hash.gallery.export import io
+
+        with self.exported() as exported:
+            io.write_file(Path(file), exported)
+        return int(exported.header["sightings"])
+
+    def import_file(self, file: str | os.PathLike[str]) -> int:
+        """Add all that `export` wrote; see `take_in`.
+
+        Raises:
+            CodeError: it is of another model or length.
+            GalleryError: see the class; or the file is damaged.
+        """
+        from reid_hash.gallery.export import io
+
+        exported = io.read_file(Path(file))
+        like = Codes.empty(self.bits, self.weights, self.model)
+        check(self.place, like, int(exported.header["bits"]), exported.header["model"])
+        return self.take_in(exported)
 
     @abstractmethod
     def _forget(self, where: Filter) -> int: ...

@@ -185,6 +185,7 @@ def _files_of_gradio(folder: str) -> Iterator[None]:
 
 def _application(page_gallery: PageGallery, sent: Path) -> "Gate":
     settings, place = page_gallery.settings, page_gallery.place
+    folder = place if isinstance(place, Path) else place.folder
     # read when gradio is imported, or a page is made
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"
@@ -215,7 +216,7 @@ def _application(page_gallery: PageGallery, sent: Path) -> "Gate":
         server_name=settings.host,
         server_port=settings.port,
         allowed_paths=[],
-        blocked_paths=[str(place.resolve())] if isinstance(place, Path) else [],
+        blocked_paths=[] if folder is None else [str(folder.resolve())],
         max_file_size=MOST_VIDEO_BYTES,
         show_error=False,
         ssr_mode=False,

@@ -22,7 +22,7 @@ from reid_hash.data.walkers import write_video
 from reid_hash.errors import ConfigError, ReidHashError
 from reid_hash.evaluation.describe import write_json
 from reid_hash.gallery.base import AnyGallery
-from reid_hash.gallery.milvus.address import MilvusAddress
+from reid_hash.gallery.clickhouse.address import ClickHouseAddress
 from reid_hash.gallery.network.cameras import CameraNetwork
 from reid_hash.gallery.network.kept import Knowledge, read_cameras
 from reid_hash.gallery.open import create_gallery, has_gallery, open_gallery
@@ -87,7 +87,7 @@ def demo(options: DemoOptions, say: Say = print, console: Console | None = None)
         if options.json_file is not None:
             write_json(options.json_file, result.to_json())
             written.append(options.json_file)
-    if not isinstance(options.gallery, MilvusAddress):
+    if not isinstance(options.gallery, ClickHouseAddress):
         written.append(Path(result.facts["gallery"]))
     return replace(result, written=written)
 

@@ -1,6 +1,5 @@
 """`reid-hash gallery create|add|export|import`."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,19 @@ from reid_hash.app.gallery import (
 )
 from reid_hash.app.runs import RUNS, USUAL_DATASET
 from reid_hash.cli import options, show
-from reid_hash.codes import load_codes
+from reid_hash.codes import Codes, load_codes
 from reid_hash.data.images import find_images
 from reid_hash.data.listing import counted
-from reid_hash.gallery.milvus.address import MilvusAddress
-from reid_hash.gallery.open import Place, create_gallery, folder_of, open_gallery
-from reid_hash.gallery.sqlite.files import DATABASE, READERS, ReadableBy
+from reid_hash.gallery.clickhouse.address import ClickHouseAddress
+from reid_hash.gallery.export.io import read_file
+from reid_hash.gallery.open import (
+    Place,
+    copy_gallery,
+    create_gallery,
+    has_gallery,
+    open_gallery,
+)
+from reid_hash.gallery.sqlite.files import READERS, ReadableBy
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.models.foreign.network import Network
 from reid_hash.utils.progress import counting
@@ -54,10 +60,9 @@ gallery_model_option = click.option(
 @click.option("--codes", type=options.FILE, help="Take length and model from a file of codes.")
 @click.option("--bits", type=click.IntRange(1), help="Keep only the first bits of each code.")
 @click.option(
-    "--expect",
-    type=click.IntRange(0),
-    default=0,
-    help="How many sightings there will be: decides shards and index on a Milvus server.",
+    "--cluster",
+    default="",
+    help="Of a ClickHouse server: the cluster in its configuration to spread the gallery over.",
 )
 @click.option(
     "--readable-by",
@@ -73,18 +78,20 @@ def create(
     dataset: str,
     codes: Path | None,
     bits: int | None,
-    expect: int,
+    cluster: str,
     readable_by: ReadableBy,
 ) -> None:
-    """Make an empty GALLERY for the codes of one model: a folder, or milvus://HOST:PORT/NAME."""
-    if isinstance(place, MilvusAddress) and readable_by != "owner":
-        raise click.UsageError("--readable-by is of files: on Milvus the server's users may read")
+    """Make an empty GALLERY for the codes of one model: a folder, or clickhouse://HOST/DATABASE."""
+    if isinstance(place, ClickHouseAddress) and readable_by != "owner":
+        raise click.UsageError(
+            "--readable-by is of files that a folder's gallery makes, not ClickHouse"
+        )
     if codes is not None:
         like, file = load_codes(codes)[0], ""
     else:
         like, file = checkpoint_codes(model, dataset, RUNS)
     like = like.prefix(bits or like.bits)
-    with create_gallery(place, like, file, expect, readable_by):
+    with create_gallery(place, like, file, cluster, readable_by):
         of = f"model {like.model}" if like.model else "an unknown model"
         show.line(f"gallery {place} for codes of {like.bits} bits of {of}")
 
@@ -131,10 +138,6 @@ def add(
     codes = [path for path in images if path.suffix.lower() == CODES]
     pictures, left_out = find_images([path for path in images if path not in codes])
     show.notes([left_out] if left_out else [], console)
-    if pictures and noted.thumbnails and isinstance(place, MilvusAddress):
-        noted = replace(noted, thumbnails=False)
-        if console is not None:
-            show.notes(["thumbnails are not kept on Milvus"], console)
     with open_gallery(place) as gallery:
         added = sum(add_codes(gallery, path, noted).sightings for path in codes)
         if embeddings is not None:
@@ -163,7 +166,7 @@ def add(
 @click.argument("file", type=options.FILE)
 def export(place: Place, file: Path) -> None:
     """Write all sightings, identities and thumbnails to FILE (.parquet or .npz), lossless."""
-    with Gallery.open(folder_of(place, "export"), read_only=True) as gallery:
+    with open_gallery(place, read_only=True) as gallery:
         number = gallery.export(file)
     show.line(f"{number:,} sightings")
     show.written(file)
@@ -178,11 +181,28 @@ def import_(place: Place, file: Path) -> None:
     A new gallery is the same as the exported one. In one that is there already sightings get new
     numbers, and identities of the same name are the same.
     """
-    folder = folder_of(place, "import")
-    if (folder / DATABASE).exists():
-        with Gallery.open(folder) as gallery:
+    if has_gallery(place):
+        with open_gallery(place) as gallery:
             number = gallery.import_file(file)
+    elif isinstance(place, ClickHouseAddress):
+        header = read_file(file).header
+        like = Codes.empty(header["bits"], header["weights"], header["model"])
+        with create_gallery(place, like) as made:
+            number = made.import_file(file)
     else:
-        with Gallery.load(folder, file) as gallery:
-            number = len(gallery)
+        with Gallery.load(place, file) as loaded:
+            number = len(loaded)
     show.line(f"{number:,} sightings imported into gallery {place}")
+
+
+@click.command("copy", short_help="Copy all to another place")
+@click.argument("source", metavar="FROM", type=options.GALLERY)
+@click.argument("target", metavar="TO", type=options.GALLERY)
+def copy(source: Place, target: Place) -> None:
+    """Copy all of gallery FROM to TO, each a folder or an address in ClickHouse.
+
+    A TO that is not there is made, and is then the same as FROM, numbers included. One that is
+    there gets all that FROM holds, as by `import`.
+    """
+    number = copy_gallery(source, target)
+    show.line(f"{number:,} sightings copied from {source} to gallery {target}")

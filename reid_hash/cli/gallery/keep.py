@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from reid_hash.cli import options, show
 from reid_hash.cli.gallery.fill import dataset_option, gallery_model_option
 from reid_hash.errors import GalleryError
 from reid_hash.evaluation.describe import write_json
-from reid_hash.gallery.milvus.address import MilvusAddress
+from reid_hash.gallery.base import AnyGallery
+from reid_hash.gallery.clickhouse.address import ClickHouseAddress
 from reid_hash.gallery.open import Place, folder_of, open_gallery
 from reid_hash.gallery.sighting import Filter, parse_identity
 from reid_hash.gallery.sqlite.verify import fix
@@ -59,8 +61,9 @@ def info(place: Place, listed: bool, json_file: Path | None) -> None:
         "sightings": f"{facts['sightings']:,}, {facts['thumbnails']:,} with a thumbnail",
         "identities": f"{facts['identities']:,}",
     }
-    if "shards" in facts:
-        lines["on Milvus"] = f"{facts['index']}, shards: {facts['shards']}"
+    if "engine" in facts:
+        over = f", cluster {facts['cluster']}" if facts["cluster"] else ""
+        lines["size"] = f"{facts['bytes']:,} bytes in {facts['engine']}{over}"
     else:
         lines["size"] = f"{facts['bytes']:,} bytes; index cache {facts['index_cache']}"
         lines["readable"] = f"by {facts['readable_by']}"
@@ -100,7 +103,7 @@ def verify(place: Place, mend: bool) -> None:
     """
     if mend:
         fix(folder_of(place, "verify --fix"), show.line)
-    if isinstance(place, MilvusAddress):
+    if isinstance(place, ClickHouseAddress):
         with open_gallery(place, read_only=True) as gallery:
             damage = gallery.verify()
     else:  # a folder may be too damaged to be opened
@@ -136,8 +139,8 @@ def forget(
 ) -> None:
     """Erase sightings, their thumbnails, and names of which nobody is left, from all files.
 
-    Of several options all must be true of a sighting. On Milvus they are gone from all answers at
-    once, and their bytes when the server compacts.
+    Of several options all must be true of a sighting. In ClickHouse it ends when no part of a table
+    holds them any more, and prints a receipt.
     """
     where: Filter = {}
     if identity is not None:
@@ -157,14 +160,13 @@ def forget(
     if not yes:
         # read-only: others may write while the question waits
         with open_gallery(place, read_only=True) as gallery:
-            # a server frees the bytes when it compacts
-            good = "" if isinstance(place, MilvusAddress) else " for good"
-            question = f"Erase {gallery.count(**where):,} of {len(gallery):,} sightings{good}?"
+            question = f"Erase {gallery.count(**where):,} of {len(gallery):,} sightings for good?"
         if not show.confirm(question):
             show.line("nothing was erased")
             return
     with open_gallery(place) as gallery:
         erased = gallery.forget(**where)
+        _show_receipt(gallery)
         show.line(f"erased {erased:,} sightings; gallery {place} has {len(gallery):,}")
 
 
@@ -172,7 +174,10 @@ def forget(
 @click.argument("place", metavar="GALLERY", type=options.GALLERY)
 @click.option("--keep", required=True, help="Age up to which sightings stay, such as 30d or 12h.")
 @click.option("--yes", is_flag=True, help="Do not ask, however many these are.")
-def prune(place: Place, keep: str, yes: bool) -> None:
+@click.option(
+    "--always", is_flag=True, help="In ClickHouse: have the engine go on with it by itself."
+)
+def prune(place: Place, keep: str, yes: bool, always: bool) -> None:
     """Erase the sightings that are older than an age, as `forget` does.
 
     Asks where these are more than half of all: a clock that is ahead makes everything old. For the
@@ -201,7 +206,20 @@ def prune(place: Place, keep: str, yes: bool) -> None:
             return
     with open_gallery(place) as gallery:
         erased = gallery.prune(age, now)
+        _show_receipt(gallery)
+        if always:
+            _retain(gallery, age)
         show.line(f"erased {erased:,} sightings; gallery {place} has {len(gallery):,}")
+
+
+def _show_receipt(gallery: AnyGallery) -> None:
+    for line in gallery.receipt.splitlines():
+        show.line(line)
+
+
+def _retain(gallery: AnyGallery, age: timedelta) -> None:
+    gallery.retain(age)
+    show.line(f"from now on the engine erases what is older than {age}")
 
 
 @click.command("calibrate", short_help="Learn what distances strangers have")

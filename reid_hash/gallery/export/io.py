@@ -170,7 +170,7 @@ def insert_file(db: sqlite3.Connection, gallery: Exported) -> int:
         numbers[number] = found or rows.add_identity(db, name, number if unused else None)
     added, last, bits = 0, 0, int(gallery.header["bits"])
     for part in gallery.parts:
-        last = _check_ids(part["id"], last)
+        last = check_ids(part["id"], last)
         if not numbers.keys() >= set(part["identity"]):
             raise GalleryError("a sighting is of an identity that the file does not list")
         columns = (part[name] for name in (*select.SEALED.split(", "), "thumbnail"))
@@ -192,8 +192,8 @@ def insert_file(db: sqlite3.Connection, gallery: Exported) -> int:
     return added
 
 
-def _check_ids(ids: list[int], last: int) -> int:
-    """The last id of a part; GalleryError where they do not ascend from above `last` on."""
+def check_ids(ids: list[int], last: int) -> int:
+    """Give the last id of a part; GalleryError where they do not ascend from above `last` on."""
     for number in ids:
         if not last < number < _NUMBERS:
             raise GalleryError(

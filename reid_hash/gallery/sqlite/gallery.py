@@ -10,7 +10,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -354,26 +354,15 @@ class Gallery(AnyGallery):
         with self._database.writing() as db:
             put_meta(db, f"document {name}", text)
 
-    def export(self, file: StrPath) -> int:
-        """Write the gallery to a .parquet or .npz file; gives the number of sightings."""
+    @contextlib.contextmanager
+    @override
+    def exported(self) -> Iterator[io.Exported]:
         with self._database.reading() as db:
-            exported = io.read_database(db)
-            io.write_file(Path(file), exported)
-        return int(exported.header["sightings"])
+            yield io.read_database(db)
 
-    def import_file(self, file: StrPath) -> int:
-        """Add all that `export` wrote, in one transaction; gives how many sightings.
-
-        A gallery that was never used takes over the ids. In another one sightings get new ids, and
-        identities of the same name are the same.
-
-        Raises:
-            CodeError: it is of another model or length.
-            GalleryError: see the class; or the file is damaged.
-        """
-        exported = io.read_file(Path(file))
-        bits, model = int(exported.header["bits"]), exported.header["model"]
-        check(self.place, self._template, bits, model)
+    @override
+    def take_in(self, exported: io.Exported) -> int:
+        """See `AnyGallery.take_in`; in one transaction."""
         with self._database.writing() as db:
             added = io.insert_file(db, exported)
             if exported.header["calibration"] and get_meta(db, "calibration") is None:

@@ -47,8 +47,9 @@ def state_folder(place: Place, given: Path | None = None) -> Path:
     """
     if given is not None:
         return given
-    if isinstance(place, Path):
-        whole = place.absolute()
+    folder = place if isinstance(place, Path) else place.folder
+    if folder is not None:
+        whole = folder.absolute()
         return whole.with_name(f"{whole.name}.service")
     return Path(re.sub(r"[^A-Za-z0-9._-]+", "-", str(place)).strip("-.") + ".service")
 

@@ -347,8 +347,8 @@ def test_verify_names_what_is_damaged(folder, capsys):
         (["gallery", "forget", "g", "--before", "soon"], 2, "no time in ISO 8601"),
         (["gallery", "prune", "g"], 2, "Missing option '--keep'"),
         (["gallery", "verify", "--fix", "nosuch"], 1, "nosuch is no gallery"),
-        (["gallery", "verify", "--fix", "milvus:x.db/g"], 1, "works on a gallery in a folder"),
-        (["gallery", "create", "milvus:x.db/g", "--codes", "x.npz", "--readable-by", "group"], 2)
+        (["gallery", "verify", "--fix", "chdb:x/g"], 1, "works on a gallery in a folder"),
+        (["gallery", "create", "chdb:x/g", "--codes", "x.npz", "--readable-by", "group"], 2)
         + ("--readable-by is of files",),
         (["gallery", "forget", "g", "--after", "soon"], 2, "no time in ISO 8601"),
         (["gallery", "prune", "g", "--keep", "long"], 2, "no length of time"),

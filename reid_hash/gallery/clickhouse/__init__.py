@@ -1,0 +1,1 @@
+"""Galleries in ClickHouse, past one machine: a server, a cluster, or the engine in this process."""

@@ -1,1 +1,0 @@
-"""The gallery on Milvus, past one machine."""
