@@ -82,6 +82,7 @@ class LazyGroup(click.Group):
         ),
         "search": ("reid_hash.cli.search", "Find the sightings nearest to an image"),
         "demo": ("reid_hash.cli.demo", "Recognise people in videos, cameras and streams"),
+        "track-eval": ("reid_hash.cli.track_eval", "CLEAR, IDF1, HOTA of MOTChallenge files"),
         "serve": ("reid_hash.cli.serve", "A page and an HTTP service of a gallery"),
         "data": ("reid_hash.cli.data", "What a data set holds; write the built-in one to files"),
     },

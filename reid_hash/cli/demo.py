@@ -26,8 +26,9 @@ _MOST = 60  # people that are listed: the timeline has them all
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @option(
     "--detector",
-    help="auto, torchvision, torchvision:MODEL, hog, motion, or an ONNX file in YOLOX form; auto "
-    "when left out, and motion for the built-in video.",
+    help="auto, torchvision, torchvision:MODEL, ultralytics:FILE, rfdetr:SIZE, hog, motion, an "
+    "ONNX file in YOLOX form, or detections in .txt files of MOT challenges, one a source, separated by "
+    "commas; auto when left out, and motion for the built-in video.",
 )
 @option(
     "--tracker",
@@ -81,6 +82,11 @@ _MOST = 60  # people that are listed: the timeline has them all
 @option("--no-video", is_flag=True, help="Write no video where -o names none.")
 @option("--events", type=options.FILE, help="Write events to this file, a line of JSON each.")
 @option("--timeline", type=options.FILE, help="Write the page of who was where to this file.")
+@option(
+    "--mot",
+    type=click.Path(path_type=Path),
+    help="Write results of a MOT challenge: a folder, or .txt.",
+)
 @options.json_option
 @options.seed_option
 @options.device_option
@@ -143,6 +149,9 @@ def print_score(found: "DemoResult") -> None:
     show.line(
         f"        {right.right} of {right.people} people before both cameras have mostly one "
         f"identity, and nobody else's; {right.identities} identities for {right.true} people"
+    )
+    show.line(
+        f"        HOTA {100 * right.hota:.1f}, MOTA {100 * right.mota:.1f}, every box counted"
     )
     show.line(
         f"        IDF1 over both cameras {100 * right.idf1:.1f} (precision {100 * right.idp:.1f}, "

@@ -4,19 +4,20 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid_hash.errors import DataError
 from reid_hash.video.identity.tracks import Key, Tracks
+from reid_hash.video.mot import Row
+from reid_hash.video.tracking import OVERLAP, Frames, distinct, measure
 from reid_hash.video.types import Boxes, Scene, iou
 
 VISIBLE = 0.3
 """Share of a person that must be visible in a frame for it to count."""
 
-_OVERLAP = 0.5  # IoU from which a box is that of a true person
+_GAP = 12  # frames that somebody may be out of sight and be given boxes between
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Score:
     """How many identities are right.
 
     Attributes:
+        hota: of boxes and identities over all cameras together (Luiten et al. 2021), 0 … 1.
+        mota: tracking accuracy (Bernardin and Stiefelhagen 2008), at most 1.
         idf1: of identities over all cameras together (Ristani et al. 2016), 0 … 1. Every box
             counts: that of a track without an identity, and each of several with one identity.
         idp: its precision.
@@ -37,6 +40,8 @@ class Score:
         true: how many there were.
     """
 
+    hota: float
+    mota: float
     idf1: float
     idp: float
     idr: float
@@ -103,6 +108,55 @@ class Record:
         keys = [track.key for track in scene.people]
         self.rows.append((scene.frame.camera, scene.frame.number, scene.boxes, keys))
 
+    def filled(self, tracks: Tracks) -> list[tuple[int, int, Boxes, list[Key]]]:
+        """The rows, and boxes on the straight line where an identity is out of sight for a moment.
+
+        A gap of at most `_GAP` frames of one camera between two boxes of one identity is filled.
+        """
+        at: dict[tuple[int, int], int] = {}
+        last: dict[tuple[int, int], tuple[int, NDArray[np.float32]]] = {}
+        more: dict[int, list[tuple[NDArray[np.float32], Key]]] = defaultdict(list)
+        for row, (camera, frame, boxes, keys) in enumerate(self.rows):
+            at[camera, frame] = row
+            for box, key in zip(boxes, keys, strict=True):
+                who = tracks.all[key].identity
+                if who is None:
+                    continue
+                before, old = last.get((camera, who), (frame, box))
+                if 1 < frame - before <= _GAP:
+                    for between in range(before + 1, frame):
+                        share = np.float32((between - before) / (frame - before))
+                        if (camera, between) in at:
+                            line = (1 - share) * old + share * box
+                            more[at[camera, between]].append((line, key))
+                last[camera, who] = (frame, box)
+        rows = []
+        for row, (camera, frame, boxes, keys) in enumerate(self.rows):
+            added = more.get(row, [])
+            together = np.concatenate([boxes, *(box[None] for box, _ in added)])
+            rows.append((camera, frame, together, keys + [key for _, key in added]))
+        return rows
+
+    def mot(self, tracks: Tracks, camera: int) -> list[Row]:
+        """What one camera saw, as rows of a result of a MOT challenge.
+
+        Tracks of nobody known have numbers above those of the identities.
+        """
+        free = max([0, *tracks.identities()]) + 1
+        numbers: dict[Hashable, int] = {}
+        found = []
+        for where, frame, boxes, keys in self.filled(tracks):
+            if where != camera:
+                continue
+            seen = set[int]()
+            for box, key in zip(boxes, keys, strict=True):
+                who = tracks.all[key].identity
+                if who is None or who in seen:  # no identity twice in a frame
+                    who = free + numbers.setdefault((who, key), len(numbers))
+                seen.add(who)
+                found.append(Row(frame, who, box.tolist()))
+        return found
+
     def score(self, tracks: Tracks, truths: Sequence[Truth]) -> Score:
         """Compare with the truth, with the identities as they are at the end.
 
@@ -110,14 +164,12 @@ class Record:
             tracks: the tracks of the run.
             truths: one a camera.
         """
-        from trackers.eval.identity import compute_identity_metrics
-
         true_ids, our_ids, similarities = [], [], []
         numbers: dict[Hashable, int] = {}
         # of each person before each camera: in how many frames it had which identity
         votes: dict[int, dict[int, Counter[int | None]]] = defaultdict(lambda: defaultdict(Counter))
         shown: dict[Key, Counter[int]] = defaultdict(Counter)  # in how many frames whom
-        for camera, frame, boxes, keys in self.rows:
+        for camera, frame, boxes, keys in self.filled(tracks):
             who = [tracks.all[key].identity for key in keys]
             truth = truths[camera]
             true_boxes = truth.boxes.get(frame, np.zeros((0, 4), np.float32))
@@ -128,7 +180,7 @@ class Record:
                 ("unknown", key) if one is None else ("known", one)
                 for key, one in zip(keys, who, strict=True)
             ]
-            our_ids.append(_distinct(counted, numbers))
+            our_ids.append(distinct(counted, numbers))
             similarities.append(alike.astype(np.float64))
             named = [i for i, one in enumerate(who) if one is not None]
             alike = alike[:, named]
@@ -136,16 +188,18 @@ class Record:
             ours = [who[i] for i in named]
             for i in range(len(people) if len(ours) else 0):
                 nearest = int(alike[i].argmax())
-                if alike[i, nearest] >= _OVERLAP:
+                if alike[i, nearest] >= OVERLAP:
                     votes[int(people[i])][camera][ours[nearest]] += 1
                     shown[mine[nearest]][int(people[i])] += 1
-        found: dict[str, Any] = compute_identity_metrics(true_ids, our_ids, similarities, _OVERLAP)
+        found = measure(Frames(true_ids, our_ids, similarities))
         right, several = _across(votes)
         matched, matches = _matches(tracks, shown)
         return Score(
-            idf1=float(found["IDF1"]),
-            idp=float(found["IDP"]),
-            idr=float(found["IDR"]),
+            hota=found.hota,
+            mota=found.mota,
+            idf1=found.idf1,
+            idp=found.idp,
+            idr=found.idr,
             matches=matches,
             matched=matched,
             people=several,
@@ -153,24 +207,6 @@ class Record:
             identities=len(tracks.identities()),
             true=len(set(np.concatenate([*true_ids, np.zeros(0, np.int64)]).tolist())),
         )
-
-
-def _distinct(whose: Sequence[Hashable], numbers: dict[Hashable, int]) -> NDArray[np.int64]:
-    """Numbers of the boxes of a frame, no two alike, so that the metric counts each of them.
-
-    Of several boxes of one identity the first one has its number, the others have numbers of their
-    own: the second, the third.
-
-    Args:
-        whose: [n] whose each box is.
-        numbers: given so far; added to.
-    """
-    seen = Counter[Hashable]()
-    found = np.empty(len(whose), np.int64)
-    for i, one in enumerate(whose):
-        found[i] = numbers.setdefault((one, seen[one]), len(numbers))
-        seen[one] += 1
-    return found
 
 
 def _across(votes: Mapping[int, Mapping[int, Counter[int | None]]]) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """What the stages hand to each other."""
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from reid_hash.codes import Codes
 
 if TYPE_CHECKING:
+    import supervision
+
     from reid_hash.video.identity.tracks import Track
 
 BgrFrame = NDArray[np.uint8]
@@ -57,6 +59,27 @@ class Detections(NamedTuple):
     def none(cls) -> "Detections":
         """Nobody."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+    @classmethod
+    def from_supervision(cls, found: "supervision.Detections", people: int | None = None) -> Self:
+        """Take over supervision's detections.
+
+        Args:
+            found: with or without confidences; those without count as sure.
+            people: number of the class of people; None where all are people.
+        """
+        boxes = np.asarray(found.xyxy, np.float32).reshape(-1, 4)
+        scores = np.ones(len(boxes)) if found.confidence is None else found.confidence
+        kept = np.ones(len(boxes), bool)
+        if people is not None and found.class_id is not None:
+            kept = np.asarray(found.class_id) == people
+        return cls(boxes[kept], np.asarray(scores, np.float32)[kept])
+
+    def to_supervision(self) -> "supervision.Detections":
+        """As supervision's detections, for its trackers, zones and annotators."""
+        import supervision
+
+        return supervision.Detections(self.boxes, confidence=self.scores)
 
 
 class Scene(NamedTuple):

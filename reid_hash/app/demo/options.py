@@ -37,6 +37,8 @@ class DemoOptions:
         no_video: write no video unless `output` names one.
         events: file of the events; None for `events.jsonl` in `folder`.
         timeline: the page of who was where and when; None for `timeline.html` in `folder`.
+        mot: where to write who was where as results of a MOT challenge: a folder, which gets a file
+            for each camera, or with one source a .txt file; None for nowhere.
         json_file: file of everything found; None to write none.
         seed: of the built-in walkers; None for 0.
         device: where networks compute.
@@ -66,6 +68,7 @@ class DemoOptions:
     no_video: bool = False
     events: Path | None = None
     timeline: Path | None = None
+    mot: Path | None = None
     json_file: Path | None = None
     seed: int | None = None
     device: str = "auto"

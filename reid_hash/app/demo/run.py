@@ -1,6 +1,7 @@
 """`reid-hash demo`: the people in videos followed, recognised, drawn and reported."""
 
 import contextlib
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,7 @@ from reid_hash.video.draw.window import has_display
 from reid_hash.video.events import Events
 from reid_hash.video.identity.identify import Identifier, IdentifyOptions, Watched
 from reid_hash.video.identity.recognition import People, Whereabouts, make_limit
+from reid_hash.video.mot import write_mot
 from reid_hash.video.pipeline import Pipeline
 from reid_hash.video.score import Record, Truth, read_truth
 from reid_hash.video.source import Address, Source, open_source, parse_sources
@@ -84,6 +86,7 @@ def demo(options: DemoOptions, say: Say = print, console: Console | None = None)
         write_timeline(timeline, result.timeline())
         files = (options.output, options.events, timeline)
         written = [path for path in files if path is not None and path.exists()]
+        written += result.written
         if options.json_file is not None:
             write_json(options.json_file, result.to_json())
             written.append(options.json_file)
@@ -142,6 +145,8 @@ def run_demo(
     note: Say = (lambda line: remark(console, line)) if console else (lambda line: None)
     with contextlib.ExitStack() as stack:
         addresses = parse_sources(options.sources, options.names)
+        if options.mot is not None:
+            _mot_files(options.mot, [one.name for one in addresses])  # before anything is done
         if truths is not None:  # filmed into a new folder each time, and yet the same
             film = f"{WALKERS}, seed {options.seed or 0}"
             addresses = [replace(one, kept=f"{film}: {Path(one.shown).name}") for one in addresses]
@@ -201,7 +206,7 @@ def run_demo(
                 for scene in pipeline.scenes(lambda: stop.stopped or screen.closed):
                     screen.add(scene)
                     progress(1)
-                    if truths is not None:
+                    if truths is not None or options.mot is not None:
                         record.add(scene)
             screen.finish()
         except ReidHashError as problem:
@@ -209,7 +214,13 @@ def run_demo(
         finally:
             pipeline.close()
         notes += [_doubled_note(gallery, one, count, start) for one, count in doubled]
+        written = []
+        if options.mot is not None:
+            written = _mot_files(options.mot, cameras)
+            for camera, file in enumerate(written):
+                write_mot(file, record.mot(identifier.tracks, camera))
         return DemoResult(
+            written=written,
             people=people_of(identifier.tracks, people, cameras, before),
             nameless=sum(one.identity is None for one in identifier.tracks.all.values()),
             cameras=[
@@ -238,6 +249,18 @@ def run_demo(
             interrupted=stop.stopped,
             error=error,
         )
+
+
+def _mot_files(place: Path, cameras: Sequence[str]) -> list[Path]:
+    """The file of each camera."""
+    if place.suffix == ".txt" and len(cameras) == 1:
+        return [place]
+    if place.suffix == ".txt":
+        raise ConfigError(f"--mot {place}: {len(cameras)} sources take a folder, not one file")
+    names = [re.sub(r"[^\w.-]+", "-", name) or "camera" for name in cameras]
+    if len(set(names)) < len(names):
+        names = [f"{name}-{i}" for i, name in enumerate(names, 1)]
+    return [place / f"{name}.txt" for name in names]
 
 
 def _seen_before(gallery: AnyGallery, addresses: Sequence[Address]) -> list[tuple[Address, int]]:

@@ -12,7 +12,7 @@ from reid_hash.errors import ConfigError, DataError
 from reid_hash.video.types import BgrFrame, Boxes, Detections
 
 NAMES = ("auto", "torchvision", "hog", "motion")
-"""What --detector takes besides a file and torchvision:MODEL."""
+"""What --detector takes besides files and PACKAGE:MODEL."""
 
 SURE = 0.5
 """Detections of at least this score start a track; those below only carry one on (ByteTrack)."""
@@ -65,10 +65,11 @@ def suppress(
 def open_detector(
     name: str, device: str = "cpu", threads: int | None = None, say: Callable[[str], object] = print
 ) -> Detector:
-    """Open a detector by its name, or an ONNX file in YOLOX form.
+    """Open a detector by its name, an ONNX file in YOLOX form, or detections that were made before.
 
     Args:
-        name: one of `NAMES`, "torchvision:MODEL", or a file.
+        name: one of `NAMES`, "torchvision:MODEL", "ultralytics:FILE", "rfdetr:SIZE", or a file:
+            .onnx, or .txt of a MOT challenge; several of the latter separated by commas.
         device: where a network of torchvision computes.
         threads: of an ONNX network; all cores when left out.
         say: told in a line which detector it is, and for "auto" why.
@@ -96,10 +97,24 @@ def open_detector(
         detector = Coco(model, device)
         say(f"detector: {model} of torchvision, trained on COCO")
         return detector
+    package, _, of = name.partition(":")
+    if package in ("ultralytics", "rfdetr") and of:
+        from reid_hash.video.detectors.foreign import open_foreign
+
+        other = open_foreign(package, of, device)
+        say(f"detector: {of} of {package}, class of people as in COCO")
+        return other
+    if Path(name).suffix.lower() == ".txt":
+        from reid_hash.video.detectors.foreign import open_given
+
+        given = open_given(name)
+        say(f"detector: what {name} gives, in the format of the MOT challenges")
+        return given
     if Path(name).suffix.lower() != ".onnx" and not Path(name).is_file():
         raise ConfigError(
-            f"there is no detector {name}; choose {', '.join(NAMES)}, torchvision:MODEL, or an "
-            "ONNX file in YOLOX form"
+            f"there is no detector {name}; choose {', '.join(NAMES)}, torchvision:MODEL, "
+            "ultralytics:FILE, rfdetr:SIZE, an ONNX file in YOLOX form, or a .txt of a MOT "
+            "challenge"
         )
     from reid_hash.video.detectors.yolox import Yolox
 
