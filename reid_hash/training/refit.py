@@ -109,7 +109,7 @@ def refit(
     net.weight.cpu()
     matrix = nn.Parameter(torch.eye(bits))
     rate, weights_rate = config.refit.learning_rate, config.train.bit_weights_rate
-    optimiser = torch.optim.Adam(  # weights not computed from factors get no gradient
+    optimiser = torch.optim.Adam(  # no gradient if weights do not use factors
         [
             {"params": [matrix], "lr": rate},
             {"params": list(net.weight.parameters()), "lr": rate * weights_rate},

@@ -62,7 +62,7 @@ class ChunkTables(NamedTuple):
 
     def within(self, reach: NDArray[np.float64], first: NDArray[np.int64]) -> NDArray[np.int64]:
         """Number of values [queries, chunks] to look up for `bound` to exceed `reach`: per chunk,
-        up to one cost, and at least `first`. Too few if `reach` cannot be exceeded."""
+        all up to a common cost, and at least `first`. Too few if that cannot be reached."""
         counts = first
         if (self.bound(first) > reach).all():
             return counts
