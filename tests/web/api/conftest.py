@@ -59,6 +59,23 @@ def picture(seed=0, height=64, width=32, kind=".png"):
     return cv2.imencode(kind, pixels)[1].tobytes()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_warming():
+    """Services of tests load no network before a test asks for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Server, "_warm", lambda self: None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared(_no_warming, tmp_path_factory):
+    """A client of a service whose gallery no test changes."""
+    folder = tmp_path_factory.mktemp("shared") / "gallery"
+    make(folder).close()
+    with Server(Settings(folder, port=0, page=False)) as server, Client(server) as client:
+        yield client
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A gallery of 60 sightings without pictures, codes of 44 bits, nobody writing to it."""

@@ -88,5 +88,5 @@ def test_strangers_are_told(client, folder):
         ({"queries": [{"sighting": 1}] * 101}, (422, "invalid")),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told(client, asked, expected):
-    assert problem(client.post("/search", json=asked)) == expected
+def test_what_is_wrong_is_told(shared, asked, expected):
+    assert problem(shared.post("/search", json=asked)) == expected
