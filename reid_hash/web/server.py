@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # they need what comes with the extra
 _SWEPT = 20.0  # seconds between two looks for files that nobody used
 _SESSIONS = 200  # visits whose state Gradio keeps: .2 MiB each
 _CONNECTIONS = 500  # at a time
+# Seconds that a connection waits for its next request: longer than the 5 that clients keep one, or
+# the server would close some just as a request is sent, which then may or may not have been done.
+_KEPT_ALIVE = 60
 
 
 class Server:
@@ -274,6 +277,7 @@ def _listen(app: Any, settings: Settings) -> tuple[Any, socket.socket, str]:
             access_log=False,
             timeout_graceful_shutdown=2,
             limit_concurrency=_CONNECTIONS,
+            timeout_keep_alive=_KEPT_ALIVE,
             proxy_headers=False,  # the gate knows which proxies are believed
             server_header=False,
         )

@@ -12,8 +12,8 @@ from typing import Any
 
 from reid_hash.utils.files import json_text
 
-_MOST = 64 * 2**20  # bytes of a file; the one before is kept
-_FILES = 8
+_MOST = 64 * 2**20  # bytes of a file
+_FILES = 8  # older ones that are kept
 
 
 class Audit:
@@ -29,7 +29,9 @@ class Audit:
         self._file = self._open()
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        file = os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        self._size = os.fstat(file).st_size
+        return file
 
     def write(self, told: dict[str, Any], safe: bool) -> None:
         """Add a line; a disk that is full does not stop the service.
@@ -40,10 +42,10 @@ class Audit:
         """
         line = json_text({"time": round(time.time(), 3), **told}) + "\n"
         with self._turn, contextlib.suppress(OSError):
-            os.write(self._file, line.encode())
+            self._size += os.write(self._file, line.encode())
             if safe:
                 os.fsync(self._file)
-            if os.fstat(self._file).st_size > _MOST:
+            if self._size > _MOST:
                 self._turn_over()
 
     def _turn_over(self) -> None:
