@@ -1,10 +1,11 @@
-"""Opening and making galleries by where they are: a folder, or an address on Milvus."""
+"""Opening and making galleries by where they are: a folder, or the address of a server."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.milvus.address import MilvusAddress
+from reid_hash.gallery.service.address import ServiceAddress
 from reid_hash.gallery.sqlite.files import DATABASE, ReadableBy
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 # The galleries themselves are imported where one is opened: every command's options need `Place`.
 
-Place = Path | MilvusAddress
+Place = Path | MilvusAddress | ServiceAddress
 """Where a gallery is."""
 
 
@@ -27,6 +28,10 @@ def open_gallery(place: Place, read_only: bool = False) -> "AnyGallery":
         from reid_hash.gallery.milvus.milvus_gallery import MilvusGallery
 
         return MilvusGallery.open(place, read_only)
+    if isinstance(place, ServiceAddress):
+        from reid_hash.gallery.service.gallery import ServiceGallery
+
+        return ServiceGallery.open(place, read_only)
     from reid_hash.gallery.sqlite.gallery import Gallery
 
     return Gallery.open(place, read_only)
@@ -56,6 +61,8 @@ def create_gallery(
         from reid_hash.gallery.milvus.milvus_gallery import MilvusGallery
 
         return MilvusGallery.create(place, *made, expected)
+    if isinstance(place, ServiceAddress):
+        raise GalleryError(f"{place}: make a gallery where the service runs, and serve it")
     from reid_hash.gallery.sqlite.gallery import Gallery
 
     return Gallery.create(place, *made, readable_by)
@@ -67,6 +74,8 @@ def has_gallery(place: Place) -> bool:
         from reid_hash.gallery.milvus.milvus_gallery import MilvusGallery
 
         return MilvusGallery.there(place)
+    if isinstance(place, ServiceAddress):
+        return True  # a service has one, and says itself where it does not answer
     return (place / DATABASE).exists()
 
 
@@ -74,8 +83,10 @@ def folder_of(place: Place, command: str) -> Path:
     """The folder of a gallery, for a command that works on folders alone.
 
     Raises:
-        GalleryError: it is on Milvus.
+        GalleryError: it is somewhere else.
     """
     if isinstance(place, MilvusAddress):
         raise GalleryError(f"{place}: {command} works on a gallery in a folder, not on Milvus")
+    if isinstance(place, ServiceAddress):
+        raise GalleryError(f"{place}: {command} works on a gallery in a folder; run it there")
     return place

@@ -26,6 +26,7 @@ from reid_hash.gallery.milvus.address import MilvusAddress
 from reid_hash.gallery.network.cameras import CameraNetwork
 from reid_hash.gallery.network.kept import Knowledge, read_cameras
 from reid_hash.gallery.open import create_gallery, has_gallery, open_gallery
+from reid_hash.gallery.service.address import ServiceAddress
 from reid_hash.models.encoder import Encoder
 from reid_hash.models.load import open_model
 from reid_hash.models.torch_encoder import pick_device
@@ -87,7 +88,7 @@ def demo(options: DemoOptions, say: Say = print, console: Console | None = None)
         if options.json_file is not None:
             write_json(options.json_file, result.to_json())
             written.append(options.json_file)
-    if not isinstance(options.gallery, MilvusAddress):
+    if not isinstance(options.gallery, MilvusAddress | ServiceAddress):
         written.append(Path(result.facts["gallery"]))
     return replace(result, written=written)
 

@@ -61,12 +61,12 @@ def info(place: Place, listed: bool, json_file: Path | None) -> None:
     }
     if "shards" in facts:
         lines["on Milvus"] = f"{facts['index']}, shards: {facts['shards']}"
-    else:
+    elif "bytes" in facts:
         lines["size"] = f"{facts['bytes']:,} bytes; index cache {facts['index_cache']}"
         lines["readable"] = f"by {facts['readable_by']}"
         if facts["permissions"] is not None:
             lines["readable"] += f"; {facts['permissions']}; `gallery verify --fix` narrows it"
-    if facts["sightings"]:
+    if facts["sightings"] and "first" in facts:
         lines["times"] = f"{format_time(facts['first'])} to {format_time(facts['last'])}"
         if facts["last"] > time.time() + _AHEAD:
             lines["times"] += ", which is in the future by this machine's clock"
@@ -100,11 +100,11 @@ def verify(place: Place, mend: bool) -> None:
     """
     if mend:
         fix(folder_of(place, "verify --fix"), show.line)
-    if isinstance(place, MilvusAddress):
+    if isinstance(place, Path):  # a folder may be too damaged to be opened
+        damage = find_damage(place)
+    else:
         with open_gallery(place, read_only=True) as gallery:
             damage = gallery.verify()
-    else:  # a folder may be too damaged to be opened
-        damage = find_damage(place)
     for line in damage:
         show.line(line)
     if damage and all(line.startswith("permissions:") for line in damage):
