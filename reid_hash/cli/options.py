@@ -15,6 +15,7 @@ from reid_hash.app.runs import USUAL_DATASET
 from reid_hash.errors import DataError, GalleryError, UnreadableError
 from reid_hash.gallery.clickhouse.address import is_clickhouse, parse_address
 from reid_hash.gallery.open import Place
+from reid_hash.gallery.service.address import is_service, parse_service
 from reid_hash.models.foreign.inputs import PRESETS
 from reid_hash.models.foreign.network import Network
 from reid_hash.utils.visible import echo, make_console, visible
@@ -40,7 +41,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 class GalleryPlace(click.ParamType):  # type: ignore[type-arg]
-    """A gallery: its folder, or its address in ClickHouse, which as a path would lose a slash."""
+    """A gallery: its folder, or an address, which as a path would lose a slash."""
 
     name = "gallery"
 
@@ -48,11 +49,12 @@ class GalleryPlace(click.ParamType):  # type: ignore[type-arg]
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Place:
         """Read what was given."""
-        if not is_clickhouse(str(value)):
+        text = str(value)
+        if not is_clickhouse(text) and not is_service(text):
             folder: Path = FOLDER.convert(value, param, ctx)  # type: ignore[assignment]
             return folder
         try:
-            return parse_address(str(value))
+            return parse_service(text) if is_service(text) else parse_address(text)
         except GalleryError as error:
             self.fail(str(error), param, ctx)
 

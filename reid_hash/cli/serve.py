@@ -15,6 +15,7 @@ from reid_hash.cli import options, show
 from reid_hash.cli.gallery.fill import dataset_option, gallery_model_option
 from reid_hash.errors import ConfigError, GalleryError
 from reid_hash.gallery.open import Place, has_gallery
+from reid_hash.gallery.service.address import ServiceAddress
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.models.foreign.network import Network
 from reid_hash.models.shipped import WALKERS_GALLERY
@@ -112,6 +113,8 @@ def command(
         return
     if demo == (place is not None):
         raise click.UsageError("name a gallery with --gallery DIR, or take the walkers with --demo")
+    if isinstance(place, ServiceAddress):
+        raise click.UsageError(f"{place} is served already; serve a folder or a database")
     # not an option: other users of the machine see command lines
     password = _first_line(password_file) if password_file else os.environ.get(PASSWORD)
     # gradio takes seconds to import, and --help needs none of it

@@ -1,4 +1,4 @@
-"""Opening, making and copying galleries by where they are: a folder, or in ClickHouse."""
+"""Opening, making and copying galleries: in a folder, in ClickHouse, or behind a service."""
 
 import os
 import tempfile
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.clickhouse.address import ClickHouseAddress
+from reid_hash.gallery.service.address import ServiceAddress
 from reid_hash.gallery.sqlite.files import DATABASE, ReadableBy
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 # The galleries themselves are imported where one is opened: every command's options need `Place`.
 
-Place = Path | ClickHouseAddress
+Place = Path | ClickHouseAddress | ServiceAddress
 """Where a gallery is."""
 
 
@@ -29,6 +30,10 @@ def open_gallery(place: Place, read_only: bool = False) -> "AnyGallery":
         from reid_hash.gallery.clickhouse.gallery import ClickHouseGallery
 
         return ClickHouseGallery.open(place, read_only)
+    if isinstance(place, ServiceAddress):
+        from reid_hash.gallery.service.gallery import ServiceGallery
+
+        return ServiceGallery.open(place, read_only)
     from reid_hash.gallery.sqlite.gallery import Gallery
 
     return Gallery.open(place, read_only)
@@ -57,6 +62,8 @@ def create_gallery(
         from reid_hash.gallery.clickhouse.gallery import ClickHouseGallery
 
         return ClickHouseGallery.create(place, like, model_file, cluster)
+    if isinstance(place, ServiceAddress):
+        raise GalleryError(f"{place}: make a gallery where the service runs, and serve it")
     if cluster:
         raise GalleryError(f"{place}: a folder is not spread over a cluster")
     from reid_hash.gallery.sqlite.gallery import Gallery
@@ -70,6 +77,8 @@ def has_gallery(place: Place) -> bool:
         from reid_hash.gallery.clickhouse.gallery import ClickHouseGallery
 
         return ClickHouseGallery.there(place)
+    if isinstance(place, ServiceAddress):
+        return True  # a service has one, and says itself where it does not answer
     return (place / DATABASE).exists()
 
 
@@ -77,11 +86,20 @@ def folder_of(place: Place, command: str) -> Path:
     """The folder of a gallery, for a command that works on folders alone.
 
     Raises:
-        GalleryError: it is in ClickHouse.
+        GalleryError: it is somewhere else.
     """
     if isinstance(place, ClickHouseAddress):
         raise GalleryError(f"{place}: {command} works on a gallery in a folder, not in ClickHouse")
+    if isinstance(place, ServiceAddress):
+        raise GalleryError(f"{place}: {command} works on a gallery in a folder; run it there")
     return place
+
+
+def local_folder(place: Place) -> Path | None:
+    """The folder on this machine that holds a gallery; None where a server keeps it."""
+    if isinstance(place, ServiceAddress):
+        return None
+    return place.folder if isinstance(place, ClickHouseAddress) else place
 
 
 def copy_gallery(source: Place, target: Place) -> int:
@@ -122,8 +140,9 @@ def _is_embedded(place: Place) -> bool:
 
 
 def _is_same(one: Place, other: Place) -> bool:
-    keys = [
-        place.key if isinstance(place, ClickHouseAddress) else os.path.realpath(place)
-        for place in (one, other)
-    ]
-    return keys[0] == keys[1]
+    def key(place: Place) -> object:
+        if isinstance(place, ServiceAddress):
+            return place.url
+        return place.key if isinstance(place, ClickHouseAddress) else os.path.realpath(place)
+
+    return key(one) == key(other)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reid_hash.errors import ConfigError, ReidHashError
+from reid_hash.gallery.open import local_folder
 from reid_hash.web.page_gallery import PageGallery
 from reid_hash.web.served_gallery import ServedGallery
 from reid_hash.web.settings import MOST_PIXELS, MOST_VIDEO_BYTES, Settings
@@ -188,7 +189,7 @@ def _files_of_gradio(folder: str) -> Iterator[None]:
 
 def _application(page_gallery: PageGallery, sent: Path) -> "Gate":
     settings, place = page_gallery.settings, page_gallery.place
-    folder = place if isinstance(place, Path) else place.folder
+    folder = local_folder(place)
     # read when gradio is imported, or a page is made
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"

@@ -27,6 +27,7 @@ from reid_hash.gallery.clickhouse.address import ClickHouseAddress
 from reid_hash.gallery.network.cameras import CameraNetwork
 from reid_hash.gallery.network.kept import Knowledge, read_cameras
 from reid_hash.gallery.open import create_gallery, has_gallery, open_gallery
+from reid_hash.gallery.service.address import ServiceAddress
 from reid_hash.models.encoder import Encoder
 from reid_hash.models.load import open_model
 from reid_hash.models.torch_encoder import pick_device
@@ -90,7 +91,7 @@ def demo(options: DemoOptions, say: Say = print, console: Console | None = None)
         if options.json_file is not None:
             write_json(options.json_file, result.to_json())
             written.append(options.json_file)
-    if not isinstance(options.gallery, ClickHouseAddress):
+    if not isinstance(options.gallery, ClickHouseAddress | ServiceAddress):
         written.append(Path(result.facts["gallery"]))
     return replace(result, written=written)
 

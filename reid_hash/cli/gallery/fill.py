@@ -184,14 +184,14 @@ def import_(place: Place, file: Path) -> None:
     if has_gallery(place):
         with open_gallery(place) as gallery:
             number = gallery.import_file(file)
-    elif isinstance(place, ClickHouseAddress):
+    elif isinstance(place, Path):
+        with Gallery.load(place, file) as loaded:
+            number = len(loaded)
+    else:
         header = read_file(file).header
         like = Codes.empty(header["bits"], header["weights"], header["model"])
         with create_gallery(place, like) as made:
             number = made.import_file(file)
-    else:
-        with Gallery.load(place, file) as loaded:
-            number = len(loaded)
     show.line(f"{number:,} sightings imported into gallery {place}")
 
 

@@ -19,7 +19,6 @@ from reid_hash.cli.gallery.fill import dataset_option, gallery_model_option
 from reid_hash.errors import GalleryError
 from reid_hash.evaluation.describe import write_json
 from reid_hash.gallery.base import AnyGallery
-from reid_hash.gallery.clickhouse.address import ClickHouseAddress
 from reid_hash.gallery.open import Place, folder_of, open_gallery
 from reid_hash.gallery.sighting import Filter, parse_identity
 from reid_hash.gallery.sqlite.verify import fix
@@ -64,12 +63,12 @@ def info(place: Place, listed: bool, json_file: Path | None) -> None:
     if "engine" in facts:
         over = f", cluster {facts['cluster']}" if facts["cluster"] else ""
         lines["size"] = f"{facts['bytes']:,} bytes in {facts['engine']}{over}"
-    else:
+    elif "bytes" in facts:
         lines["size"] = f"{facts['bytes']:,} bytes; index cache {facts['index_cache']}"
         lines["readable"] = f"by {facts['readable_by']}"
         if facts["permissions"] is not None:
             lines["readable"] += f"; {facts['permissions']}; `gallery verify --fix` narrows it"
-    if facts["sightings"]:
+    if facts["sightings"] and "first" in facts:
         lines["times"] = f"{format_time(facts['first'])} to {format_time(facts['last'])}"
         if facts["last"] > time.time() + _AHEAD:
             lines["times"] += ", which is in the future by this machine's clock"
@@ -103,11 +102,11 @@ def verify(place: Place, mend: bool) -> None:
     """
     if mend:
         fix(folder_of(place, "verify --fix"), show.line)
-    if isinstance(place, ClickHouseAddress):
+    if isinstance(place, Path):  # a folder may be too damaged to be opened
+        damage = find_damage(place)
+    else:
         with open_gallery(place, read_only=True) as gallery:
             damage = gallery.verify()
-    else:  # a folder may be too damaged to be opened
-        damage = find_damage(place)
     for line in damage:
         show.line(line)
     if damage and all(line.startswith("permissions:") for line in damage):

@@ -23,6 +23,7 @@ from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError, ReidHashError
 from reid_hash.gallery.base import AnyGallery, check, check_added, cut
 from reid_hash.gallery.export import io
+from reid_hash.gallery.service.address import is_service, parse_service
 from reid_hash.gallery.sighting import Answer, Filter, Match, Sighting
 from reid_hash.gallery.sqlite import query as select
 from reid_hash.gallery.sqlite import rows
@@ -69,12 +70,14 @@ class Gallery(AnyGallery):
     the disk does not take the data; then nothing of that call is kept, and all before it is.
 
     Args:
-        path: its folder.
+        path: its folder; or the address of a service, http://HOST or https://HOST, which gives a
+            `gallery.service.gallery.ServiceGallery`.
         model: an encoder, whose codes it takes and which encodes images; or codes, however many, of
             that length, weights and model. May be left out where there is a gallery already.
         read_only: write nothing; then there may be any number of others.
         readable_by: who may read the files of a gallery that is made: `owner`, `group` or
             `everybody`. On Windows the folder that it is in decides.
+        key: of a service; that in $REID_HASH_KEY when left out.
 
     Attributes:
         folder: where it is.
@@ -97,6 +100,22 @@ class Gallery(AnyGallery):
 
     real_queries = True
 
+    def __new__(
+        cls,
+        path: StrPath,
+        model: "Encoder | Codes | None" = None,
+        *,
+        read_only: bool = False,
+        readable_by: ReadableBy = "owner",
+        key: str | None = None,
+    ) -> Self:
+        """Make a gallery of a folder; of an address, the gallery behind that service."""
+        if isinstance(path, str) and is_service(path):
+            from reid_hash.gallery.service.gallery import ServiceGallery
+
+            return ServiceGallery.of(parse_service(path, key), model, read_only)  # type: ignore[return-value]
+        return super().__new__(cls)
+
     def __init__(
         self,
         path: StrPath,
@@ -104,7 +123,10 @@ class Gallery(AnyGallery):
         *,
         read_only: bool = False,
         readable_by: ReadableBy = "owner",
+        key: str | None = None,
     ) -> None:
+        if key is not None:
+            raise GalleryError(f"{path} is a folder, which takes no key; a service does")
         folder = Path(path)
         like = None if model is None else _template_of(model)
         if like is not None and not read_only and not (folder / DATABASE).exists():

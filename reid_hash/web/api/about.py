@@ -1,5 +1,7 @@
 """What there is: the gallery, its cameras, models; and whether the service is well."""
 
+import json
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -53,6 +55,16 @@ def routes(service: Service) -> APIRouter:
                     "calibrated_bits": calibration.lengths if calibration else [],
                 }
             )
+
+    @router.get(
+        "/calibration", response_model=schemas.CalibrationAnswer, openapi_extra=needs("read")
+    )
+    def get_calibration() -> Response:
+        """What distances mean in the gallery; null where it was not calibrated."""
+        with service.reading() as gallery:
+            calibration = gallery.calibration
+        told = None if calibration is None else json.loads(calibration.to_json())
+        return json_answer({"calibration": told})
 
     @router.get("/cameras", response_model=schemas.Cameras, openapi_extra=needs("read"))
     def list_cameras() -> Response:

@@ -424,6 +424,29 @@ class GalleryAnswer(BaseModel):
     calibrated_bits: list[int] = Field(description="Lengths that `far` can be asked for.")
 
 
+class ThresholdsAnswer(BaseModel):
+    """What distances mean, for one length and one kind of query."""
+
+    bits: int
+    kind: Literal["hamming", "weighted", "asymmetric", "track"]
+    size: int = Field(description="Images of the gallery that was searched.")
+    impostor: list[float] = Field(description="Distances of strangers' nearest images.")
+    genuine: list[float] = Field(description="Distances of people's own nearest images.")
+
+
+class CalibrationTables(BaseModel):
+    """What distances mean in the gallery."""
+
+    about: str
+    tables: list[ThresholdsAnswer]
+
+
+class CalibrationAnswer(BaseModel):
+    """What distances mean, or null where that is unknown."""
+
+    calibration: CalibrationTables | None
+
+
 class ModelAnswer(BaseModel):
     """A model that comes with the toolkit."""
 

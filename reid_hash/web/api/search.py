@@ -93,7 +93,7 @@ def _search(
     """An answer a query: codes and real values are searched for in one go each."""
     like = service.served.empty
     packed = np.zeros((len(queries), like.packed.shape[1]), np.uint8)
-    values = np.zeros((len(queries), like.bits), np.float32)
+    values = np.zeros((len(queries), like.bits))
     real: list[int] = []
     itself: dict[int, int] = {}
     for kind in {type(one) for one in queries}:

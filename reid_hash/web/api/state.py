@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reid_hash.errors import ReidHashError, one_line
-from reid_hash.gallery.open import Place
+from reid_hash.gallery.open import Place, local_folder
 
 _FILE = "service.sqlite"
 _WAIT = 10.0  # seconds for another process
@@ -47,7 +47,7 @@ def state_folder(place: Place, given: Path | None = None) -> Path:
     """
     if given is not None:
         return given
-    folder = place if isinstance(place, Path) else place.folder
+    folder = local_folder(place)
     if folder is not None:
         whole = folder.absolute()
         return whole.with_name(f"{whole.name}.service")

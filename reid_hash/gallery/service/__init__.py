@@ -1,0 +1,1 @@
+"""A gallery behind a service, which `reid-hash serve` gives: http://HOST or https://HOST."""
