@@ -9,7 +9,7 @@ from reid_hash.report.style import new_figure, say_empty
 
 
 def cameras_plot(network: CameraNetwork, title: str = "Ways between cameras") -> Figure:
-    """Draw the ways between cameras as arrows, whose width shows how many people take them.
+    """Draw the ways between cameras as arrows, as wide as their share of people.
 
     Each arrow is labelled with its median seconds. Dashed arrows join cameras that overlap, and a
     thick ring marks cameras through which people enter.
