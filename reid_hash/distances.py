@@ -28,7 +28,7 @@ def hamming(query: Codes, gallery: Codes) -> NDArray[np.uint16]:
         query: one code (`codes[0]`) or several.
         gallery: codes of the same length and model.
 
-        Returns:
+    Returns:
         [n_query, n_gallery] uint16, in 0 … bits. `hamming_blocks` yields the same in blocks.
 
     Raises:
@@ -56,11 +56,11 @@ def weighted(query: Codes, gallery: Codes) -> NDArray[np.float64]:
         query: one code (`codes[0]`) or several; its weights are ignored.
         gallery: codes of the same length and model; its weights are used.
 
-        Returns:
+    Returns:
         [n_query, n_gallery] float64, in 0 … sum of the weights. `weighted_blocks` yields the same
         in blocks.
 
-        Raises:
+    Raises:
         CodeError: an argument is not codes, the codes differ in length or model, or the gallery's
             weights are all 0.
 

@@ -15,7 +15,7 @@ CIFAR10_FILES = Published(
     "CIFAR10",
     "cifar-10-batches-py",
     (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"),
-    ("cifar10.", "cifar10_", "cifar10python"),  # not cifar100
+    ("cifar10.", "cifar10_", "cifar10python"),  # does not match cifar100
 )
 CIFAR20 = Benchmark("cifar20", classes=20, train=50_000, test=10_000)
 CIFAR100 = Benchmark("cifar100", classes=100, train=50_000, test=10_000)

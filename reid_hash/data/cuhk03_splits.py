@@ -110,7 +110,7 @@ def new_protocol(path: Path) -> tuple[list[str], list[str], list[str]]:
     Returns:
         Names of the training, query and gallery crops, such as "1_001_1_01".
 
-        Raises:
+    Raises:
         DataError: the file is damaged, or another file.
     """
     try:

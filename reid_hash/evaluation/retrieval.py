@@ -52,10 +52,10 @@ def evaluate_retrieval(
         method: name of the rows.
         returned: numbers of returned images for the precision curve.
 
-        Yields:
+    Yields:
         A row for each length and weighting; no weighted row for a length whose weights are all 0.
 
-        Raises:
+    Raises:
         ConfigError: a length exceeds the codes'.
     """
     check_lengths(lengths, encoded.query.bits)

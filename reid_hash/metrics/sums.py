@@ -79,7 +79,6 @@ def last_below(groups: TieGroups, counts: Ints, wanted: Ints) -> Ints:
 
     Returns:
         [m, n] index of a group; -1 if even the nearest one has as many images before it.
-        [m, n] index of a group, -1 where even the nearest one is behind as many images.
     """
     # Joining query and count into one sorted key needs only one binary search for all queries.
     span = 1 + max(int(counts.max(initial=0)), int(wanted.max(initial=0)))

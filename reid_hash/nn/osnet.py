@@ -103,7 +103,7 @@ class OSNet(nn.Sequential):
         width: multiplier of the channels: 1, 0.75, 0.5, 0.25.
         variant: "plain", or "ibn" or "ain" with instance norms (Zhou et al., TPAMI 2021).
 
-        Attributes:
+    Attributes:
         features: length of the output, 512 at every width.
         mean: [3] channel means, in 0 … 1, that torchreid's weights expect.
         std: [3] channel deviations, in 0 … 1, that torchreid's weights expect.

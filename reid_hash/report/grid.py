@@ -28,7 +28,7 @@ _GAP = 0.14
 _QUERY_GAP = 0.34
 _CAPTION = 0.5
 _EDGE = 0.2
-_CHARACTERS = 16  # that fit below an image
+_CHARACTERS = 16  # of a caption that fit below an image
 _FOOT = 0.3
 
 # lengths in inches for lists side by side

@@ -1,4 +1,4 @@
-"""The plot of a network of cameras."""
+"""Plot of a network of cameras."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,9 +9,14 @@ from reid_hash.report.style import new_figure, say_empty
 
 
 def cameras_plot(network: CameraNetwork, title: str = "Ways between cameras") -> Figure:
-    """Draw the network of cameras: arrows as wide as their share, with the median seconds.
+    """Draw the ways between cameras as arrows, as wide as their share of people.
 
-    Cameras that overlap are joined by dashed lines; those by which people come in have a ring.
+    Each arrow is labelled with its median seconds. Dashed arrows join cameras that overlap, and a
+    thick ring marks cameras through which people enter.
+
+    Args:
+        network: the cameras and the ways between them.
+        title: title of the plot.
     """
     plot = new_figure(7.4, 6.4, title)
     names = list(network.cameras)
