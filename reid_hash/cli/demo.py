@@ -27,8 +27,8 @@ _MOST = 60  # people that are listed: the timeline has them all
 @option(
     "--detector",
     help="auto, torchvision, torchvision:MODEL, ultralytics:FILE, rfdetr:SIZE, hog, motion, an "
-    "ONNX file in YOLOX form, or detections in .txt files of MOT challenges, one a source, separated by "
-    "commas; auto when left out, and motion for the built-in video.",
+    "ONNX file in YOLOX form, or detections in .txt files of MOT challenges, one a source, "
+    "separated by commas; auto when left out, and motion for the built-in video.",
 )
 @option(
     "--tracker",

@@ -96,6 +96,7 @@ class Gallery(AnyGallery):
     """
 
     real_queries = True
+    keeps_documents = True
 
     def __init__(
         self,
