@@ -105,12 +105,14 @@ class AnyGallery(ABC):
         encoder: the network itself, for images that are added or searched for; None until it is
             given, or needed and found.
         people: its identities: assign, merge, split, name.
+        keeps_documents: whether `keep_document` does.
         real_queries: whether a query of real values is answered as fast as one of codes.
         receipt: of what was erased last: what was asked, how many, when, what was checked. Empty
             where the gallery gives none.
     """
 
     real_queries: ClassVar[bool]
+    keeps_documents: ClassVar[bool] = False
     place: str
     read_only: bool
     bits: int

@@ -21,6 +21,6 @@ for subcommand in (
     *(fill.create, fill.add, keep.info, keep.verify),
     *(keep.forget, keep.prune, fill.export, fill.import_, fill.copy),
     *(identities.assign, identities.merge, identities.split, identities.name),
-    *(keep.calibrate, network.cameras),
+    *(keep.calibrate, network.cameras, network.associate),
 ):
     command.add_command(subcommand)

@@ -5,6 +5,7 @@ import re
 import click
 
 from reid_hash.cli import options, show
+from reid_hash.gallery.network.decisions import person_assigns, person_merges, person_splits
 from reid_hash.gallery.open import Place, open_gallery
 from reid_hash.gallery.sighting import parse_identity
 
@@ -37,7 +38,7 @@ ids_option = click.option("--ids", callback=parse_numbers, help="Numbers of sigh
 def assign(place: Place, identity: str, ids: tuple[int, ...]) -> None:
     """Say that sightings are of IDENTITY: a name, which may be new, or a number as #12."""
     with open_gallery(place) as gallery:
-        number = gallery.people.assign(ids, parse_identity(identity))
+        number = person_assigns(gallery, ids, parse_identity(identity))
     show.line(f"{len(ids):,} sightings are of identity #{number}")
 
 
@@ -48,7 +49,7 @@ def assign(place: Place, identity: str, ids: tuple[int, ...]) -> None:
 def merge(place: Place, kept: str, other: str) -> None:
     """Give all sightings of OTHER to KEPT."""
     with open_gallery(place) as gallery:
-        number = gallery.people.merge(parse_identity(kept), parse_identity(other))
+        number = person_merges(gallery, parse_identity(kept), parse_identity(other))
         has = gallery.count(identities=[number])
     show.line(f"identity #{number} has {has:,} sightings")
 
@@ -64,7 +65,7 @@ def split(
 ) -> None:
     """Take sightings or tracks of IDENTITY out into a new identity."""
     with open_gallery(place) as gallery:
-        number = gallery.people.split(parse_identity(identity), ids, tracks, new)
+        number = person_splits(gallery, parse_identity(identity), ids, tracks, new)
         has = gallery.count(identities=[number])
     show.line(f"new identity #{number} has {has:,} sightings")
 

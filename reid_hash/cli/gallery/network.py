@@ -1,15 +1,19 @@
 """`reid-hash gallery cameras|associate`."""
 
+import time
 from pathlib import Path
 
 import click
 
-from reid_hash.app.cameras import give_cameras, known_cameras, learn_cameras
+from reid_hash.app.cameras import LIMIT, answer, give_cameras, known_cameras, learn_cameras
+from reid_hash.app.cameras import associate as find_who_is_who
 from reid_hash.cli import options, show
+from reid_hash.cli.gallery.identities import parse_numbers
 from reid_hash.evaluation.describe import write_json
 from reid_hash.gallery.network.cameras import CameraNetwork
 from reid_hash.gallery.open import Place, open_gallery
 from reid_hash.utils.files import write_text
+from reid_hash.utils.timestamps import parse_since
 
 
 @click.command("cameras", short_help="Who goes from which camera to which, and how long it takes")
@@ -88,3 +92,71 @@ def print_network(network: CameraNetwork) -> None:
         if ahead:
             which = "ahead of" if ahead > 0 else "behind"
             show.line(f"note: the clock of {name} is {abs(ahead):.0f} s {which} the others'")
+
+
+@click.command("associate", short_help="Second thoughts: all tracklets of a time together")
+@click.argument("place", metavar="GALLERY", type=options.GALLERY)
+@click.option("--since", help="From a time in ISO 8601 on, or younger than an age such as 2h.")
+@click.option("--until", help="Before a time in ISO 8601, or older than an age.")
+@click.option(
+    "--limit",
+    default=LIMIT,
+    show_default=True,
+    help="Evidence from which changes are made, in nats.",
+)
+@click.option(
+    "--far", default=0.02, show_default=True, help="Share of strangers joined to anybody."
+)
+@click.option("--accept", callback=parse_numbers, help="Proposals of the last run to apply: 1,3.")
+@click.option("--refuse", callback=parse_numbers, help="Proposals never to make again: 2,4-6.")
+@options.json_option
+def associate(
+    place: Place,
+    since: str | None,
+    until: str | None,
+    limit: float,
+    far: float,
+    accept: tuple[int, ...],
+    refuse: tuple[int, ...],
+    json_file: Path | None,
+) -> None:
+    """Decide anew who is who in GALLERY, by looks, places and times of all tracklets together.
+
+    Changes for which the evidence is strong are made; the others are listed, with a number, for a
+    person to --accept or --refuse. What people have decided, names included, is never undone.
+    """
+    with open_gallery(place) as gallery:
+        if accept or refuse:
+            left = answer(gallery, accept, refuse)
+            show.line(f"accepted {len(accept)}, refused {len(refuse)}; {left} proposals are left")
+            return
+        now = time.time()
+        first, last = (None if text is None else parse_since(text, now) for text in (since, until))
+        applied, open_ones = find_who_is_who(gallery, first, last, limit, far)
+    new = sum(one.kind == "new" for one in applied)
+    show.line(f"{len(applied) - new:,} changes made, {new:,} new people")
+    rows = [
+        [str(i), one.kind, _who(one.other), _who(one.identity), str(len(one.sightings))]
+        + [f"{value:+.1f}" for value in (one.evidence, one.appearance, one.place)]
+        for i, one in enumerate(open_ones, 1)
+    ]
+    columns = [show.Column(text) for text in ("no.", "proposal", "of", "to")]
+    columns += [
+        show.Column(text, right=True) for text in ("sightings", "evidence", "look", "place")
+    ]
+    if rows:
+        show.line(f"{len(rows):,} proposals for a person, --accept or --refuse:")
+        show.table(columns, rows, keys=2)
+    if json_file is not None:
+        write_json(
+            json_file,
+            {
+                "applied": [one.to_dict() for one in applied],
+                "open": [one.to_dict() for one in open_ones],
+            },
+        )
+        show.written(json_file)
+
+
+def _who(identity: int | None) -> str:
+    return "somebody new" if identity is None else f"#{identity}"

@@ -5,7 +5,6 @@ chains to those of people who left and came back: complete agreement is not aske
 joined to whom they were seen with.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,35 +21,12 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """Two identities that are one, or one that is two.
-
-    Attributes:
-        kind: "merge" or "split".
-        identity: number in the gallery: the one that is kept.
-        other: the one that goes into it; of a split, None.
-        tracklets: rows of the tracklets that would change their identity.
-        evidence: nats that speak for it.
-        appearance: of these, from how they look.
-        place: of these, from place and time.
-    """
-
-    kind: str
-    identity: int
-    other: int | None
-    tracklets: Sequence[int]
-    evidence: float
-    appearance: float
-    place: float
-
-
 def cluster(
     tracklets: Tracklets,
     network: CameraNetwork,
     appearance: Appearance,
     far: float = 0.05,
-    apart_for_good: NDArray[np.bool_] | None = None,
+    given: "Given | None" = None,
 ) -> Ints:
     """Say of all tracklets together which are of one person.
 
@@ -59,7 +35,7 @@ def cluster(
         network: the ways between their cameras.
         appearance: what distances mean.
         far: share of the chains of strangers that may be joined to somebody.
-        apart_for_good: [n, n] pairs that a person has said are two people.
+        given: what a person has said, and stays.
 
     Returns:
         [n] int64, a number for each person, from 0.
@@ -67,17 +43,42 @@ def cluster(
     count = len(tracklets)
     two = impossible(tracklets, network)
     two = two | two.T
-    if apart_for_good is not None:
-        two |= apart_for_good
+    same = np.zeros((0, 2), np.int64)
+    if given is not None:
+        two, same = two | given.two, given.same
+        two[same[:, 0], same[:, 1]] = two[same[:, 1], same[:, 0]] = False
     score = link_scores(tracklets, tracklets.distances(), network, appearance)
     score[two] = -np.inf
     links, _ = best_links(score)
-    joined = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (count, count))
-    _, component = connected_components(joined, directed=False)
-    chain = _unmixed(component.astype(np.int64), two)
+    chain = _unmixed(_components(links, count), two)
+    chain = _components(np.concatenate([_edges(chain), same]), count)
     # as of one stranger's search among all others
     share = -np.expm1(np.log1p(-min(far, 1 - 1e-9)) / max(len(np.unique(chain)) - 1, 1))
     return join_alike(tracklets.vectors, chain, two, appearance.nearest(share))
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What a person has said of tracklets.
+
+    Attributes:
+        two: [n, n] bool, symmetric: pairs that are of two people.
+        same: [m, 2] int64, pairs that are of one person.
+    """
+
+    two: NDArray[np.bool_]
+    same: Ints
+
+
+def _components(links: Ints, count: int) -> Ints:
+    joined = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (count, count))
+    return connected_components(joined, directed=False)[1].astype(np.int64)
+
+
+def _edges(groups: Ints) -> Ints:
+    """Each of a group and the first one of it."""
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    return np.stack([np.arange(len(groups)), first[group]], axis=1).astype(np.int64)
 
 
 def _unmixed(chain: Ints, two: NDArray[np.bool_]) -> Ints:

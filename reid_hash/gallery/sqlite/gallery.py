@@ -99,6 +99,7 @@ class Gallery(AnyGallery):
     """
 
     real_queries = True
+    keeps_documents = True
 
     def __new__(
         cls,
