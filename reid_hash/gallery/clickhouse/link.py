@@ -26,6 +26,15 @@ _STATEMENT = 2**28  # bytes: lists of ids are written into statements
 Columns = dict[str, tuple[str, Sequence[Any]]]
 """Name → type and values of the rows that are to be inserted."""
 
+_SERVER = {
+    "skip_unavailable_shards": 0,  # no answer that lacks the sightings of a shard
+    "distributed_foreground_insert": 1,  # rows are on their shards when an insert returns
+    "distributed_product_mode": "local",  # a sighting and its thumbnail are on one shard
+    "insert_quorum": "auto",  # and on most replicas,
+    "select_sequential_consistency": 1,  # whose claims of ids every writer sees
+}
+"""For a cluster; one node takes no notice."""
+
 _turns: dict[str, threading.RLock] = {}
 _turns_turn = threading.Lock()
 
@@ -85,6 +94,7 @@ class Link:
                 "send_receive_timeout": _ANSWER,
                 "autogenerate_session_id": False,  # threads may ask at the same time
                 "query_retries": 0,
+                "settings": _SERVER,
             }
         try:
             return driver.get_client(**made)
