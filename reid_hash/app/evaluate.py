@@ -238,9 +238,10 @@ def evaluate(
     if encoder.bits:
         check_lengths(bits, encoder.bits)
     elif bits or asked.asymmetric or not asked.embedding:
+        alone = "evaluate them with --float, without --bits and --asymmetric, or "
         raise ConfigError(
-            f"{file} gives floats, and no codes: evaluate them with --float, without --bits and "
-            "--asymmetric, or fit a head with `reid-hash fit --network` and name it with --head"
+            f"{file} gives floats, and no codes: {'' if asked.task == 'retrieval' else alone}fit a "
+            "head with `reid-hash fit --network` and name it with --head"
         )
     config = _data_config(asked, trained)
     seed = encoder.config.seed if encoder.config else 0

@@ -25,6 +25,7 @@ option = partial(options.option, EvaluateOptions)
     callback=options.parse_bits,
     help="Code length, or several: 16,24,32,48,64. All the usual ones when left out.",
 )
+@options.network_options
 @options.model_option
 @options.methods_option
 @options.features_option
@@ -64,7 +65,7 @@ def command(
     row is kept as soon as it is there.
     """
     if methods is not None and given["model"] is not None:
-        raise ConfigError("--methods trains networks of its own: leave out --model")
+        raise ConfigError("--methods trains networks of its own: leave out --model and --network")
     if fast and methods is None:
         raise ConfigError("--fast scales trainings down: it goes with --methods")
     if features is not None and methods is None:
