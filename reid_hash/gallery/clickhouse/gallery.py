@@ -52,6 +52,7 @@ class ClickHouseGallery(AnyGallery):
         self._template, self.model_file, self.cluster = facts
         self.bits, self.model = self._template.bits, self._template.model
         self.weights = self._template.weights
+        self._counted = (-1, 0)
         self._link, self._names = link, Names(address.database, self.cluster)
         self._batches = Batches(link, self._names)
         self._people = ClickHousePeople(link, self._names, self._batches, read_only)
@@ -150,8 +151,7 @@ class ClickHouseGallery(AnyGallery):
     def _insert(
         self, codes: Codes, sightings: Sequence[Sighting], now: float, keep_ids: bool = False
     ) -> NDArray[np.int64]:
-        for one in sightings:
-            fields_of(one, now)  # before an identity is made for any
+        fields = [fields_of(one, now) for one in sightings]  # before an identity is made for any
         identities, made = self._people.of(sightings)
         try:
             return rows.insert(
@@ -160,8 +160,8 @@ class ClickHouseGallery(AnyGallery):
                 codes.packed,
                 self.bits,
                 sightings,
+                fields,
                 identities,
-                now,
                 keep_ids,
             )
         except BaseException:
@@ -209,15 +209,19 @@ class ClickHouseGallery(AnyGallery):
             k: how many to find.
             where: among which sightings.
         """
-        table = self._names("sighting_rows")
         view, condition = self._batches.view(), rows.condition(where, self._people.find)
-        count = int(self._link.value(f"SELECT count() FROM {table}"))
+        last, count = self._counted
+        if last != view.last:  # how many there are decides how they are looked at, no more
+            count = int(self._link.value(f"SELECT count() FROM {self._names('sighting_rows')}"))
+            self._counted = view.last, count
         return scan.search(self._link, self._names, view, queries, k, condition, count)
 
     def _by_id(self, ids: Sequence[int]) -> dict[int | None, Sighting]:
+        """Sightings of ids that are seen."""
         seen: dict[int | None, Sighting] = {}
         for start in range(0, len(ids), _CHUNK):
-            for one in self._sightings({"ids": ids[start : start + _CHUNK]}):
+            listed = ", ".join(map(str, ids[start : start + _CHUNK]))
+            for one in self._read(f"id IN ({listed})"):
                 seen[one.id] = one
         return seen
 
@@ -247,10 +251,11 @@ class ClickHouseGallery(AnyGallery):
             terms += f" AND id > {min(max(int(after), -1), rows.NUMBERS)}"
         order = "time DESC, id DESC" if newest else "id"
         most = "" if limit is None else f" LIMIT {min(max(int(limit), 0), rows.NUMBERS)}"
-        found = self._link.rows(
-            f"SELECT {FIELDS} FROM {self._names('sighting_rows')} WHERE {terms} "
-            f"ORDER BY {order}{most}"
-        )
+        return self._read(f"{terms} ORDER BY {order}{most}")
+
+    def _read(self, where: str) -> list[Sighting]:
+        table = self._names("sighting_rows")
+        found = self._link.rows(f"SELECT {FIELDS} FROM {table} WHERE {where}")
         names = self._people.names(row[-1] for row in found)
         return [rows.to_sighting(row, names) for row in found]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from reid_hash.errors import GalleryError, MissingError
 from reid_hash.gallery.clickhouse.link import Columns, Link, number, real, text, turn_of
 from reid_hash.gallery.clickhouse.schema import SHARDED, columns_of, words
-from reid_hash.gallery.sighting import Filter, Sighting, any_names, fields_of, is_text
+from reid_hash.gallery.sighting import Fields, Filter, Sighting, any_names, is_text
 from reid_hash.utils.timestamps import TIME_LIMIT
 
 FIELDS = "id, camera, time, source, track, frame, x, y, w, h, identity"
@@ -315,8 +315,8 @@ def insert(
     packed: NDArray[np.uint8],
     bits: int,
     sightings: Sequence[Sighting],
+    fields: Sequence[Fields],
     identities: Sequence[int | None],
-    now: float,
     keep_ids: bool = False,
 ) -> NDArray[np.int64]:
     """Add sightings, all or none; gives their ids [n] int64, ascending.
@@ -327,16 +327,15 @@ def insert(
         packed: [n, width] uint8, their codes.
         bits: length of the codes.
         sightings: n of them.
+        fields: their columns, from `fields_of`.
         identities: n numbers, or None.
-        now: time of the sightings that have none, seconds since 1970.
         keep_ids: the sightings come with their ids, ascending, all above those there are.
 
     Raises:
-        GalleryError: a value cannot be stored; or they could not be written, and are not there.
+        GalleryError: they could not be written, and are not there.
     """
     if not len(sightings):
         return np.zeros(0, np.int64)
-    fields = [fields_of(sighting, now) for sighting in sightings]
     by_field = dict(
         zip(FIELDS.split(", ")[1:-1], map(list, zip(*fields, strict=True)), strict=True)
     )

@@ -34,7 +34,7 @@ _LOSS = 0.08  # share of the costs that the planes of a scan may leave out
 _MOST_PLANES = 8
 _SAMPLE = 2**14  # rows that the first look takes
 _FEW = 2**17  # rows that are fetched and compared without a look before
-_CAP = 2**18  # rows that one statement gives for all its queries together
+_CAP = 2**21  # rows that one statement gives for all its queries together: some 50 MB
 _TERMS = 2500  # of one statement: the engine takes some 0.1 ms to read each
 _BATCH = 50  # queries of one statement
 _BLOCK = 2**23  # bits that are numbers at a time
@@ -322,7 +322,7 @@ def _strides(rows: int) -> list[int]:
     if rows <= _FEW:
         return [1]
     first = max(2, rows // _SAMPLE)
-    return [first, 16, 1] if first >= 64 else [first, 1]
+    return [first, 16, 1] if first >= 32 else [first, 1]
 
 
 def _arrays(data: bytes, count: int, width: int) -> list[NDArray[np.uint64]]:

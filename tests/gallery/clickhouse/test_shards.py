@@ -8,7 +8,7 @@ import pytest
 
 from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError
-from reid_hash.gallery.sighting import Sighting
+from reid_hash.gallery.sighting import Sighting, fields_of
 from tests.gallery.clickhouse.places import address_in, require_clickhouse
 from tests.gallery.galleries import make, some_codes, some_sightings
 
@@ -39,7 +39,7 @@ def folders(tmp_path_factory):
         with ClickHouseGallery.create(address_in(place, f"s{shard}"), codes[:0]) as made:
             insert(
                 *(made._link, made._batches, codes[mine].packed, codes.bits),
-                *(given, [None] * len(mine), 0.0),
+                *(given, [fields_of(one, 0.0) for one in given], [None] * len(mine)),
                 keep_ids=True,
             )
     return place
