@@ -318,10 +318,12 @@ def _journey(plan: Plan, seed: int, identity: int, seconds: float) -> list[Walk]
     time, walks = float(rng.uniform(-20, 0.92 * seconds)), []
     while time < seconds:  # once each time that the person comes
         camera, before = int(rng.choice(plan.doors)), 0
-        first = True
+        first, free, ended = True, time - 1, time - 1
         while time < seconds:
             comes = (camera % 2 == 1) == bool(rng.random() < 0.8)
-            walk = cross(seed, identity, camera, time, comes, _SLOPE, rng)
+            # cameras overlap two by two: nobody is before a third one, or before one twice
+            walk = cross(seed, identity, camera, max(time, free + 0.5), comes, _SLOPE, rng)
+            free, ended = ended, walk.end
             if walk.start >= 0 and walk.end < seconds:
                 walks.append(walk)
             if not first and camera in plan.doors and rng.random() < _LEAVES:

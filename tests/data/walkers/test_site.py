@@ -30,6 +30,8 @@ def test_everybody_comes_in_by_a_door_and_is_at_one_place_at_a_time(site: Site):
         for before, after in itertools.pairwise(walks):
             if after.start < before.end:
                 met.add((before.camera, after.camera))
+        for before, after in zip(walks, walks[2:], strict=False):
+            assert after.start > before.end  # before two cameras at once at most
         if walks[0].start > 30:  # whoever was there before the site began may be anywhere
             assert walks[0].camera in site.plan.doors
     assert met

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from reid_hash.codes import Codes
+from reid_hash.gallery.network.cameras import CameraNetwork
+from reid_hash.gallery.network.kept import Knowledge
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.video.events import Events
 from reid_hash.video.identity.identify import Identifier, IdentifyOptions
-from reid_hash.video.identity.recognition import LearnedLimit, People
+from reid_hash.video.identity.recognition import LearnedLimit, People, Whereabouts
 from reid_hash.video.source import Address
 from reid_hash.video.track_code import TrackDescriptor
 from reid_hash.video.types import Detections, Frame
@@ -116,3 +118,39 @@ def test_what_is_seen_of_somebody_is_kept_at_the_gallerys_length(people):
     assert len(track.code) >= 3
     assert (seen.code.bits, len(seen.values)) == (BITS, BITS)
     np.testing.assert_allclose(seen.values, np.tanh(Fake.row[:BITS] / 2), atol=1e-6)
+
+
+def test_place_and_time_move_the_limit(tmp_path):
+    network = CameraNetwork.from_dict(
+        {
+            "cameras": ["gate", "hall"],
+            "ways": [{"from": "gate", "to": "hall", "share": 0.9, "seconds": 20}],
+            "never": [["hall", "gate"]],
+        }
+    )
+    random = np.random.default_rng(5)
+    with Gallery.create(tmp_path / "g", 64, np.ones(64, np.float32), "m") as gallery:
+        limit = LearnedLimit(64.0, 0.05)
+        whereabouts = Whereabouts(Knowledge(network))
+        people = People(gallery, 64, limit, whereabouts)
+        looks = random.choice([-0.9, 0.9], (6, 64))
+        for number, look in enumerate(looks):
+            one = people.start(descriptor(look).code, Sighting(camera="gate"))
+            people.saw(one, "gate", 1000.0 + 500 * number)
+        turned = looks[2].copy()
+        turned[:10] *= -1  # 0.156 of the weights: beyond the limit of 0.14
+        query = descriptor(turned)
+        assert people.find(query, set()).identity is None
+        expected = people.find(query, set(), "hall", 2020.0)
+        assert expected.identity == 3
+        assert expected.place > 1
+        assert expected.limit > limit.distance(6)
+        # the way takes half a minute, not two seconds, and nobody comes back by it
+        for camera, time in (("hall", 2000.5), ("gate", 2020.0)):
+            assert people.find(query, set(), camera, time).place < expected.place - 1
+        same = descriptor(looks[2])
+        assert people.find(same, set(), "hall", 2020.0).identity == 3
+        # a camera that nobody knows: looks alone
+        assert people.find(same, set(), "roof", 2020.0).place == 0
+        # whoever is not expected at all must look the more alike
+        assert people.find(query, set(), "gate", 2020.0).limit < limit.distance(6)
