@@ -3,7 +3,6 @@
 import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from reid_hash.errors import GalleryError
@@ -26,11 +25,6 @@ class ServiceAddress:
 
     def __str__(self) -> str:
         return self.url
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder on this machine that holds the gallery: none."""
-        return None
 
 
 def is_service(text: str) -> bool:
