@@ -30,6 +30,7 @@ option = partial(options.option, Settings)
 
 PASSWORD = "REID_HASH_PASSWORD"  # nosec B105  # the name of a variable
 
+SECRET = "REID_HASH_WEBHOOK_SECRET"  # nosec B105  # likewise
 
 state_option = click.option(
     "--state",
@@ -87,6 +88,13 @@ state_option = click.option(
     show_default=True,
     help="Requests a second that the service takes of each key.",
 )
+@option(
+    "--webhook",
+    "webhooks",
+    multiple=True,
+    metavar="URL",
+    help="Send events there, signed with $REID_HASH_WEBHOOK_SECRET; may be given several times.",
+)
 @click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
 @options.network_options
 @gallery_model_option
@@ -136,6 +144,7 @@ def command(
             runs=RUNS,
             state=state,
             limits=Limits(rate=rate),
+            webhook_secret=os.environ.get(SECRET),
             **given,
         )
         if demo and isinstance(place, Path):

@@ -71,6 +71,8 @@ class Settings:
         page: serve the page; the service alone needs no Gradio.
         state: folder of the service's keys, receipts and audit log; see `api.state.state_folder`.
         limits: of the service.
+        webhooks: addresses that events are sent to.
+        webhook_secret: signs them; 16 characters or more.
     """
 
     gallery: Place
@@ -88,6 +90,8 @@ class Settings:
     page: bool = True
     state: Path | None = None
     limits: Limits = field(default_factory=Limits)
+    webhooks: tuple[str, ...] = ()
+    webhook_secret: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.password is not None and not self.password.strip():

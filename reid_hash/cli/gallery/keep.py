@@ -57,7 +57,8 @@ def info(place: Place, listed: bool, json_file: Path | None) -> None:
     lines = {
         "codes": f"{facts['bits']} bits, model {facts['model'] or 'unknown'}"
         + (f", {made_with}" if made_with else ""),
-        "sightings": f"{facts['sightings']:,}, {facts['thumbnails']:,} with a thumbnail",
+        "sightings": f"{facts['sightings']:,}"
+        + (f", {facts['thumbnails']:,} with a thumbnail" if "thumbnails" in facts else ""),
         "identities": f"{facts['identities']:,}",
     }
     if "engine" in facts:

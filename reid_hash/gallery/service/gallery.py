@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import numpy as np
@@ -12,10 +13,12 @@ from reid_hash.calibration import Calibration
 from reid_hash.codes import Codes
 from reid_hash.errors import GalleryError, MissingError
 from reid_hash.gallery.base import AnyGallery, check, check_added, cut
+from reid_hash.gallery.export.io import Exported
 from reid_hash.gallery.service.address import ServiceAddress
 from reid_hash.gallery.service.link import Link
 from reid_hash.gallery.sighting import Answer, Filter, Identity, Match, Sighting
 from reid_hash.utils.files import json_text
+from reid_hash.utils.timestamps import format_time
 
 if TYPE_CHECKING:
     from reid_hash.models.encoder import Encoder
@@ -302,7 +305,29 @@ class ServiceGallery(AnyGallery):
 
     @override
     def _forget(self, where: Filter) -> int:
-        return int(self._write("/forget", _where(where))["sightings"])
+        told = self._write("/forget", _where(where))
+        self.receipt = (
+            f"receipt {told['receipt']} of {self.place}, for {told['caller']}: "
+            f"{told['sightings']:,} sightings erased at {format_time(told['done'])}"
+        )
+        return int(told["sightings"])
+
+    @override
+    def document(self, name: str) -> str | None:
+        """None: what is kept under names stays where the gallery is kept."""
+        return None
+
+    @override
+    def keep_document(self, name: str, text: str | None) -> None:
+        raise GalleryError(f"{self.place}: learn its {name} where the gallery is kept")
+
+    @override
+    def exported(self) -> AbstractContextManager[Exported]:
+        raise GalleryError(f"{self.place}: export or copy the gallery where it is kept")
+
+    @override
+    def take_in(self, exported: Exported) -> int:
+        raise GalleryError(f"{self.place}: import into the gallery where it is kept")
 
     @property
     @override

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 import reid_hash
-from reid_hash.web.api import about, erasing, people, search, sightings
+from reid_hash.web.api import about, erasing, listening, people, search, sightings
 from reid_hash.web.api.guard import Guard
 from reid_hash.web.api.problems import MEDIA_TYPE, ProblemDetails, add_handlers
 from reid_hash.web.api.route import ROLE
@@ -45,7 +45,7 @@ def make_api(service: Service) -> Guard:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
-    for room in (sightings, search, people, erasing, about):
+    for room in (sightings, search, people, erasing, listening, about):
         app.include_router(room.routes(service), prefix=PREFIX)
     paths = get_openapi(title="", version="", routes=app.routes)["paths"]
     known = [

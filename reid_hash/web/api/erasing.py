@@ -95,4 +95,5 @@ def _receipt(request: Request, service: Service, what: dict, work) -> Response: 
     receipt = service.receipts.erase(request.scope["caller"].name, what, work)
     request.scope["told"] |= {"receipt": receipt["receipt"], "sightings": receipt["sightings"]}
     service.metrics.erased.inc(receipt["sightings"])
+    service.events.note("erased", receipt["receipt"])
     return json_answer(receipt)

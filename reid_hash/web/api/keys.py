@@ -118,6 +118,10 @@ class Keys:
         digest, caller = known[match[1]]
         return caller if hmac.compare_digest(digest, _digest(key)) else None
 
+    def has(self, caller: Caller) -> bool:
+        """Whether a caller's key is still taken, for the same things."""
+        return any(one == caller for _, one in self._current().values())
+
     def _current(self) -> dict[str, tuple[bytes, Caller]]:
         version = self._state.version()
         if version != self._version:

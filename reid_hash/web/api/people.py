@@ -19,6 +19,10 @@ def routes(service: Service) -> APIRouter:
     """The operations on people."""
     router = APIRouter(route_class=ApiRoute, tags=["people"])
 
+    def told(identity: int | None) -> Response:
+        service.events.note("people", identity)
+        return json_answer({"identity": identity})
+
     @router.get("/people", response_model=schemas.PeoplePage, openapi_extra=needs("read"))
     def list_people(
         limit: Annotated[int, Query(ge=1, le=schemas.MOST_AT_ONCE)] = 100,
@@ -63,7 +67,7 @@ def routes(service: Service) -> APIRouter:
     ) -> Response:
         """Give a person a name, or take it away."""
         with service.writing() as gallery:
-            return json_answer({"identity": gallery.people.name(identity, asked.name)})
+            return told(gallery.people.name(identity, asked.name))
 
     @router.post(
         "/people/{identity:int}/merge",
@@ -75,7 +79,7 @@ def routes(service: Service) -> APIRouter:
     ) -> Response:
         """Make two people one: the other's sightings become this one's."""
         with service.writing() as gallery:
-            return json_answer({"identity": gallery.people.merge(identity, asked.other)})
+            return told(gallery.people.merge(identity, asked.other))
 
     @router.post(
         "/people/{identity:int}/split",
@@ -88,7 +92,7 @@ def routes(service: Service) -> APIRouter:
         """Take sightings of a person out into a new one, whose number is the answer."""
         with service.writing() as gallery:
             new = gallery.people.split(identity, asked.ids, asked.tracks, asked.name)
-        return json_answer({"identity": new})
+        return told(new)
 
     @router.post(
         "/people/assign", response_model=schemas.IdentityAnswer, openapi_extra=needs("write")
@@ -100,7 +104,7 @@ def routes(service: Service) -> APIRouter:
         with service.writing() as gallery:
             number = gallery.people.assign(asked.ids, asked.identity)
         request.scope["told"]["sightings"] = len(asked.ids)
-        return json_answer({"identity": number})
+        return told(number)
 
     return router
 

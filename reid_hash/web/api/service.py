@@ -1,6 +1,7 @@
 """What the service's requests share: the gallery, the keys, what was answered and erased."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,14 @@ from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.sqlite.database import is_full
 from reid_hash.web.api.answered import Answered
 from reid_hash.web.api.audit import Audit
-from reid_hash.web.api.keys import Keys
+from reid_hash.web.api.events import Events
+from reid_hash.web.api.keys import Caller, Keys
 from reid_hash.web.api.limits import Rate, Slots
 from reid_hash.web.api.metrics import Metrics
 from reid_hash.web.api.problems import Problem
 from reid_hash.web.api.receipts import Receipts
 from reid_hash.web.api.state import State, state_folder
+from reid_hash.web.api.webhooks import Webhook
 from reid_hash.web.inbox import Inbox
 from reid_hash.web.served_gallery import ServedGallery
 from reid_hash.web.settings import Settings
@@ -38,6 +41,8 @@ class Service:
         keys, answered, receipts, audit, metrics: what is kept.
         rate, working, streams, bodies: limits.
         inbox: files that were sent.
+        events, webhooks: what changed, and whom that is sent to.
+        ended: set when the service ends.
 
     Raises:
         ReidHashError: the state cannot be opened.
@@ -55,6 +60,16 @@ class Service:
         self.streams = Slots(limits.streams, "listeners")
         self.bodies = Slots(limits.bodies, "bytes are sent")
         self.inbox = Inbox(sent)
+        self.ended = threading.Event()
+        self.events = Events(self.state, served)
+        try:
+            self.webhooks = [
+                Webhook(url, settings.webhook_secret or "", self.state, self.events)
+                for url in settings.webhooks
+            ]
+        except BaseException:
+            self.events.close()
+            raise
 
     def __repr__(self) -> str:
         return f"Service({self.served!r})"
@@ -63,6 +78,10 @@ class Service:
     def needs_key(self) -> bool:
         """Whether a key is asked for: beyond this machine always, on it where there are any."""
         return not self.settings.is_local or len(self.keys) > 0
+
+    def knows(self, caller: Caller) -> bool:
+        """Whether a caller may still ask: a key may have been taken back, or the first one made."""
+        return self.keys.has(caller) if self.needs_key else True
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[AnyGallery]:
@@ -88,6 +107,10 @@ class Service:
 
     def close(self) -> None:
         """Close what is kept; the gallery is whose it was."""
+        self.ended.set()
+        for webhook in self.webhooks:
+            webhook.close()
+        self.events.close()
         self.audit.close()
         self.state.close()
 

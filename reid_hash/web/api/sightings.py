@@ -91,6 +91,7 @@ def routes(service: Service) -> APIRouter:
             ids = gallery.add_codes(codes, sightings).tolist()
         request.scope["told"]["sightings"] = len(ids)
         service.metrics.added.inc(len(ids))
+        service.events.poke()
         return json_answer({"ids": ids}, 201)
 
     @router.get("/sightings", response_model=schemas.SightingPage, openapi_extra=needs("read"))

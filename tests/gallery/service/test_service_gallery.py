@@ -182,6 +182,13 @@ def test_what_is_wrong_is_said(pair, tmp_path, monkeypatch):
         assert len(reader) == 60
         with pytest.raises(GalleryError, match="read-only"):
             reader.forget(ids=[1])
+    for work in (
+        lambda: behind.export(tmp_path / "all.npz"),
+        lambda: behind.keep_document("a", ""),
+    ):
+        with pytest.raises(GalleryError, match="where"):
+            work()
+    assert behind.document("cameras") is None
     behind.close()
     with pytest.raises(GalleryError, match="no longer open"):
         len(behind)
