@@ -164,9 +164,9 @@ def test_a_network_is_not_built_that_its_file_only_describes(tmp_path, monkeypat
     built = []
     plain = checkpoint.HashNet
 
-    def recorded(config):
+    def recorded(*given):
         built.append(torch.get_default_device().type)
-        return plain(config)
+        return plain(*given)
 
     monkeypatch.setattr(checkpoint, "HashNet", recorded)
     with pytest.raises(CheckpointError, match="describes .* and holds"):

@@ -21,7 +21,7 @@ from reid_hash.utils.progress import counting
 FEATURES_FILE = "features.npz"
 """The floats in the folder of a run."""
 
-_OF_IMAGES = ("pretrained", "stripes", "soft_stripes", "output_stride", "standardise", "freeze")
+_OF_IMAGES = ("pretrained", "stripes", "output_stride", "standardise", "freeze")
 
 
 def is_frozen(config: Config) -> bool:
@@ -53,7 +53,7 @@ def settle_frozen(config: Config) -> Config:
         raise ConfigError("loss.similarity=appearance is of images: set it to labels")
     file = os.path.abspath(model.backbone.removeprefix(PREFIX))
     network = read_frozen(file, model.preset)
-    changed = {"backbone": PREFIX + file, "flip_average": False}
+    changed = {"backbone": PREFIX + file, "flip_average": False, "soft_stripes": False}
     height, width = network.size
     data = config.data.model_copy(update={"height": height, "width": width})
     return config.model_copy(update={"model": model.model_copy(update=changed), "data": data})

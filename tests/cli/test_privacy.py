@@ -35,7 +35,8 @@ SERVE = """
 from reid_hash.web.server import Server
 from reid_hash.web.settings import Settings
 import urllib.request
-with Server(Settings("g", port=0, detector="motion")) as server:
+from pathlib import Path
+with Server(Settings(Path("g"), port=0, detector="motion")) as server:
     urllib.request.urlopen(server.url).read()
 """
 

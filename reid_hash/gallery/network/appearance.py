@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from reid_hash.errors import GalleryError
 
@@ -129,6 +127,10 @@ def fit_appearance(genuine: ArrayLike, impostor: ArrayLike) -> Appearance:
 
 def _logistic(near: Floats, far: Floats) -> tuple[float, float]:
     """Slope and crossing of the log-likelihood ratio; both kinds of pairs weigh the same."""
+    # imported here: it takes as long as the rest of the page, and only learning needs it
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
     distances = np.concatenate([near, far])
     same = np.concatenate([np.ones(len(near)), -np.ones(len(far))])
     weights = np.concatenate(

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from reid_hash.gallery.network.appearance import Appearance
 from reid_hash.gallery.network.cameras import CameraNetwork
@@ -71,6 +69,10 @@ class Given:
 
 
 def _components(links: Ints, count: int) -> Ints:
+    # imported here, see `appearance`
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     joined = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (count, count))
     return connected_components(joined, directed=False)[1].astype(np.int64)
 

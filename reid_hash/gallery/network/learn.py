@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, hstack
-from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.network.appearance import Appearance, fit_appearance
@@ -197,6 +195,10 @@ def best_links(score: Floats) -> tuple[Ints, Floats]:
     Returns:
         (links [m, 2] int64, evidence [m] float64 > 0).
     """
+    # imported here, see `appearance`
+    from scipy.sparse import coo_array, hstack
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
     count = len(score)
     rows, columns = np.nonzero(score > 0)
     if not len(rows):
@@ -278,6 +280,10 @@ def strangers(tracklets: Tracklets, links: Ints, network: CameraNetwork) -> NDAr
     Returns:
         [n, n] bool, the upper triangle.
     """
+    # imported here, see `appearance`
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     count = len(tracklets)
     joined = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (count, count))
     chains, chain = connected_components(joined, directed=False)

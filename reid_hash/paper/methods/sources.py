@@ -21,7 +21,7 @@ FEATURES = {
 
 _LATER = {
     "data": ("camera_rule",),
-    "model": ("freeze", "output_stride", "standardise"),
+    "model": ("freeze", "output_stride", "standardise", "preset"),
     "loss": (
         *("classifier", "scale", "cosine_margin"),
         *("ranking", "balance", "quantisation", "relative_distance", "distillation", "temperature"),
