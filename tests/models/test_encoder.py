@@ -114,7 +114,7 @@ def test_none_at_all_gives_no_codes(encoder):
     for given in ([], np.zeros((0, 7, 5, 3), np.uint8), np.zeros((0, *encoder.size, 3), np.uint8)):
         assert len(encoder.encode(given)) == 0
         outputs, embedding = encoder.outputs(given)
-        assert (outputs.shape, embedding.shape) == ((0, 128), (0, 640))
+        assert (outputs.shape, embedding.shape) == ((0, 128), (0, 512))
 
 
 def test_many_files_are_read_a_block_at_a_time(encoder, file):

@@ -63,7 +63,7 @@ def test_a_path_is_never_a_name(tmp_path, monkeypatch):
 
 def test_a_misspelt_name_is_told_the_names_there_are(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CheckpointError, match=r"no such file: bse; .*base, .*small"):
+    with pytest.raises(CheckpointError, match=r"no such file: bse; .*small, .*base"):
         find_model(Path("bse"), "cuhk03")
     assert find_model(Path("mine.safetensors"), "cuhk03") == Path("mine.safetensors")
 
