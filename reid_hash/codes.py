@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from reid_hash.errors import CodeError, one_line
 from reid_hash.utils.files import replacing
 from reid_hash.utils.npz import NpzFile
-from reid_hash.utils.visible import visible
+from reid_hash.utils.terminal_text import visible
 
 _LONGEST = 2**16  # bytes of a name: 4 per character, and no path has 16,384
 MOST_BITS = 2**20

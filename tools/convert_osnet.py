@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from reid_hash.data.images import find_images, read_image, resize
-from reid_hash.nn.foreign import torchreid_name
 from reid_hash.nn.osnet import OSNet
+from reid_hash.nn.other_weights import torchreid_name
 
 
 def folded(path: Path) -> OSNet:

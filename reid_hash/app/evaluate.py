@@ -22,8 +22,8 @@ from reid_hash.app.runs import (
 from reid_hash.config.schema import DataConfig
 from reid_hash.data import data_root, load_dataset
 from reid_hash.data.dataset import Dataset
-from reid_hash.data.halves import READERS as HALVED
-from reid_hash.data.halves import TEN_HALVES
+from reid_hash.data.random_halves import READERS as HALVED
+from reid_hash.data.random_halves import TEN_HALVES
 from reid_hash.errors import ConfigError
 from reid_hash.evaluation import describe
 from reid_hash.evaluation.encoded import (

@@ -31,7 +31,7 @@ from reid_hash.data import data_root, load_dataset
 from reid_hash.data.dataset import Dataset
 from reid_hash.data.hold_out import hold_out
 from reid_hash.data.images import Pixels, decode
-from reid_hash.data.several import join
+from reid_hash.data.joined import join
 from reid_hash.errors import CheckpointError, ConfigError, DataError
 from reid_hash.evaluation import describe
 from reid_hash.evaluation.encoded import Encoded, check_matches, encode_dataset
@@ -48,7 +48,7 @@ from reid_hash.training.frozen import growing_of, is_frozen, settle_frozen
 from reid_hash.training.loop import CONFIG_FILE, MODEL_FILE
 from reid_hash.training.loop import train as train_network
 from reid_hash.utils.files import is_ordinary
-from reid_hash.utils.visible import remark
+from reid_hash.utils.terminal_text import remark
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import click
 
 from reid_hash.errors import ReidHashError
 from reid_hash.utils.signals import interrupting
-from reid_hash.utils.visible import echo, encodable, make_streams_forgiving, visible
+from reid_hash.utils.terminal_text import echo, encodable, make_streams_forgiving, visible
 
 
 class _HelpFormatter(click.HelpFormatter):

@@ -8,7 +8,7 @@ from reid_hash.cli import show
 from reid_hash.errors import CheckpointError
 from reid_hash.models.head_encoder import is_head, load_head
 from reid_hash.models.shipped import ShippedModel, default_model, shipped_model, shipped_models
-from reid_hash.utils.visible import echo, visible
+from reid_hash.utils.terminal_text import echo, visible
 
 
 @click.command("models", short_help="The models that come with the toolkit")

@@ -18,7 +18,7 @@ from reid_hash.gallery.open import Place
 from reid_hash.gallery.service.address import is_service, parse_service
 from reid_hash.models.foreign.inputs import PRESETS
 from reid_hash.models.foreign.network import Network
-from reid_hash.utils.visible import echo, make_console, visible
+from reid_hash.utils.terminal_text import echo, make_console, visible
 
 Command = Callable[..., Any]
 

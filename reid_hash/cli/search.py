@@ -13,8 +13,8 @@ from reid_hash.cli import options, show
 from reid_hash.cli.gallery.fill import dataset_option, gallery_model_option
 from reid_hash.evaluation.describe import write_json
 from reid_hash.gallery.sighting import Answer, Match
+from reid_hash.utils.terminal_text import echo, visible
 from reid_hash.utils.timestamps import format_time, parse_since
-from reid_hash.utils.visible import echo, visible
 
 option = partial(options.option, SearchOptions)
 

@@ -20,8 +20,8 @@ from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.models.foreign.network import Network
 from reid_hash.models.shipped import WALKERS_GALLERY
 from reid_hash.utils.signals import stop_signals
+from reid_hash.utils.terminal_text import echo
 from reid_hash.utils.timestamps import format_time
-from reid_hash.utils.visible import echo
 from reid_hash.web.api.keys import Keys, Role
 from reid_hash.web.api.state import State, state_folder
 from reid_hash.web.settings import Limits, Settings

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from reid_hash.evaluation.describe import distance_name
 from reid_hash.models.head_encoder import Head
-from reid_hash.report.numbers import MISSING, figure_name, number
-from reid_hash.utils.visible import (
+from reid_hash.report.formats import MISSING, figure_name, number
+from reid_hash.utils.terminal_text import (
     echo,
     encodable,
     make_console,

@@ -98,7 +98,7 @@ def load_dataset(
 
         dataset = msmt17(place, config.split)
     elif name in ("viper", "grid", "prid2011", "ilids"):
-        from reid_hash.data.halves import READERS
+        from reid_hash.data.random_halves import READERS
 
         dataset = READERS[name](place, config.protocol, config.split)
     elif name == "mnist":

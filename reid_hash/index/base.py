@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reid_hash.codes import Codes
 from reid_hash.errors import CodeError
-from reid_hash.utils.visible import visible
+from reid_hash.utils.terminal_text import visible
 
 _MOST = 2**63 - 1  # ids are int64, as FAISS has them
 

@@ -20,7 +20,7 @@ from reid_hash.data.dataset import RgbImage
 from reid_hash.data.images import as_image, resize
 from reid_hash.errors import CheckpointError, DataError, ImageError
 from reid_hash.utils.progress import counting
-from reid_hash.utils.visible import make_console
+from reid_hash.utils.terminal_text import make_console
 
 if TYPE_CHECKING:
     import PIL.Image

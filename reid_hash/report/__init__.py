@@ -1,3 +1,3 @@
 """Reports for people: plots, ranking grids and HTML pages."""
 
-__all__ = ["colours", "grid", "numbers", "pages", "plots", "style"]
+__all__ = ["colours", "formats", "grid", "pages", "plots", "style"]

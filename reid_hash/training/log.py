@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from reid_hash.utils.files import LineFile, cannot_write, json_text
 from reid_hash.utils.progress import fitting
-from reid_hash.utils.visible import remark
+from reid_hash.utils.terminal_text import remark
 
 METRICS_FILE = "metrics.jsonl"
 

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from reid_hash.config.schema import Config, TrainConfig
 from reid_hash.data.images import Pixels
-from reid_hash.data.several import source_of
+from reid_hash.data.joined import source_of
 from reid_hash.errors import ConfigError, ReidHashError
 from reid_hash.models.load import MODEL_FILE as MODEL_FILE
 from reid_hash.models.torch_encoder import network_outputs, pick_device
@@ -57,7 +57,7 @@ from reid_hash.utils.files import write_text
 from reid_hash.utils.memory import keep_freed_memory
 from reid_hash.utils.seeds import mixed_seed
 from reid_hash.utils.signals import stop_signals
-from reid_hash.utils.visible import remark
+from reid_hash.utils.terminal_text import remark
 
 STATE_FILE = "state.safetensors"
 CONFIG_FILE = "config.yaml"

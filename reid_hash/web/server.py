@@ -23,7 +23,7 @@ from reid_hash.web.settings import MOST_PIXELS, MOST_VIDEO_BYTES, Settings
 if TYPE_CHECKING:  # they need what comes with the extra
     from reid_hash.web.api.guard import Guard
     from reid_hash.web.api.service import Service
-    from reid_hash.web.gate import Gate
+    from reid_hash.web.request_filter import Gate
 
 _SWEPT = 20.0  # seconds between two looks for files that nobody used
 _SESSIONS = 200  # visits whose state Gradio keeps: .2 MiB each
@@ -204,10 +204,10 @@ def _application(page_gallery: PageGallery, sent: Path) -> "Gate":
         ) from error
     from PIL import Image as Pillow
 
-    from reid_hash.web.gate import Gate
     from reid_hash.web.inbox import Inbox
     from reid_hash.web.inputs import kinds_of
     from reid_hash.web.page import CSS, TITLE, make_page, theme
+    from reid_hash.web.request_filter import Gate
 
     Pillow.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses twice as many, whoever calls it
     inbox = Inbox(sent)

@@ -16,7 +16,7 @@ from reid_hash.gallery.sighting import Sighting
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.training.loop import train
-from reid_hash.utils.visible import encodable
+from reid_hash.utils.terminal_text import encodable
 from tests.helpers import coloured_pixels, on_terminal, tiny_config
 
 ENCODINGS = ("utf-8", "cp1252", "latin-1", "ascii")

@@ -12,7 +12,7 @@ pytest.importorskip("playwright", reason="needs playwright: pip install playwrig
 from playwright.sync_api import expect, sync_playwright
 
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.web.gate import COOKIE
+from reid_hash.web.request_filter import COOKIE
 from reid_hash.web.server import Server
 from reid_hash.web.settings import Settings
 from tests.web.client import Client

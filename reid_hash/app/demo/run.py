@@ -33,8 +33,8 @@ from reid_hash.models.load import open_model
 from reid_hash.models.torch_encoder import pick_device
 from reid_hash.report.pages.timeline import write_timeline
 from reid_hash.utils.signals import stop_signals
+from reid_hash.utils.terminal_text import remark
 from reid_hash.utils.timestamps import format_time
-from reid_hash.utils.visible import remark
 from reid_hash.video.crops import CropOptions
 from reid_hash.video.detectors.detector import open_detector
 from reid_hash.video.draw.canvas import Canvas

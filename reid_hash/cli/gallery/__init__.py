@@ -2,7 +2,7 @@
 
 import click
 
-from reid_hash.cli.gallery import fill, identities, keep, network
+from reid_hash.cli.gallery import fill, identities, maintain, network
 
 
 @click.group("gallery", short_help="Sightings with their codes, to be searched")
@@ -18,9 +18,9 @@ def command() -> None:
 
 
 for subcommand in (
-    *(fill.create, fill.add, keep.info, keep.verify),
-    *(keep.forget, keep.prune, fill.export, fill.import_, fill.copy),
+    *(fill.create, fill.add, maintain.info, maintain.verify),
+    *(maintain.forget, maintain.prune, fill.export, fill.import_, fill.copy),
     *(identities.assign, identities.merge, identities.split, identities.name),
-    *(keep.calibrate, network.cameras, network.associate),
+    *(maintain.calibrate, network.cameras, network.associate),
 ):
     command.add_command(subcommand)

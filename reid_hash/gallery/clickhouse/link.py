@@ -183,7 +183,7 @@ class Link:
             )
             return [json.loads(line) for line in found.splitlines()]
 
-    def insert(self, table: str, columns: Columns, token: str = "") -> None:
+    def insert(self, table: str, columns: Columns, token: str = "") -> None:  # nosec B107
         """Insert rows.
 
         Args:

@@ -22,7 +22,7 @@ from reid_hash.gallery.sighting import Sighting, check_name
 from reid_hash.gallery.sqlite import query as select
 from reid_hash.gallery.sqlite import rows
 from reid_hash.gallery.sqlite.schema import checksum, get_meta
-from reid_hash.gallery.sqlite.work import charge
+from reid_hash.gallery.sqlite.work_limit import charge
 from reid_hash.utils.files import PRIVATE, replacing
 
 FORMAT = "reid_hash gallery 1"

@@ -16,9 +16,9 @@ from reid_hash.errors import BusyError, GalleryError, one_line
 from reid_hash.gallery.sqlite.cache import delete_indexes
 from reid_hash.gallery.sqlite.files import DATABASE as DATABASE
 from reid_hash.gallery.sqlite.files import LOCK, check_files, make_file
-from reid_hash.gallery.sqlite.log import find_log_damage, is_empty, log_of
 from reid_hash.gallery.sqlite.schema import check_schema, prepare
-from reid_hash.gallery.sqlite.work import ENDLESS, Connection, Work
+from reid_hash.gallery.sqlite.work_limit import ENDLESS, Connection, Work
+from reid_hash.gallery.sqlite.write_ahead_log import find_log_damage, is_empty, log_of
 
 _NO_PERMISSION = "no permission to write there; open it read-only"
 _FULL = "the disk is full; nothing of this step was kept, all before it is safe"

@@ -38,7 +38,6 @@ from reid_hash.gallery.sqlite.files import (
     modes_of,
 )
 from reid_hash.gallery.sqlite.index import GalleryIndex
-from reid_hash.gallery.sqlite.log import is_empty, log_of
 from reid_hash.gallery.sqlite.people import People
 from reid_hash.gallery.sqlite.schema import (
     SCHEMA,
@@ -49,6 +48,7 @@ from reid_hash.gallery.sqlite.schema import (
     require_version,
 )
 from reid_hash.gallery.sqlite.verify import verify
+from reid_hash.gallery.sqlite.write_ahead_log import is_empty, log_of
 from reid_hash.utils.files import replacing
 
 if TYPE_CHECKING:

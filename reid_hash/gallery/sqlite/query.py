@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reid_hash.errors import GalleryError, MissingError
 from reid_hash.gallery.sighting import Filter, Sighting, any_names
-from reid_hash.gallery.sqlite.work import ROW, allow, charge
+from reid_hash.gallery.sqlite.work_limit import ROW, allow, charge
 from reid_hash.utils.timestamps import TIME_LIMIT
 
 Ids = NDArray[np.int64]

@@ -29,7 +29,7 @@ from reid_hash.gallery.sqlite.query import (
     sequence,
 )
 from reid_hash.gallery.sqlite.schema import checksum, get_count, put_meta
-from reid_hash.gallery.sqlite.work import allow
+from reid_hash.gallery.sqlite.work_limit import allow
 
 
 def insert(

@@ -22,7 +22,7 @@ from reid_hash.codes import Codes
 from reid_hash.errors import CodeError, GalleryError
 from reid_hash.gallery.sqlite import query as select
 from reid_hash.gallery.sqlite.files import DATABASE, READERS
-from reid_hash.gallery.sqlite.work import charge
+from reid_hash.gallery.sqlite.work_limit import charge
 
 SCHEMA = 1
 """Version of the tables below."""

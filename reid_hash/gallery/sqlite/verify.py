@@ -13,9 +13,9 @@ from reid_hash.gallery.sqlite.cache import index_files, remove_leftovers
 from reid_hash.gallery.sqlite.database import WAIT, Database
 from reid_hash.gallery.sqlite.files import describe_wide, narrow
 from reid_hash.gallery.sqlite.index import position
-from reid_hash.gallery.sqlite.log import find_log_damage, log_of
 from reid_hash.gallery.sqlite.schema import checksum, faults, get_meta, read_facts
-from reid_hash.gallery.sqlite.work import charge
+from reid_hash.gallery.sqlite.work_limit import charge
+from reid_hash.gallery.sqlite.write_ahead_log import find_log_damage, log_of
 
 SHOWN = 20
 """Rows of a kind that are named one by one; of more the number is given."""

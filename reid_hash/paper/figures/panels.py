@@ -9,7 +9,7 @@ from reid_hash.evaluation.retrieval import RADIUS, TOP, RetrievalRow
 from reid_hash.paper.methods import catalogue
 from reid_hash.paper.methods.catalogue import METHODS
 from reid_hash.paper.methods.sources import Plan
-from reid_hash.report.numbers import figure_name, has
+from reid_hash.report.formats import figure_name, has
 from reid_hash.report.plots.panels import Line, Panel, panels_plot
 from reid_hash.report.style import Heading
 

@@ -21,7 +21,7 @@ from reid_hash.nn.checkpoint import FORMAT, Checkpoint, load_checkpoint, read_fa
 from reid_hash.paper.methods.sources import Hashing, Network
 from reid_hash.training.estimate import duration, seconds_a_step, training_steps
 from reid_hash.training.loop import MODEL_FILE, STATE_FILE, Stopped, train
-from reid_hash.utils.visible import remark
+from reid_hash.utils.terminal_text import remark
 
 EVALUATION_FILE = "evaluation.json"
 """Name of the file with evaluated figures in the folder of a network; can be deleted."""

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from reid_hash.report.numbers import (
+from reid_hash.report.formats import (
     MISSING,
     best_text,
     figure_columns,

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from reid_hash.report.colours import GREY, INK, PALETTE
-from reid_hash.report.numbers import figure_name, has
+from reid_hash.report.formats import figure_name, has
 from reid_hash.report.style import (
     AS_REPORTED,
     MARKERS,

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reid_hash.report.colours import INK, PALETTE
-from reid_hash.report.numbers import figure_name, has, is_figure
+from reid_hash.report.formats import figure_name, has, is_figure
 from reid_hash.report.style import (
     MARKERS,
     add_legend,

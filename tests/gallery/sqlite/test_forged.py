@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reid_hash.errors import GalleryError, ReidHashError
-from reid_hash.gallery.sqlite import work
+from reid_hash.gallery.sqlite import work_limit
 from reid_hash.gallery.sqlite.cache import index_files
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.gallery.sqlite.query import SEALED
@@ -322,9 +322,9 @@ def test_work_is_in_proportion_to_the_file(tmp_path, monkeypatch):
     """What a gallery needs stays far below what it may do, without the part that all may."""
     make(tmp_path / "g", 5000).close()
     for name in ("_STEPS", "_BYTES"):
-        monkeypatch.setattr(work, name, 0.0)
-    monkeypatch.setattr(work, "_STEPS_A_BYTE", work._STEPS_A_BYTE / 3)
-    monkeypatch.setattr(work, "_EVERY", 100)
+        monkeypatch.setattr(work_limit, name, 0.0)
+    monkeypatch.setattr(work_limit, "_STEPS_A_BYTE", work_limit._STEPS_A_BYTE / 3)
+    monkeypatch.setattr(work_limit, "_EVERY", 100)
     with Gallery.open(tmp_path / "g") as gallery:
         gallery.people.assign(range(1, 4000), "Ann")
         assert gallery.verify() == []

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from reid_hash.errors import ReidHashError
+from reid_hash.report.formats import best_text, figure_columns, meanings, percent
 from reid_hash.report.grid import RankingRow, ranking_grid
-from reid_hash.report.numbers import best_text, figure_columns, meanings, percent
 from reid_hash.report.pages import html
 from reid_hash.report.pages.html import Report, result_table, write_report
 from reid_hash.report.plots.cmc_curves import Curve, cmc_plot

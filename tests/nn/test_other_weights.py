@@ -6,7 +6,7 @@ import torchvision
 from torch import nn
 
 from reid_hash.errors import CheckpointError
-from reid_hash.nn.foreign import build_known
+from reid_hash.nn.other_weights import build_known
 from tests.nn.torchreid_form import TorchreidOSNet, randomised
 
 

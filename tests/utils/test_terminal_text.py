@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from reid_hash.utils.visible import remark, visible
+from reid_hash.utils.terminal_text import remark, visible
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from reid_hash.errors import GalleryError
-from reid_hash.gallery.sqlite import log as gallery_log
+from reid_hash.gallery.sqlite import write_ahead_log
 from reid_hash.gallery.sqlite.gallery import Gallery
-from reid_hash.gallery.sqlite.log import find_log_damage
 from reid_hash.gallery.sqlite.verify import fix, verify
+from reid_hash.gallery.sqlite.write_ahead_log import find_log_damage
 from tests.gallery.galleries import make, some_codes, some_sightings
 
 FRAME = 24 + 4096
@@ -23,7 +23,7 @@ FRAME = 24 + 4096
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch):
-    monkeypatch.setattr(gallery_log, "PAUSE", 0.0)
+    monkeypatch.setattr(write_ahead_log, "PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_checksums_are_those_of_the_definition_in_both_orders(folder):
 
 
 def test_a_log_is_read_in_blocks(folder, monkeypatch):
-    monkeypatch.setattr(gallery_log, "_BLOCK", 2 * FRAME)
+    monkeypatch.setattr(write_ahead_log, "_BLOCK", 2 * FRAME)
     log = log_of(folder)
     assert find_log_damage(log) is None
     flip(log, frames(log.read_bytes())[5][0] + 30)
@@ -239,7 +239,7 @@ while True:
 
 @pytest.mark.slow
 def test_a_writer_at_work_is_no_damage(tmp_path, monkeypatch):
-    monkeypatch.setattr(gallery_log, "PAUSE", 0.02)
+    monkeypatch.setattr(write_ahead_log, "PAUSE", 0.02)
     process = subprocess.Popen(
         [sys.executable, "-c", WRITE, tmp_path / "a"], stdout=subprocess.PIPE, text=True
     )
@@ -258,5 +258,5 @@ def test_what_was_seen_only_once_is_not_reported(folder, monkeypatch):
     log = log_of(folder)
     whole = log.read_bytes()
     flip(log, frames(whole)[0][0] + 30)
-    monkeypatch.setattr(gallery_log.time, "sleep", lambda _: log.write_bytes(whole))
+    monkeypatch.setattr(write_ahead_log.time, "sleep", lambda _: log.write_bytes(whole))
     assert find_log_damage(log) is None

@@ -9,7 +9,7 @@ from reid_hash.app.train import load_for
 from reid_hash.cli import main
 from reid_hash.config.reading import load_config
 from reid_hash.data.dataset import Dataset, ImageSet
-from reid_hash.data.several import SOURCE, join, source_of
+from reid_hash.data.joined import SOURCE, join, source_of
 from reid_hash.errors import ConfigError
 
 

@@ -14,7 +14,7 @@ pytest.importorskip("gradio", reason="the page needs gradio: pip install 'reid-h
 import httpx
 
 from reid_hash.errors import ConfigError
-from reid_hash.web.gate import COOKIE
+from reid_hash.web.request_filter import COOKIE
 from reid_hash.web.server import Server
 from reid_hash.web.settings import Settings
 from tests.web.client import VIEW, Client, described
