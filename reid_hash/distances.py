@@ -7,6 +7,11 @@ machine, and ties are true ties. Metrics and searches rely on this.
 An asymmetric query keeps its float values instead of being cut to signs, while the gallery, which
 must be small, holds bits. With look-up tables made for each query, the search costs the same
 (Jégou et al., PAMI 2011: asymmetric distance computation).
+
+These functions define the distances and return whole matrices. Three other places compute the same
+numbers in a form of their own, and their tests compare them with this one: `metrics/packed/` counts
+ranks without a matrix, `index/_engine/` scans with FAISS, and `gallery/clickhouse/` sums in SQL. A
+new distance starts here.
 """
 
 from collections.abc import Iterator

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from reid_hash.data.images import find_images, read_image, resize
-from reid_hash.nn.osnet import OSNet
+from reid_hash.nn.backbones.osnet import OSNet
 from reid_hash.nn.other_weights import torchreid_name
 
 

@@ -16,14 +16,13 @@ from reid_hash.evaluation.encoded import Encoded, ranking_row
 from reid_hash.evaluation.reid import Row, curves
 from reid_hash.evaluation.retrieval import TOP
 from reid_hash.metrics import valid_mask
+from reid_hash.models.run_files import METRICS_FILE, REPORT_FILE
 from reid_hash.report.grid import RankingRow, ranking_grid
 from reid_hash.report.pages.html import Report, write_report
 from reid_hash.report.plots import bits_plot, cmc_plot, loss_plot
 
 if TYPE_CHECKING:
     from reid_hash.app.train import RunResult
-
-REPORT_FILE = "report.html"
 
 PLOTTED = (16, 32, 64, 128)
 """Code lengths whose CMC curves are drawn, where there are that many: more are hard to read."""
@@ -97,7 +96,7 @@ def _retrieval_figures(run: "RunResult") -> list[tuple[str, Figure]]:
 def read_history(folder: Path) -> list[dict[str, float]]:
     """The records of `metrics.jsonl`; a line that was cut off by a crash is passed over."""
     try:
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
     history = []

@@ -16,7 +16,8 @@ from reid_hash import __version__
 from reid_hash.data import data_root
 from reid_hash.errors import CheckpointError
 from reid_hash.models.foreign.network import Network
-from reid_hash.models.load import MODEL_FILE, model_file
+from reid_hash.models.load import model_file
+from reid_hash.models.run_files import METRICS_FILE, MODEL_FILE, STATE_FILE
 from reid_hash.models.shipped import default_model
 from reid_hash.utils.files import is_elsewhere, is_ordinary, json_text, write_text
 
@@ -55,7 +56,6 @@ def new_run(dataset: str, runs: Path) -> Path:
 
 def kept_in(folder: Path) -> str:
     """What a new training in a folder would destroy, in words; "" where there is nothing."""
-    from reid_hash.training.loop import METRICS_FILE, STATE_FILE  # torch takes seconds to import
 
     if os.path.lexists(folder / STATE_FILE):
         return "a stopped run"
@@ -80,7 +80,6 @@ def resumable_run(dataset: str, runs: Path | None) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    from reid_hash.training.loop import STATE_FILE  # torch takes seconds to import
 
     run = newest_run(dataset, STATE_FILE, runs)
     if run is None:

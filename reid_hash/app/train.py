@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from reid_hash.app.run_report import REPORT_FILE, write_run_report
+from reid_hash.app.run_report import write_run_report
 from reid_hash.app.runs import (
     LENGTHS,
     RETRIEVAL_LENGTHS,
@@ -38,6 +38,7 @@ from reid_hash.evaluation.encoded import Encoded, check_matches, encode_dataset
 from reid_hash.evaluation.reid import Row, evaluate
 from reid_hash.evaluation.retrieval import TOP, RetrievalRow, evaluate_retrieval, shortage_notes
 from reid_hash.models.frozen import frozen_floats
+from reid_hash.models.run_files import CONFIG_FILE, MODEL_FILE, REPORT_FILE
 from reid_hash.models.shipped import is_shipped
 from reid_hash.models.torch_encoder import TorchEncoder, network_outputs
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
@@ -45,7 +46,6 @@ from reid_hash.nn.frozen import PREFIX, FrozenNetwork
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.training.distributed import world_size
 from reid_hash.training.frozen import growing_of, is_frozen, settle_frozen
-from reid_hash.training.loop import CONFIG_FILE, MODEL_FILE
 from reid_hash.training.loop import train as train_network
 from reid_hash.utils.files import is_ordinary
 from reid_hash.utils.terminal_text import remark

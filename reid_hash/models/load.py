@@ -11,10 +11,8 @@ from reid_hash.models.foreign.network import Network
 from reid_hash.models.head_encoder import HeadEncoder, is_head
 from reid_hash.models.kinds import Kind, kind_of
 from reid_hash.models.onnx_encoder import OnnxEncoder, is_onnx
+from reid_hash.models.run_files import MODEL_FILE
 from reid_hash.models.shipped import list_models, shipped_model
-
-MODEL_FILE = "model.safetensors"
-"""The checkpoint in the folder of a run."""
 
 
 def load_model(

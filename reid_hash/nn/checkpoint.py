@@ -23,7 +23,7 @@ from torch import Tensor
 from reid_hash.config.reading import parse_config
 from reid_hash.config.schema import Config
 from reid_hash.errors import CheckpointError, ConfigError
-from reid_hash.nn.backbones import WHOLE
+from reid_hash.nn.backbones.build import WHOLE
 from reid_hash.nn.frozen import PREFIX, FrozenNetwork
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.utils.files import is_ordinary, json_text, replacing

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reid_hash.config.schema import Config
-from reid_hash.nn.backbones import build_backbone
+from reid_hash.nn.backbones.build import build_backbone
 from reid_hash.nn.frozen import FrozenNetwork
 from reid_hash.nn.head import ElementwiseWeight, HashHead, MonotoneWeight, TanhLike
 

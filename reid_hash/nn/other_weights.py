@@ -15,7 +15,7 @@ from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor, nn
 
 from reid_hash.errors import CheckpointError
-from reid_hash.nn.osnet import OSNet
+from reid_hash.nn.backbones.osnet import OSNet
 
 _BELOW = ("state_dict", "model", "model_state_dict", "net", "network")
 """Keys that tensors are nested below in files with more content."""

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from reid_hash import __version__
 from reid_hash.data.dataset import Dataset
 from reid_hash.evaluation import describe
+from reid_hash.models.run_files import MODEL_FILE
 from reid_hash.nn.checkpoint import load_checkpoint
 from reid_hash.paper.methods.sources import Network
 from reid_hash.report.pages.html import Report, write_report
 from reid_hash.report.style import save_figure
-from reid_hash.training.loop import MODEL_FILE
 from reid_hash.utils.files import write_text
 
 

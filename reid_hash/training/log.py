@@ -9,11 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from reid_hash.models.run_files import METRICS_FILE
 from reid_hash.utils.files import LineFile, cannot_write, json_text
 from reid_hash.utils.progress import fitting
 from reid_hash.utils.terminal_text import remark
-
-METRICS_FILE = "metrics.jsonl"
 
 
 class TrainingLog:

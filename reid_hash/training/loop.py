@@ -22,7 +22,7 @@ from reid_hash.config.schema import Config, TrainConfig
 from reid_hash.data.images import Pixels
 from reid_hash.data.joined import source_of
 from reid_hash.errors import ConfigError, ReidHashError
-from reid_hash.models.load import MODEL_FILE as MODEL_FILE
+from reid_hash.models.run_files import CONFIG_FILE, MODEL_FILE, STATE_FILE, TEACHER_FILE
 from reid_hash.models.torch_encoder import network_outputs, pick_device
 from reid_hash.nn.checkpoint import (
     Checkpoint,
@@ -38,7 +38,6 @@ from reid_hash.nn.head import beta_at
 from reid_hash.training.augmentation import Augment, random_crop
 from reid_hash.training.distributed import convert_batch_norm, gather_batch, world_size
 from reid_hash.training.frozen import frozen_backbone, is_frozen, named_alone, vectors_of
-from reid_hash.training.log import METRICS_FILE as METRICS_FILE
 from reid_hash.training.log import TrainingLog
 from reid_hash.training.losses import margin_at
 from reid_hash.training.objective import TrainingModel, code_spread, objective
@@ -52,15 +51,12 @@ from reid_hash.training.setup import (
     training_targets,
     use_bf16,
 )
-from reid_hash.training.teacher import TEACHER_FILE, teacher_embeddings
+from reid_hash.training.teacher import teacher_embeddings
 from reid_hash.utils.files import write_text
 from reid_hash.utils.memory import keep_freed_memory
 from reid_hash.utils.seeds import mixed_seed
 from reid_hash.utils.signals import stop_signals
 from reid_hash.utils.terminal_text import remark
-
-STATE_FILE = "state.safetensors"
-CONFIG_FILE = "config.yaml"
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from reid_hash.config.reading import parse_config
 from reid_hash.config.schema import Config
 from reid_hash.data.images import Pixels
 from reid_hash.errors import CheckpointError, ConfigError
-from reid_hash.models.load import MODEL_FILE
+from reid_hash.models.run_files import MODEL_FILE
 from reid_hash.nn.checkpoint import read_facts
 
 _EVERY = 8  # every 8th pixel of an image's middle row enters the fingerprint

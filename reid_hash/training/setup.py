@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from reid_hash.errors import ConfigError
 from reid_hash.models.shipped import shipped_model
 from reid_hash.models.torch_encoder import pick_device
-from reid_hash.nn.airbench import WhitenedNet
-from reid_hash.nn.backbones import TimmBackbone
+from reid_hash.nn.backbones.airbench import WhitenedNet
+from reid_hash.nn.backbones.build import TimmBackbone
+from reid_hash.nn.backbones.osnet import OSNet
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.frozen import FrozenNetwork
 from reid_hash.nn.hashnet import HashNet
-from reid_hash.nn.osnet import OSNet
 
 _OF_BITS = ("head.project.", "head.norm.", "weight.")
 """Tensors with one row per bit; a shorter code takes the first rows."""

@@ -12,11 +12,9 @@ from reid_hash.config.schema import Config
 from reid_hash.data.images import Pixels
 from reid_hash.errors import ConfigError
 from reid_hash.models.load import load_model
+from reid_hash.models.run_files import TEACHER_FILE
 from reid_hash.utils.files import replacing
 from reid_hash.utils.progress import counting
-
-TEACHER_FILE = "teacher.npy"
-"""File of the teacher's embeddings in a run's folder, kept while the run can be resumed."""
 
 
 def teacher_embeddings(

@@ -11,9 +11,10 @@ import pytest
 from reid_hash.app.gallery import gallery_encoder
 from reid_hash.errors import CheckpointError, CodeError
 from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.models.run_files import MODEL_FILE
 from reid_hash.models.shipped import shipped_model
 from reid_hash.models.torch_encoder import TorchEncoder
-from reid_hash.training.loop import MODEL_FILE, train
+from reid_hash.training.loop import train
 from reid_hash.utils.files import is_elsewhere, is_ordinary, is_trustworthy
 from tests.helpers import coloured_pixels, run_cli, tiny_config
 from tests.offline import offline

@@ -15,7 +15,7 @@ from reid_hash.config.reading import load_config
 from reid_hash.config.schema import Config, timm_name
 from reid_hash.errors import CheckpointError, ConfigError
 from reid_hash.models.load import load_model
-from reid_hash.nn.backbones import build_backbone
+from reid_hash.nn.backbones.build import build_backbone
 from reid_hash.nn.checkpoint import (
     FORMAT,
     STATE_FORMAT,

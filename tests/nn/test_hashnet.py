@@ -6,10 +6,10 @@ from safetensors.torch import save_file
 from reid_hash.config.reading import load_config
 from reid_hash.errors import ConfigError
 from reid_hash.models.torch_encoder import network_outputs
-from reid_hash.nn.backbones import build_backbone
+from reid_hash.nn.backbones.build import build_backbone
+from reid_hash.nn.backbones.slim_resnet import SLIM, StripePool
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from reid_hash.nn.hashnet import HashNet
-from reid_hash.nn.slim_resnet import SLIM, StripePool
 from reid_hash.training.refit import freeze, likelihood_weights, order_by_weight
 from reid_hash.training.setup import set_normalisation
 from tests.helpers import coloured_pixels, tiny_config

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from reid_hash.errors import ConfigError
-from reid_hash.nn.backbones import build_backbone
+from reid_hash.nn.backbones.build import build_backbone
 from reid_hash.training import distributed
 from reid_hash.training.distributed import convert_batch_norm
 

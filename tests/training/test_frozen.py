@@ -9,10 +9,11 @@ from reid_hash.app.train import train as train_command
 from reid_hash.errors import CheckpointError, ConfigError
 from reid_hash.models import load_model
 from reid_hash.models.onnx_export import export_onnx
+from reid_hash.models.run_files import MODEL_FILE, STATE_FILE
 from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import load_checkpoint
 from reid_hash.training.frozen import FEATURES_FILE, settle_frozen, vectors_of
-from reid_hash.training.loop import MODEL_FILE, STATE_FILE, Stopped, train
+from reid_hash.training.loop import Stopped, train
 from tests.helpers import coloured_pixels, tiny_config
 from tests.training.test_loop import StopAt
 

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from reid_hash.errors import CheckpointError, ConfigError, ReidHashError
 from reid_hash.metrics import rank_codes, summarise
+from reid_hash.models.run_files import MODEL_FILE, STATE_FILE
 from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import (
     STATE_FORMAT,
@@ -30,7 +31,7 @@ from reid_hash.nn.checkpoint import (
 from reid_hash.nn.hashnet import HashNet
 from reid_hash.training import loop
 from reid_hash.training.log import TrainingLog
-from reid_hash.training.loop import MODEL_FILE, STATE_FILE, Stopped, Training, train
+from reid_hash.training.loop import Stopped, Training, train
 from reid_hash.training.setup import faster_in_bf16, use_bf16
 from tests.helpers import coloured_pixels, tiny_config
 

@@ -9,10 +9,11 @@ import torch
 
 from reid_hash.app.train import training_config
 from reid_hash.errors import ConfigError
+from reid_hash.models.run_files import CONFIG_FILE, MODEL_FILE
 from reid_hash.models.shipped import shipped_model
 from reid_hash.nn.checkpoint import Checkpoint, load_checkpoint
 from reid_hash.nn.hashnet import HashNet
-from reid_hash.training.loop import CONFIG_FILE, MODEL_FILE, Stopped, train
+from reid_hash.training.loop import Stopped, train
 from reid_hash.training.setup import start_from
 from tests.helpers import coloured_pixels, tiny_config
 

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from reid_hash.errors import CheckpointError, ConfigError
+from reid_hash.models.run_files import MODEL_FILE, TEACHER_FILE
 from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.training import loop
-from reid_hash.training.loop import MODEL_FILE, Stopped, train
-from reid_hash.training.teacher import TEACHER_FILE, teacher_embeddings
+from reid_hash.training.loop import Stopped, train
+from reid_hash.training.teacher import teacher_embeddings
 from tests.helpers import coloured_pixels, tiny_config
 from tests.training.test_loop import StopAt
 

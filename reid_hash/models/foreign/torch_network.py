@@ -27,7 +27,7 @@ from reid_hash.models.foreign.network import (
 )
 from reid_hash.models.kinds import Kind, kind_of
 from reid_hash.models.torch_encoder import pick_device
-from reid_hash.nn.backbones import build_backbone
+from reid_hash.nn.backbones.build import build_backbone
 from reid_hash.nn.other_weights import Known, build_known, find_tensors
 from reid_hash.utils.onnx_file import first_line
 

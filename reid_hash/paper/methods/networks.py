@@ -17,10 +17,11 @@ from reid_hash.data import data_root, load_dataset
 from reid_hash.data.dataset import Dataset
 from reid_hash.data.images import Pixels, decode
 from reid_hash.errors import ConfigError, DataError
+from reid_hash.models.run_files import MODEL_FILE, STATE_FILE
 from reid_hash.nn.checkpoint import FORMAT, Checkpoint, load_checkpoint, read_facts, read_tensors
 from reid_hash.paper.methods.sources import Hashing, Network
 from reid_hash.training.estimate import duration, seconds_a_step, training_steps
-from reid_hash.training.loop import MODEL_FILE, STATE_FILE, Stopped, train
+from reid_hash.training.loop import Stopped, train
 from reid_hash.utils.terminal_text import remark
 
 EVALUATION_FILE = "evaluation.json"

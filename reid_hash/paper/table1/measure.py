@@ -16,6 +16,7 @@ from reid_hash.distances import hamming, weighted
 from reid_hash.evaluation.describe import DRAWS
 from reid_hash.evaluation.encoded import Encoded
 from reid_hash.evaluation.reid import CURVE, Row, distance_row, evaluate
+from reid_hash.models.run_files import STATE_FILE
 from reid_hash.models.torch_encoder import TorchEncoder
 from reid_hash.nn.checkpoint import Checkpoint
 from reid_hash.nn.fpnn import HEIGHT, WIDTH
@@ -25,7 +26,6 @@ from reid_hash.paper.methods.networks import Workplace, trained
 from reid_hash.paper.methods.sources import Hashing, Network, epochs_of
 from reid_hash.paper.table1.fpnn import EPOCHS, FilterPairing
 from reid_hash.paper.table1.plan import Matching, RowSource, RowSpec
-from reid_hash.training.loop import STATE_FILE
 from reid_hash.utils.progress import counting
 
 FAR = float(np.finfo(np.float32).max)

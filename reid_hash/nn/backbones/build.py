@@ -1,4 +1,4 @@
-"""Backbones from image to feature vector: the paper's network, a slim ResNet, OSNet, timm."""
+"""Build a backbone by its name: the paper's network, a slim ResNet, OSNet, or one of timm."""
 
 from pickle import UnpicklingError  # nosec B403  # the exception only
 from typing import Any
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from reid_hash.config.schema import timm_name
 from reid_hash.errors import ConfigError
-from reid_hash.nn.airbench import WhitenedNet
-from reid_hash.nn.osnet import OSNet
-from reid_hash.nn.slim_resnet import SLIM, SlimResNet, StripePool
+from reid_hash.nn.backbones.airbench import WhitenedNet
+from reid_hash.nn.backbones.osnet import OSNet
+from reid_hash.nn.backbones.slim_resnet import SLIM, SlimResNet, StripePool
 
 WHOLE = "paper-whole"
 """The backbone "paper" without its crop of 32×32 images, as in the first versions."""

@@ -1,0 +1,1 @@
+"""Backbones, from image to feature vector; `build` makes the one that a configuration names."""
