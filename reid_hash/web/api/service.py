@@ -17,6 +17,7 @@ from reid_hash.web.api.metrics import Metrics
 from reid_hash.web.api.problems import Problem
 from reid_hash.web.api.receipts import Receipts
 from reid_hash.web.api.state import State, state_folder
+from reid_hash.web.api.together import Together
 from reid_hash.web.api.webhooks import Webhook
 from reid_hash.web.inbox import Inbox
 from reid_hash.web.served_gallery import ServedGallery
@@ -40,6 +41,7 @@ class Service:
         served, settings: as given.
         keys, answered, receipts, audit, metrics: what is kept.
         rate, working, streams, bodies: limits.
+        together: searches that wait at the same time.
         inbox: files that were sent.
         events, webhooks: what changed, and whom that is sent to.
         ended: set when the service ends.
@@ -59,6 +61,7 @@ class Service:
         self.working = Slots(limits.concurrency, "requests")
         self.streams = Slots(limits.streams, "listeners")
         self.bodies = Slots(limits.bodies, "bytes are sent")
+        self.together = Together()
         self.inbox = Inbox(sent)
         self.ended = threading.Event()
         self.events = Events(self.state, served)
