@@ -1,4 +1,4 @@
-"""Searches that wait at the same time are done in one go: many queries cost little more than one."""
+"""Searches that wait at the same time are done in one go: many cost little more than one."""
 
 import threading
 from collections import deque
