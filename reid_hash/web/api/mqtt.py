@@ -110,6 +110,7 @@ class Mqtt:
         self._broker = broker = parse_broker(url)
         try:
             from paho.mqtt import client as paho
+            from paho.mqtt.enums import CallbackAPIVersion
         except ImportError as error:
             raise ReidHashError(
                 f"MQTT needs another package ({error}); install it with "
@@ -122,7 +123,7 @@ class Mqtt:
         self._cameras: dict[str, str] = {}  # names, and what they are called in topics
         self._connected = threading.Event()
         self._client = client = paho.Client(
-            paho.CallbackAPIVersion.VERSION2, f"reid_hash_{secrets.token_hex(4)}"
+            CallbackAPIVersion.VERSION2, f"reid_hash_{secrets.token_hex(4)}"
         )
         if broker.user is not None:
             client.username_pw_set(broker.user, password)
