@@ -80,6 +80,13 @@ _MOST = 60  # people that are listed: the timeline has them all
 )
 @option("--no-window", is_flag=True, help="Open no window; write a video instead.")
 @option("--no-video", is_flag=True, help="Write no video where -o names none.")
+@option(
+    "--blur",
+    type=click.Choice(["people", "heads"]),
+    help="Make people, or the upper quarter of each, unrecognisable in the video, the window, the "
+    "timeline and the small pictures that the gallery gets. No faces are looked for: who is not "
+    "detected, is below --min-height, or is followed only later, stays visible.",
+)
 @option("--events", type=options.FILE, help="Write events to this file, a line of JSON each.")
 @option("--timeline", type=options.FILE, help="Write the page of who was where to this file.")
 @option(

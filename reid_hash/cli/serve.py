@@ -32,6 +32,8 @@ PASSWORD = "REID_HASH_PASSWORD"  # nosec B105  # the name of a variable
 
 SECRET = "REID_HASH_WEBHOOK_SECRET"  # nosec B105  # likewise
 
+MQTT_PASSWORD = "REID_HASH_MQTT_PASSWORD"  # nosec B105  # likewise
+
 state_option = click.option(
     "--state",
     type=options.FOLDER,
@@ -95,6 +97,12 @@ state_option = click.option(
     metavar="URL",
     help="Send events there, signed with $REID_HASH_WEBHOOK_SECRET; may be given several times.",
 )
+@option(
+    "--mqtt",
+    metavar="URL",
+    help="Publish events to this broker, mqtt://[USER@]HOST[:PORT][/TOPIC], or mqtts:// with TLS; "
+    "the user's password is in $REID_HASH_MQTT_PASSWORD.",
+)
 @click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
 @options.network_options
 @gallery_model_option
@@ -145,6 +153,7 @@ def command(
             state=state,
             limits=Limits(rate=rate),
             webhook_secret=os.environ.get(SECRET),
+            mqtt_password=os.environ.get(MQTT_PASSWORD) if given["mqtt"] else None,
             **given,
         )
         if demo and isinstance(place, Path):

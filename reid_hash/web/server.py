@@ -275,6 +275,7 @@ def _listen(app: Any, settings: Settings) -> tuple[Any, socket.socket, str]:
     server = uvicorn.Server(
         uvicorn.Config(
             app,
+            http="h11",  # httptools, taken where it is installed, reads headers without end
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=2,

@@ -73,6 +73,9 @@ class Settings:
         limits: of the service.
         webhooks: addresses that events are sent to.
         webhook_secret: signs them; 16 characters or more.
+        mqtt: address of a broker that events are published to, see `api.mqtt.parse_broker`; None
+            for none.
+        mqtt_password: of the user that the address names.
     """
 
     gallery: Place
@@ -92,6 +95,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     webhooks: tuple[str, ...] = ()
     webhook_secret: str | None = field(default=None, repr=False)
+    mqtt: str | None = None
+    mqtt_password: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.password is not None and not self.password.strip():

@@ -17,6 +17,7 @@ from reid_hash.errors import CodeError, ReidHashError
 from reid_hash.gallery.sqlite.gallery import Gallery
 from reid_hash.report.pages.timeline import Timeline, clock, write_timeline
 from reid_hash.video.draw import text
+from reid_hash.video.draw.blur import blur_boxes, blurred_crop
 from reid_hash.video.draw.boxes import identity_colour, ink_on
 from reid_hash.video.score import read_truth
 from tests.video.streams import Camera, plain_frames, write_frames, write_timed
@@ -43,6 +44,52 @@ def frames_of(path):
     while (got := video.read())[0]:
         frames.append(got[1])
     return frames
+
+
+@pytest.mark.parametrize("what", ["people", "heads"])
+def test_who_is_blurred_is_blurred_in_all_that_is_kept_and_found_as_before(options, tmp_path, what):
+    plain = run_demo(options, print)
+    with Gallery.open(tmp_path / "run" / "gallery", read_only=True) as gallery:
+        seen, (codes, _) = gallery.sightings(thumbnails=True), gallery.codes()
+    blurred_options = replace(
+        options, blur=what, folder=tmp_path / "blurred", output=tmp_path / "blurred.mp4"
+    )
+    blurred = run_demo(blurred_options, print)
+    with Gallery.open(tmp_path / "blurred" / "gallery", read_only=True) as gallery:
+        hidden, (hidden_codes, _) = gallery.sightings(thumbnails=True), gallery.codes()
+    assert len(plain.people) == len(blurred.people)
+    assert np.array_equal(codes.packed, hidden_codes.packed)
+    for one, other in zip(seen, hidden, strict=True):
+        shown, kept = (
+            cv2.imdecode(np.frombuffer(each.thumbnail, np.uint8), cv2.IMREAD_COLOR).astype(int)
+            for each in (one, other)
+        )
+        rows = len(shown)
+        assert np.abs(shown - kept)[: rows // 5].mean() > 3
+        below = np.abs(shown - kept)[rows // 2 :].mean()
+        assert below > 3 if what == "people" else below < 3
+    pictures = [
+        {visit.thumbnail for person in result.people for visit in person.visits}
+        for result in (plain, blurred)
+    ]  # of the timeline
+    assert pictures[0].isdisjoint(pictures[1])
+    frames = zip(*map(frames_of, (tmp_path / "out.mp4", tmp_path / "blurred.mp4")), strict=True)
+    assert max(np.abs(a.astype(int) - b).max() for a, b in frames) > 40
+
+
+@pytest.mark.parametrize("what", ["people", "heads"])
+def test_only_a_few_blocks_are_left_of_a_box(what):
+    picture = np.random.default_rng(0).integers(0, 256, (100, 80, 3), np.uint8)
+    before = picture.copy()
+    boxes = np.array([[20, 20, 50, 90], [70, -10, 95, 30], [200, 0, 210, 20], [5, 5, 5, 5]])
+    blur_boxes(picture, boxes.astype(np.float32), what)
+    head = picture[20:39, 20:50].reshape(-1, 3)
+    assert len(np.unique(head, axis=0)) <= 25
+    body = slice(60, 90), slice(20, 50)
+    assert np.array_equal(picture[body], before[body]) == (what == "heads")
+    assert not np.array_equal(picture[:5, 72:], before[:5, 72:])
+    assert np.array_equal(picture[50:, 55:65], before[50:, 55:65])
+    assert not np.array_equal(blurred_crop(before, what), before)
 
 
 def test_two_cameras_from_end_to_end(film, options, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from reid_hash.gallery.open import Place
 from reid_hash.models.foreign.network import Network
 from reid_hash.video.crops import CropOptions
+from reid_hash.video.draw.blur import Blur
 from reid_hash.video.identity.identify import IdentifyOptions
 
 
@@ -35,6 +36,8 @@ class DemoOptions:
         patience: seconds a live source may be away before it counts as ended.
         no_window: open no window. One is opened only where there is a display.
         no_video: write no video unless `output` names one.
+        blur: what of the people is made unrecognisable in the video, the window, the gallery's
+            small pictures and the timeline; None for nothing.
         events: file of the events; None for `events.jsonl` in `folder`.
         timeline: the page of who was where and when; None for `timeline.html` in `folder`.
         mot: where to write who was where as results of a MOT challenge: a folder, which gets a file
@@ -66,6 +69,7 @@ class DemoOptions:
     patience: float = 60.0
     no_window: bool = False
     no_video: bool = False
+    blur: Blur | None = None
     events: Path | None = None
     timeline: Path | None = None
     mot: Path | None = None

@@ -191,11 +191,12 @@ def run_demo(
                 CropOptions(least_height=options.min_height),
                 options.tracker,
                 shapes=detector.shapes,
+                blur=options.blur,
             ),
             watched,
         )
         fps = min(max(source.fps for source in sources), 60.0)
-        canvas = Canvas(cameras, [source.size for source in sources], fps, people)
+        canvas = Canvas(cameras, [source.size for source in sources], fps, people, options.blur)
         stop = stack.enter_context(stop_signals())  # left last: files are finished before
         screen = stack.enter_context(Screen(canvas, options.output, _opens_window(options)))
         record, error = Record(), ""

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from reid_hash.video.draw import text
+from reid_hash.video.draw.blur import Blur, blur_boxes
 from reid_hash.video.draw.text import Colour
 from reid_hash.video.types import BgrFrame, Scene
 
@@ -40,13 +41,16 @@ def ink_on(colour: Colour) -> Colour:
     return (20, 20, 20) if 0.11 * blue + 0.59 * green + 0.30 * red > 128 else (255, 255, 255)
 
 
-def draw_scene(scene: Scene, size: tuple[int, int], label: Callable[[int], str]) -> BgrFrame:
+def draw_scene(
+    scene: Scene, size: tuple[int, int], label: Callable[[int], str], blur: Blur | None = None
+) -> BgrFrame:
     """A frame at another size with a box and a label for each person.
 
     Args:
         scene: frame and people; stays as it is.
         size: width and height of the result, in pixels.
         label: what an identity is called.
+        blur: what of the people is made unrecognisable; None for nothing.
 
     Returns:
         [height, width, 3] uint8 BGR.
@@ -57,6 +61,8 @@ def draw_scene(scene: Scene, size: tuple[int, int], label: Callable[[int], str])
     shrinks = scale[0] < 1
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     canvas: BgrFrame = np.array(cv2.resize(picture, size, interpolation=how), np.uint8)
+    if blur is not None:
+        blur_boxes(canvas, scene.boxes * scale, blur)
     # whoever stands nearer is drawn later, and not hidden
     for i in np.argsort(scene.boxes[:, 3]) if len(scene.boxes) else ():
         track = scene.people[int(i)]

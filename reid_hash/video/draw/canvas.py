@@ -10,6 +10,7 @@ from reid_hash.gallery.base import AnyGallery
 from reid_hash.gallery.sighting import Match
 from reid_hash.utils.timestamps import format_time
 from reid_hash.video.draw import text
+from reid_hash.video.draw.blur import Blur, blurred_crop
 from reid_hash.video.draw.boxes import ALARM, GROUND, INK, QUIET, draw_scene, identity_colour, tag
 from reid_hash.video.identity.recognition import People
 from reid_hash.video.identity.tracks import Track
@@ -34,6 +35,7 @@ class Canvas:
         sizes: width and height of each source's frames.
         fps: pictures a second.
         people: for the names of identities, and the gallery.
+        blur: what of the people is made unrecognisable; None for nothing.
 
     Attributes:
         size: width and height of the pictures, even.
@@ -41,16 +43,21 @@ class Canvas:
     """
 
     def __init__(
-        self, cameras: Sequence[str], sizes: Sequence[tuple[int, int]], fps: float, people: People
+        self,
+        cameras: Sequence[str],
+        sizes: Sequence[tuple[int, int]],
+        fps: float,
+        people: People,
+        blur: Blur | None = None,
     ) -> None:
-        self.fps = fps
+        self.fps, self._blur = fps, blur
         self._names = cameras
         self._columns, self._tile = _tiling(sizes)
         rows = math.ceil(len(cameras) / self._columns)
         height = max(rows * self._tile[1], _LEAST)
         self.size = (self._columns * self._tile[0] + _WIDTH, height + height % 2)
         self._label = people.label
-        self._panel = Panel(people.gallery, people.label, cameras)
+        self._panel = Panel(people.gallery, people.label, cameras, blur)
         self._base: BgrFrame = np.full((self.size[1], self.size[0], 3), GROUND, np.uint8)
         self._now: dict[int, list[Track]] = {}
         self._next: float | None = None
@@ -92,7 +99,7 @@ class Canvas:
         height, width = scene.frame.picture.shape[:2]
         scale = min(wide / width, high / height)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        drawn = draw_scene(scene, size, self._label)
+        drawn = draw_scene(scene, size, self._label, self._blur)
         name = text.fit(self._names[camera], size[0] - 16, bold=True)
         text.put(drawn, name, 9, 7, (0, 0, 0), bold=True)  # a shadow: frames are of any colour
         text.put(drawn, name, 8, 6, INK, bold=True)
@@ -124,12 +131,18 @@ class Panel:
         gallery: for the thumbnails of the matches.
         label: what an identity is called.
         cameras: names of the sources.
+        blur: what of people in the gallery's pictures is made unrecognisable; None for nothing.
     """
 
     def __init__(
-        self, gallery: AnyGallery, label: Callable[[int], str], cameras: Sequence[str]
+        self,
+        gallery: AnyGallery,
+        label: Callable[[int], str],
+        cameras: Sequence[str],
+        blur: Blur | None = None,
     ) -> None:
         self._gallery, self._label, self._cameras = gallery, label, cameras
+        self._blur = blur
         self._person: Track | None = None
         self._since = -np.inf
         self._state: tuple[object, ...] = ()
@@ -233,7 +246,10 @@ class Panel:
             if seen.thumbnail is not None and seen.id is not None:
                 picture = cv2.imdecode(np.frombuffer(seen.thumbnail, np.uint8), cv2.IMREAD_COLOR)
                 if picture is not None:
-                    decoded[seen.id] = np.asarray(picture, np.uint8)
+                    small: BgrFrame = np.asarray(picture, np.uint8)
+                    if self._blur is not None:
+                        small = blurred_crop(small, self._blur)
+                    decoded[seen.id] = small
         return decoded
 
 

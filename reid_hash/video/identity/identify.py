@@ -12,6 +12,7 @@ from reid_hash.data.images import thumbnail
 from reid_hash.distances import query_values
 from reid_hash.gallery.sighting import Sighting
 from reid_hash.video.crops import Crop, CropOptions, cut, network_input
+from reid_hash.video.draw.blur import Blur, blurred_crop
 from reid_hash.video.events import Events
 from reid_hash.video.identity.recognition import Found, People
 from reid_hash.video.identity.second import think_again
@@ -39,6 +40,7 @@ class IdentifyOptions:
         lost: seconds for which somebody may be out of sight before the track ends.
         shapes: whether the detector finds shapes that several people may share.
         again: at the end, look at all tracks together once more; see `think_again`.
+        blur: what of the people is made unrecognisable in pictures that are kept; None for nothing.
     """
 
     crops: CropOptions = field(default_factory=CropOptions)
@@ -46,6 +48,7 @@ class IdentifyOptions:
     lost: float = LOST
     shapes: bool = False
     again: bool = True
+    blur: Blur | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +173,8 @@ class Identifier:
     def _take(self, track: Track, frame: Frame, crop: Crop, box: NDArray[np.float32]) -> None:
         """Keep the picture of a crop that was taken up, and decide if there are crops enough."""
         if track.shot is None or crop.quality > track.shot.quality:
-            picture = crop.picture.copy()
+            blur = self._options.blur  # codes are of the plain crop; this one is kept and shown
+            picture = crop.picture.copy() if blur is None else blurred_crop(crop.picture, blur)
             track.shot = Shot(crop.quality, frame.number, frame.time, box_tuple(box), picture)
         if track.code.offered >= max(DECIDE, _AGAIN * track.written):
             self._decide(track)

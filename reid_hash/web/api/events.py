@@ -4,6 +4,7 @@ An event is a number, a kind and the number of what it is about. What that is, i
 event is told: of a sighting that was erased meanwhile nothing is left here to tell.
 """
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -46,6 +47,8 @@ class Events:
             row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
         self.last = 0 if row is None else int(row[0])
         self._added, self._ended = threading.Event(), threading.Event()
+        with contextlib.suppress(ReidHashError, sqlite3.Error):
+            self._begin()  # before anybody can add: what is there already is no news
         self._thread = threading.Thread(target=self._look, name="events", daemon=True)
         self._thread.start()
 
@@ -83,13 +86,18 @@ class Events:
                 self._added.wait(_LOOK)
                 self._added.clear()
 
+    def _begin(self) -> int:
+        """Number of the last sighting that was told; where none was, of the newest there is."""
+        last = self._state.fact(_LAST)
+        if not isinstance(last, int):
+            last = _highest(self._served.gallery)
+            self._insert([], last)
+        return last
+
     def _find(self) -> bool:
         """Note new sightings; gives whether there may be more."""
         gallery = self._served.gallery
-        last = self._state.fact(_LAST)
-        if not isinstance(last, int):
-            self._insert([], _highest(gallery))
-            return True
+        last = self._begin()
         found = gallery.sightings(after=last, limit=_BLOCK)
         ids = [one.id for one in found if one.id is not None]
         if ids:

@@ -30,6 +30,8 @@ _Asked = (
     | schemas.EmbeddingQuery
     | schemas.ValuesQuery
 )
+_STORED = {schemas.SightingQuery, schemas.CodeQuery}
+"""Kinds of queries that cost so little that several requests are better answered in one go."""
 
 
 def routes(service: Service) -> APIRouter:
@@ -41,9 +43,16 @@ def routes(service: Service) -> APIRouter:
         """Find the nearest sightings of each query."""
         where = asked.where.filter() if asked.where else Filter()
         _check(service, asked)
-        with service.reading() as gallery:
-            found = _search(service, gallery, asked.queries, asked, where)
-        return _told(found, asked)
+
+        def answer(queries: Sequence[_Asked]) -> Sequence[Answer]:
+            with service.reading() as gallery:
+                return _search(service, gallery, queries, asked, where)
+
+        kinds = {type(one) for one in asked.queries}
+        if len(kinds) == 1 and kinds <= _STORED and asked.far is None and not where:
+            kind = (*kinds, asked.k, asked.bits, asked.weighted, asked.asymmetric)
+            return _told(service.together.ask(kind, asked.queries, answer), asked)
+        return _told(answer(asked.queries), asked)
 
     @router.post(
         "/search/files",
@@ -67,7 +76,7 @@ def routes(service: Service) -> APIRouter:
             found = _find(gallery, looked_for, asked, where)
         return _told(found, asked)
 
-    def _told(found: list[Answer], asked: schemas.Search | schemas.SearchByFile) -> Response:
+    def _told(found: Sequence[Answer], asked: schemas.Search | schemas.SearchByFile) -> Response:
         service.metrics.searched.inc(len(found))
         return json_answer({"answers": [_object(one, asked.far is not None) for one in found]})
 

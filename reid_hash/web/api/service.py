@@ -14,9 +14,11 @@ from reid_hash.web.api.events import Events
 from reid_hash.web.api.keys import Caller, Keys
 from reid_hash.web.api.limits import Rate, Slots
 from reid_hash.web.api.metrics import Metrics
+from reid_hash.web.api.mqtt import Mqtt
 from reid_hash.web.api.problems import Problem
 from reid_hash.web.api.receipts import Receipts
 from reid_hash.web.api.state import State, state_folder
+from reid_hash.web.api.together import Together
 from reid_hash.web.api.webhooks import Webhook
 from reid_hash.web.inbox import Inbox
 from reid_hash.web.served_gallery import ServedGallery
@@ -40,8 +42,9 @@ class Service:
         served, settings: as given.
         keys, answered, receipts, audit, metrics: what is kept.
         rate, working, streams, bodies: limits.
+        together: searches that wait at the same time.
         inbox: files that were sent.
-        events, webhooks: what changed, and whom that is sent to.
+        events, webhooks, mqtt: what changed, and whom that is sent to.
         ended: set when the service ends.
 
     Raises:
@@ -59,16 +62,20 @@ class Service:
         self.working = Slots(limits.concurrency, "requests")
         self.streams = Slots(limits.streams, "listeners")
         self.bodies = Slots(limits.bodies, "bytes are sent")
+        self.together = Together()
         self.inbox = Inbox(sent)
         self.ended = threading.Event()
         self.events = Events(self.state, served)
+        self.webhooks: list[Webhook] = []
+        self.mqtt: Mqtt | None = None
         try:
-            self.webhooks = [
-                Webhook(url, settings.webhook_secret or "", self.state, self.events)
-                for url in settings.webhooks
-            ]
+            for url in settings.webhooks:
+                secret = settings.webhook_secret or ""
+                self.webhooks.append(Webhook(url, secret, self.state, self.events))
+            if settings.mqtt is not None:
+                self.mqtt = Mqtt(settings.mqtt, settings.mqtt_password, self.state, self.events)
         except BaseException:
-            self.events.close()
+            self.close()
             raise
 
     def __repr__(self) -> str:
@@ -110,6 +117,8 @@ class Service:
         self.ended.set()
         for webhook in self.webhooks:
             webhook.close()
+        if self.mqtt is not None:
+            self.mqtt.close()
         self.events.close()
         self.audit.close()
         self.state.close()

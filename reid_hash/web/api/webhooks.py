@@ -10,21 +10,19 @@ import hashlib
 import hmac
 import http.client
 import logging
-import sqlite3
 import ssl
-import threading
 import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from reid_hash.errors import ConfigError, ReidHashError
+from reid_hash.errors import ConfigError
 from reid_hash.utils.files import json_text
 from reid_hash.web.api.events import Events
+from reid_hash.web.api.following import Follower
 from reid_hash.web.api.state import State
 
 _LOG = logging.getLogger(__name__)
 _TIMEOUT = 10.0  # seconds for an answer
-_LOOK = 0.5  # seconds between two looks for events
 _LONGEST = 300.0  # seconds between two attempts at most
 
 
@@ -59,8 +57,7 @@ def signature(secret: str, number: str, moment: str, body: bytes) -> str:
 class Webhook:
     """Sends events to an address, one after the other, each until it is taken (a status 2xx).
 
-    What was taken is kept: a service that starts again goes on from there. New addresses get what
-    happens from then on.
+    How far it came is kept; see `Follower`.
 
     Args:
         url: the address.
@@ -74,40 +71,16 @@ class Webhook:
         self, url: str, secret: str, state: State, events: Events, first_wait: float = 1.0
     ) -> None:
         check_webhook(url, secret)
-        self._url, self._secret, self._state, self._events = url, secret, state, events
-        self._first_wait = first_wait
-        self._name = "webhook " + hashlib.sha256(url.encode()).hexdigest()[:16]
-        after = state.fact(self._name)
-        self._after = after if isinstance(after, int) else events.last
-        self._keep()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
-        self._thread.start()
-
-    def _keep(self) -> None:
-        with self._state.writing() as db:
-            db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (self._name, self._after))
-
-    def _run(self) -> None:
-        while not self._ended.wait(_LOOK):
-            try:
-                while self._events.last > self._after and not self._ended.is_set():
-                    told, last = self._events.read(self._after)
-                    for one in told:
-                        if not self._deliver(one):
-                            return
-                        self._after = one["id"]
-                        self._keep()
-                    self._after = max(self._after, last)
-                    self._keep()
-            except (ReidHashError, sqlite3.Error) as error:
-                _LOG.debug("webhook: %s", error)
+        self._url, self._secret, self._first_wait = url, secret, first_wait
+        name = "webhook " + hashlib.sha256(url.encode()).hexdigest()[:16]
+        self._follower = Follower(name, state, events, self._deliver)
+        self._follower.start()
 
     def _deliver(self, event: dict[str, Any]) -> bool:
         """Send an event until it is taken; False where the service ends before."""
         body = json_text({key: event[key] for key in ("id", "type", "time", "data")}).encode()
         wait = self._first_wait
-        while not self._ended.is_set():
+        while not self._follower.ended.is_set():
             status = self._send(str(event["id"]), body)
             if 200 <= status < 300:
                 return True
@@ -115,7 +88,7 @@ class Webhook:
                 "webhook %s: status %d for event %d; sent again in %.0f s",
                 *(urlsplit(self._url).hostname, status, event["id"], wait),
             )
-            self._ended.wait(wait)
+            self._follower.ended.wait(wait)
             wait = min(2 * wait, _LONGEST)
         return False
 
@@ -148,5 +121,4 @@ class Webhook:
 
     def close(self) -> None:
         """End; what was not taken is sent when the service starts again."""
-        self._ended.set()
-        self._thread.join(_TIMEOUT + 2)
+        self._follower.close(_TIMEOUT + 2)

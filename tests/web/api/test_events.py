@@ -1,13 +1,18 @@
 """Events: told as they happen, resumed where they broke off, sent to webhooks until taken."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.server
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 
+import httpx
 import pytest
 
 from reid_hash.errors import ConfigError
@@ -102,6 +107,58 @@ def test_the_stream_resumes_also_after_a_restart(server, serve, client, folder):
     events = listen(client, 2, after=everything[1][0])
     assert events[0] == everything[2]
     assert events[1][2]["id"] == later
+
+
+@contextlib.contextmanager
+def process(folder):
+    """A service in a process of its own; gives it and its address."""
+    command = [sys.executable, "-m", "reid_hash", "serve", "--gallery", str(folder)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [*command, "--no-page", "--port", "0"], stdout=subprocess.PIPE, text=True, env=environment
+    ) as started:
+        try:
+            yield started, httpx.Client(base_url=started.stdout.readline().split()[4], timeout=60)
+        finally:
+            started.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_the_stream_resumes_after_a_kill_and_tells_all_that_was_acknowledged(folder):
+    acknowledged, heard, enough = [], [], threading.Event()
+
+    def write(client):
+        with contextlib.suppress(httpx.HTTPError):
+            while True:
+                acknowledged.append(add(client))
+                if len(acknowledged) >= 30:
+                    enough.set()
+
+    def hear(client):
+        with contextlib.suppress(httpx.HTTPError):
+            heard.extend(listen(client, 10, after=0))  # then it is away
+
+    with process(folder) as (started, client):
+        threads = [threading.Thread(target=write, args=[client]) for _ in range(2)]
+        threads.append(threading.Thread(target=hear, args=[client]))
+        for thread in threads:
+            thread.start()
+        assert enough.wait(60)
+        threads[-1].join()
+        started.kill()  # while two write
+        for thread in threads:
+            thread.join()
+    last = heard[-1][0] if heard else 0
+    with process(folder) as (_, client):
+        final = add(client)
+        while not heard or heard[-1][2].get("id") != final:
+            heard += listen(client, 1, after=last)
+            last = heard[-1][0]
+    assert {kind for _, kind, _ in heard} == {"sighting"}
+    told = [data["id"] for _, _, data in heard]
+    assert len(set(told)) == len(told)
+    assert set(acknowledged) <= set(told)
 
 
 def test_who_is_erased_is_no_longer_told(server, client):

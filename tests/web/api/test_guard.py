@@ -318,6 +318,18 @@ def test_slow_clients_hold_no_worker_and_are_given_up(serve, folder):
     dripping.close()
 
 
+def test_headers_are_bounded(server):
+    assert server._server.config.http == "h11"  # whatever else is installed
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 30) as one:
+        one.sendall(f"GET /api/v1/health HTTP/1.1\r\nHost: {host}\r\n".encode())
+        sent = 0
+        with pytest.raises((ConnectionError, BrokenPipeError)):
+            while sent < 64 * 2**20:
+                sent += one.send(b"x: " + b"a" * 60_000 + b"\r\n")
+    assert Client(server).get("/health").status_code == 200
+
+
 def test_all_bodies_together_are_bounded(serve, folder):
     server = serve(folder, Limits(bodies=100_000))
     host, port = server.url.removeprefix("http://").split(":")

@@ -1,11 +1,16 @@
 """Searching through the service gives what searching the gallery gives."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from reid_hash.gallery.answers import answers
 from reid_hash.gallery.sqlite.gallery import Gallery
+from reid_hash.web.api.together import Together
 from tests.gallery.galleries import some_codes
-from tests.web.api.conftest import b64, problem
+from tests.web.api.conftest import Client, b64, problem
 
 
 def ask(client, queries, **how):
@@ -39,6 +44,61 @@ def test_answers_are_the_gallerys(client, folder, bits, weighted):
     assert found_here[3][: len(itself)] == same(itself)
     assert len(found_here[3]) == 4
     assert 5 not in [number for number, _ in found_here[3]]
+
+
+def test_many_at_once_get_what_each_gets_alone(server, client):
+    asked = [
+        {"queries": [{"sighting": n} for n in range(1 + i, 2 + i + i % 3)], "k": 3 + i % 2}
+        if i % 4
+        else {"queries": [{"code": b64(some_codes(1, seed=i).packed.tobytes())}], "bits": 8}
+        for i in range(24)
+    ]
+    asked[5] = {"queries": [{"sighting": 999}], "k": 3}  # fails those with it, were they one
+    alone = [client.post("/search", json=one).json() for one in asked]
+    for _ in range(4):
+        with ThreadPoolExecutor(len(asked)) as pool:
+            replies = list(pool.map(lambda one: Client(server).post("/search", json=one), asked))
+        assert [one.json() for one in replies] == alone
+        assert [one.status_code for one in replies].count(404) == 1
+
+
+def test_who_waits_is_answered_together_and_fails_alone():
+    together, calls = Together(), []
+    held, begun = threading.Event(), threading.Event()
+
+    def answer(queries):
+        calls.append(list(queries))
+        if queries[0] == "held":
+            begun.set()
+            assert held.wait(60)
+        if "bad" in queries:
+            raise ValueError("bad")
+        return [query * 2 for query in queries]
+
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(together.ask, "kind", ["held"], answer)
+        assert begun.wait(60)
+        others = [pool.submit(together.ask, "kind", [str(i), str(i)], answer) for i in range(4)]
+        assert together.ask("another kind", ["free"], answer) == ["freefree"]
+        while sum(map(len, together._waiting.values())) < 4:
+            time.sleep(0.001)
+        held.set()
+        assert first.result(60) == ["heldheld"]
+        assert [one.result(60) for one in others] == [[f"{i}{i}"] * 2 for i in range(4)]
+        assert sorted(map(len, calls)) == [1, 1, 8]
+        held.clear()
+        begun.clear()
+        first = pool.submit(together.ask, "kind", ["held"], answer)
+        assert begun.wait(60)
+        good = [pool.submit(together.ask, "kind", [str(i)], answer) for i in range(3)]
+        bad = pool.submit(together.ask, "kind", ["bad"], answer)
+        while sum(map(len, together._waiting.values())) < 4:
+            time.sleep(0.001)
+        held.set()
+        assert [one.result(60) for one in good] == [["00"], ["11"], ["22"]]
+        with pytest.raises(ValueError, match="bad"):
+            bad.result(60)
+    assert together._waiting == {}
 
 
 def test_real_values_and_codes_in_one_request(client, folder):
