@@ -11,11 +11,11 @@ from reid_hash.distances import weighted
 MOST = 16
 """Crops that a track's code is made of at most."""
 
-_GAPS = (0.3, 1.2, 2.4)  # seconds from crop to crop: neighbouring frames tell the same
+_GAPS = (0.3, 0.3, 0.6)  # seconds from crop to crop: neighbouring frames tell the same
 _ROUNDING = 1e-3  # seconds: frames at 10 a second lie on the bounds of the gaps
 _QUICK = 3  # crops at the first gap, until it is decided who it is; at the last gap from MOST on
 _BREAK = 0.28  # share of the bit weights' sum by which the crops of one person do not differ often
-_DOUBTS = 3  # crops in a row that look like somebody else, after which it is somebody else
+_DOUBTS = 2  # crops in a row that look like somebody else, after which it is somebody else
 
 
 def majority(codes: Codes, quality: ArrayLike) -> Codes:
