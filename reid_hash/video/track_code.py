@@ -11,11 +11,11 @@ from reid_hash.distances import weighted
 MOST = 16
 """Crops that a track's code is made of at most."""
 
-_GAPS = (0.3, 1.2, 2.4)  # seconds from crop to crop: neighbouring frames tell the same
+_GAPS = (0.3, 0.6)  # seconds from crop to crop up to MOST, and then; neighbours tell the same
 _ROUNDING = 1e-3  # seconds: frames at 10 a second lie on the bounds of the gaps
-_QUICK = 3  # crops at the first gap, until it is decided who it is; at the last gap from MOST on
 _BREAK = 0.28  # share of the bit weights' sum by which the crops of one person do not differ often
-_DOUBTS = 3  # crops in a row that look like somebody else, after which it is somebody else
+_KNOWN = 2  # crops of a track from which it can be said that another looks like somebody else
+_DOUBTS = 2  # crops in a row that look like somebody else, after which it is somebody else
 
 
 def majority(codes: Codes, quality: ArrayLike) -> Codes:
@@ -104,8 +104,8 @@ class TrackCode:
         The times are the same for all tracks: a network takes half as long for several crops
         together as for each by itself.
         """
-        gap = _GAPS[(self.offered >= _QUICK) + (self.offered >= MOST)]
-        if self.doubts:  # whether it is somebody else must not wait for three long gaps
+        gap = _GAPS[self.offered >= MOST]
+        if self.doubts:  # whether it is somebody else must not wait for a long gap
             gap = _GAPS[0]
         if self._last is None:
             return True
@@ -117,7 +117,7 @@ class TrackCode:
         Then `doubts` are that person's crops, and nothing of them is in the code.
         """
         self._last = crop_code.time
-        if len(self) >= _DOUBTS:
+        if len(self) >= _KNOWN:
             apart = float(weighted(self.code(), crop_code.code)[0, 0])
             if apart > _BREAK * float(crop_code.code.weights.sum()):
                 self.doubts.append(crop_code)

@@ -17,7 +17,7 @@ from reid_hash.errors import GalleryError
 
 Floats = NDArray[np.float64]
 
-_TAIL = 0.01  # share of the pairs of two people from which the tail is fitted
+_TAIL = 0.002  # share of the pairs of two people from which the tail is fitted
 _LEAST = 20  # pairs in it at least
 _KNOTS = 60  # quantiles that are kept of the others
 _STEEPEST = 200.0  # nats per unit of distance
@@ -94,12 +94,17 @@ class Appearance:
             raise GalleryError("what distances mean is damaged in the gallery") from error
 
 
-def fit_appearance(genuine: ArrayLike, impostor: ArrayLike) -> Appearance:
+def fit_appearance(
+    genuine: ArrayLike, impostor: ArrayLike, candidates: ArrayLike | None = None
+) -> Appearance:
     """Learn what distances mean.
 
     Args:
         genuine: [g ≥ 1] distances of pairs of one person, as shares of the sum of the bit weights.
         impostor: [m ≥ 2] distances of pairs of two people.
+        candidates: [c ≥ 2] distances of tracklets to other people as candidates are kept, the mean
+            of all their tracklets so far; `impostor` when left out. How rarely a stranger comes so
+            near is counted from these.
 
     Raises:
         GalleryError: there are none, or one is NaN.
@@ -115,9 +120,14 @@ def fit_appearance(genuine: ArrayLike, impostor: ArrayLike) -> Appearance:
     if not len(near) or len(far) < 2 or np.isnan(near).any() or np.isnan(far).any():
         raise GalleryError("too few pairs of tracklets to learn what distances mean")
     slope, crossing = _logistic(near, far)
+    if candidates is not None:
+        far = np.sort(np.asarray(candidates, np.float64).reshape(-1))
+        if len(far) < 2 or np.isnan(far).any():
+            raise GalleryError("too few pairs of tracklets to learn what distances mean")
     first = min(max(round(_TAIL * len(far)), _LEAST), len(far) - 1)
     tail = float(np.mean(far[first] - far[:first])) if first else 0.0
-    places = np.unique(np.linspace(first, len(far) - 1, _KNOTS).round().astype(int))
+    # closer together where few pairs are: it is there that decisions are made
+    places = np.unique(np.geomspace(first + 1, len(far), _KNOTS).round().astype(int)) - 1
     knots = far[places] + 1e-9 * np.arange(len(places))  # np.interp wants them to ascend
     levels = (places + 1) / len(far)
     return Appearance(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from reid_hash.errors import GalleryError
 from reid_hash.gallery.network.appearance import Appearance, fit_appearance
 from reid_hash.gallery.network.cameras import HORIZON, LEVELS, NEVER, CameraNetwork, Way
-from reid_hash.gallery.network.tracklets import Tracklets, overlapping
+from reid_hash.gallery.network.tracklets import Tracklets, apart, overlapping, unit
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -263,10 +263,53 @@ def _appearance(
 ) -> Appearance:
     """What distances mean, of links and of pairs who were in two places at once."""
     near = distances[links[:, 0], links[:, 1]]
-    far = distances[strangers(tracklets, links, network)]
+    two = strangers(tracklets, links, network)
+    far = distances[two]
     if len(near) < 10 or len(far) < 100:
         return first_appearance(tracklets, distances, tracklets.together())
-    return fit_appearance(near, far)
+    candidates = candidate_distances(tracklets, _chains(links, len(tracklets)), two | two.T)
+    return fit_appearance(near, far, candidates)
+
+
+def candidate_distances(
+    tracklets: Tracklets, chains: Ints, two: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Distances of tracklets to other people as they were known when the tracklet ended.
+
+    A candidate is the mean of all that was seen of somebody: in it the noise of single tracklets
+    is averaged away, so that strangers come nearer to it than to a tracklet.
+
+    Args:
+        tracklets: n of them.
+        chains: [n] int64 from 0, which are of one person.
+        two: [n, n] pairs that are of two people for certain.
+
+    Returns:
+        [m] float64, one for each tracklet and each person known before whom it is not of.
+    """
+    count = int(chains.max(initial=-1)) + 1
+    sums = np.zeros((count, tracklets.vectors.shape[1]), np.float32)
+    there = np.zeros(count, bool)
+    found = []
+    for i in np.argsort(tracklets.last, kind="stable").tolist():
+        others = np.zeros(count, bool)
+        others[chains[two[i]]] = True
+        others &= there
+        others[chains[i]] = False
+        found.append(apart(tracklets.vectors[[i]], unit(sums[others]))[0])
+        sums[chains[i]] += tracklets.vectors[i]
+        there[chains[i]] = True
+    return np.concatenate([np.zeros(0), *found])
+
+
+def _chains(links: Ints, count: int) -> Ints:
+    """The number of each tracklet's chain of links, [count] from 0."""
+    # imported here, see `appearance`
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    joined = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (count, count))
+    return connected_components(joined, directed=False)[1].astype(np.int64)
 
 
 def strangers(tracklets: Tracklets, links: Ints, network: CameraNetwork) -> NDArray[np.bool_]:
@@ -280,13 +323,8 @@ def strangers(tracklets: Tracklets, links: Ints, network: CameraNetwork) -> NDAr
     Returns:
         [n, n] bool, the upper triangle.
     """
-    # imported here, see `appearance`
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    count = len(tracklets)
-    joined = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (count, count))
-    chains, chain = connected_components(joined, directed=False)
+    chain = _chains(links, len(tracklets))
+    chains = int(chain.max(initial=-1)) + 1
     a, b = np.nonzero(impossible(tracklets, network))
     two = np.zeros((chains, chains), bool)
     two[chain[a], chain[b]] = two[chain[b], chain[a]] = True

@@ -8,6 +8,7 @@ from reid_hash.gallery.network.associate import cluster
 from reid_hash.gallery.network.cameras import CameraNetwork, Way
 from reid_hash.gallery.network.decide import judge
 from reid_hash.gallery.network.learn import Learned, best_links, learn
+from reid_hash.gallery.network.tracklets import apart, unit
 from tests.gallery.network.sites import tracklets_of
 
 
@@ -118,6 +119,34 @@ def test_as_many_strangers_are_accepted_as_asked_for():
         chances.append(found.chance)
     for far in (0.02, 0.1):
         assert 0.75 * far < np.mean(np.array(chances) <= far) < 1.25 * far
+
+
+def test_strangers_are_counted_from_candidates_as_they_are_kept(site: Site, learned: Learned):
+    tracklets, who = tracklets_of(site)
+    looks, distances = learned.appearance, tracklets.distances()
+    by_pairs = fit_appearance(
+        distances[learned.links[:, 0], learned.links[:, 1]],
+        distances[np.triu(who[:, None] != who, 1)],
+    )
+    # everybody's mean so far, as a tracklet of somebody else finds it
+    chances: list[float] = []
+    believed: list[float] = []
+    for i in range(len(tracklets) // 4, len(tracklets)):
+        others = [np.flatnonzero(who[:i] == one) for one in set(who[:i].tolist()) - {who[i]}]
+        means = unit(np.stack([tracklets.vectors[rows].sum(axis=0) for rows in others]))
+        near = apart(tracklets.vectors[[i]], means)[0]
+        for fitted, found in ((looks, chances), (by_pairs, believed)):
+            verdict = judge(fitted, near)
+            assert verdict is not None
+            found.append(verdict.chance)
+    realised = {far: float(np.mean(np.array(chances) <= far)) for far in (0.05, 0.1)}
+    assert all(0.5 * far <= share <= 1.5 * far for far, share in realised.items()), realised
+    assert np.mean(np.array(believed) <= 0.05) > realised[0.05]  # single pairs say too little
+
+
+def test_damaged_distances_to_candidates_are_refused():
+    with pytest.raises(GalleryError, match="too few pairs"):
+        fit_appearance([0.1], [0.5, 0.6], candidates=[0.4, np.nan])
 
 
 def test_a_network_is_the_same_after_writing_and_reading(learned: Learned, tmp_path):
